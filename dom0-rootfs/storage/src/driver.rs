@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The seam to storage repositories.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use crate::error::StorageError;
+
+/// Identity and configuration of an SR on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SrSpec {
+    /// The SR's uuid.
+    pub uuid: Uuid,
+    /// `PBD.device_config`: what the driver needs to reach it, as XAPI names it (`device`, `location`, …).
+    pub device_config: BTreeMap<String, String>,
+}
+
+/// One kind of SR (`SR.type`). All calls block and are safe to repeat after an interruption.
+pub trait SrDriver: Send + Sync {
+    /// `SR.type`: `ext`, `file`, `lvmthin`.
+    fn kind(&self) -> &'static str;
+    /// Facts for the `SM` class: name, description, device_config keys with their meaning.
+    fn about(&self) -> About;
+    /// Makes the SR on its device (`SR.create`). Refuses a device that is in use.
+    fn create(&self, sr: &SrSpec) -> Result<(), StorageError>;
+    /// Removes the SR and everything in it (`SR.destroy`).
+    fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError>;
+    /// Makes the SR usable on this host (`PBD.plug`).
+    fn attach(&self, sr: &SrSpec) -> Result<(), StorageError>;
+    /// The reverse (`PBD.unplug`).
+    fn detach(&self, sr: &SrSpec) -> Result<(), StorageError>;
+    /// Sizes of an attached SR.
+    fn stat(&self, sr: &SrSpec) -> Result<SrStat, StorageError>;
+    /// Every VDI that an attached SR holds (`SR.scan`).
+    fn scan(&self, sr: &SrSpec) -> Result<Vec<VdiInfo>, StorageError>;
+    /// A new VDI of zeros, at least `size` bytes.
+    fn vdi_create(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError>;
+    /// Removes a VDI and its data.
+    fn vdi_destroy(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError>;
+    /// A new VDI with the contents of another, copy on write where the driver can.
+    fn vdi_clone(&self, sr: &SrSpec, from: Uuid, to: Uuid) -> Result<VdiInfo, StorageError>;
+    /// Grows a VDI to at least `size` bytes.
+    fn vdi_resize(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError>;
+    /// Makes a VDI usable as a block device in Dom0 and returns its path.
+    fn vdi_activate(&self, sr: &SrSpec, vdi: Uuid, mode: Mode) -> Result<PathBuf, StorageError>;
+    /// The reverse of [`SrDriver::vdi_activate`]; an inactive VDI is no error.
+    fn vdi_deactivate(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError>;
+}
+
+/// Facts about a driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// `SM.name_label`.
+    pub name: &'static str,
+    /// `SM.name_description`.
+    pub description: &'static str,
+    /// `SM.configuration`: keys of `device_config` with a sentence each.
+    pub configuration: &'static [(&'static str, &'static str)],
+    /// `SM.features`: `VDI_CREATE`, `VDI_DELETE`, ….
+    pub features: &'static [&'static str],
+}
+
+/// Sizes of an SR in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SrStat {
+    /// `SR.physical_size`.
+    pub physical_size: u64,
+    /// `SR.physical_utilisation`.
+    pub physical_utilisation: u64,
+}
+
+/// A VDI as its SR has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VdiInfo {
+    /// The VDI's uuid.
+    pub uuid: Uuid,
+    /// `VDI.virtual_size` in bytes.
+    pub virtual_size: u64,
+    /// `VDI.physical_utilisation` in bytes.
+    pub physical_utilisation: u64,
+}
+
+/// How a VDI is activated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Only read.
+    ReadOnly,
+    /// Read and written.
+    ReadWrite,
+}

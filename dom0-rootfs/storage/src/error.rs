@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Errors of storage drivers.
+
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+/// Why a storage call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// A key of `device_config` is missing or wrong.
+    #[error("device_config:{key} {problem}")]
+    Config {
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The device is in use or holds something already.
+    #[error("device {} is in use: {by}", .device.display())]
+    DeviceInUse {
+        /// The block device.
+        device: PathBuf,
+        /// What uses it.
+        by: String,
+    },
+    /// No such VDI in the SR.
+    #[error("VDI {0} does not exist in this SR")]
+    NoSuchVdi(Uuid),
+    /// The VDI is in use on this host.
+    #[error("VDI {0} is in use")]
+    VdiInUse(Uuid),
+    /// The SR has not enough room.
+    #[error("the SR has {free} bytes free, {needed} are needed")]
+    NoSpace {
+        /// Bytes free.
+        free: u64,
+        /// Bytes needed.
+        needed: u64,
+    },
+    /// A program of Dom0 or the kernel failed.
+    #[error("{doing}: {detail}")]
+    Failed {
+        /// A lower-case gerund with its object.
+        doing: String,
+        /// Its last words.
+        detail: String,
+    },
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The seam to Xen.
+
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
+
+use uuid::Uuid;
+
+use crate::error::XenopsError;
+
+/// Number of a running domain, given by Xen; Dom0 is 0.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+pub struct DomId(pub u32);
+
+/// What the toolstack needs of a hypervisor. All calls block: the toolstack runs them on its
+/// blocking threads. Implemented by the libxl worker and by the simulator.
+pub trait Hypervisor: Send + Sync {
+    /// Facts of the host, fresh at each call.
+    fn host(&self) -> Result<HostInfo, XenopsError>;
+
+    /// Every domain that exists now, Dom0 among them.
+    fn domains(&self) -> Result<Vec<DomainInfo>, XenopsError>;
+
+    /// Builds a domain and leaves it paused, its block devices connected, its network interfaces
+    /// present as links in Dom0 but in no bridge. On failure nothing is left behind.
+    fn create(&self, spec: &DomainSpec) -> Result<Created, XenopsError>;
+
+    /// Lets a paused domain run.
+    fn unpause(&self, domain: DomId) -> Result<(), XenopsError>;
+
+    /// Stops a domain's virtual CPUs.
+    fn pause(&self, domain: DomId) -> Result<(), XenopsError>;
+
+    /// Asks the guest to end; its answer is a later [`EventKind::Shutdown`]. An HVM guest without
+    /// PV drivers gets the ACPI power or reset button.
+    fn request_shutdown(&self, domain: DomId, how: ShutdownRequest) -> Result<(), XenopsError>;
+
+    /// Removes a domain, its devices and its device model. Safe to repeat: a domain that is gone is no error.
+    fn destroy(&self, domain: DomId) -> Result<(), XenopsError>;
+
+    /// What happens to domains from now on, whoever caused it.
+    fn watch(&self) -> Result<Receiver<Event>, XenopsError>;
+}
+
+/// Facts of the host.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HostInfo {
+    /// `4.20.3`.
+    pub xen_version: String,
+    /// As `xl info` prints it: `xen-3.0-x86_64 hvm-3.0-x86_64 …`.
+    pub capabilities: Vec<String>,
+    /// Logical CPUs online.
+    pub cpus: u32,
+    /// CPU model name.
+    pub cpu_model: String,
+    /// Clock rate in MHz.
+    pub cpu_mhz: u32,
+    /// Memory of the machine in KiB.
+    pub memory_total_kib: u64,
+    /// Memory that no domain has, in KiB.
+    pub memory_free_kib: u64,
+    /// Can run PVH and HVM guests (hardware virtualization present and on).
+    pub hvm: bool,
+}
+
+/// A domain as Xen has it now.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DomainInfo {
+    /// Its number.
+    pub id: DomId,
+    /// Its uuid, which is the VM's.
+    pub uuid: Uuid,
+    /// Paused by the toolstack.
+    pub paused: bool,
+    /// Set once the guest has ended and the domain waits for [`Hypervisor::destroy`].
+    pub shutdown: Option<ShutdownReason>,
+    /// Memory in KiB.
+    pub memory_kib: u64,
+    /// Virtual CPUs online.
+    pub vcpus: u32,
+    /// Time that its virtual CPUs ran, in nanoseconds.
+    pub cpu_time_ns: u64,
+}
+
+/// Everything needed to build a domain.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DomainSpec {
+    /// The VM's uuid.
+    pub uuid: Uuid,
+    /// Name shown by `xl list`; unique on the host (the uuid is used for it).
+    pub name: String,
+    /// How the guest is virtualized and what it boots.
+    pub kind: GuestKind,
+    /// Memory the domain starts with, in KiB.
+    pub memory_kib: u64,
+    /// Memory it may ever have, in KiB.
+    pub memory_max_kib: u64,
+    /// Virtual CPUs online at the start.
+    pub vcpus: u32,
+    /// Virtual CPUs it may ever have.
+    pub vcpus_max: u32,
+    /// Block devices, in order.
+    pub disks: Vec<Disk>,
+    /// Network interfaces, in order.
+    pub nics: Vec<Nic>,
+}
+
+/// How a guest is virtualized.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum GuestKind {
+    /// Paravirtualized.
+    Pv(DirectBoot),
+    /// PV drivers in a hardware-virtualized container, no device model.
+    Pvh(DirectBoot),
+    /// Fully virtualized with QEMU as device model.
+    Hvm {
+        /// Boot devices in order: `c` disk, `d` CD, `n` network.
+        boot_order: String,
+        /// Firmware.
+        firmware: Firmware,
+    },
+}
+
+/// What a PV or PVH domain starts: a kernel or boot loader in Dom0's file system.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DirectBoot {
+    /// Kernel or pvgrub image.
+    pub kernel: PathBuf,
+    /// Initial RAM disk.
+    pub ramdisk: Option<PathBuf>,
+    /// Kernel command line.
+    pub cmdline: String,
+}
+
+/// Firmware of an HVM guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Firmware {
+    /// SeaBIOS.
+    Bios,
+    /// OVMF.
+    Uefi,
+}
+
+/// A block device of a domain.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Disk {
+    /// Name in the guest: `xvda`, `hdc`.
+    pub vdev: String,
+    /// Block device in Dom0 (`/dev/loop0`, `/dev/mapper/…`); none is an empty CD drive.
+    pub source: Option<PathBuf>,
+    /// The guest may not write.
+    pub read_only: bool,
+    /// CD drive.
+    pub cdrom: bool,
+}
+
+/// A network interface of a domain.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Nic {
+    /// Device number in the guest: 0, 1, ….
+    pub devid: u32,
+    /// MAC address, `aa:bb:cc:dd:ee:ff`.
+    pub mac: String,
+    /// MTU in bytes.
+    pub mtu: u32,
+}
+
+/// A domain just built.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Created {
+    /// Its number.
+    pub domain: DomId,
+    /// Links in Dom0 for each [`DomainSpec::nics`] entry, in order: `vif3.0`, and for HVM its `vif3.0-emu`.
+    pub links: Vec<Vec<String>>,
+    /// Text console: the pseudo-terminal in Dom0.
+    pub console: Option<PathBuf>,
+    /// VNC display of an HVM guest: a Unix socket in Dom0.
+    pub vnc: Option<PathBuf>,
+}
+
+/// How a guest is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum ShutdownRequest {
+    /// Power off.
+    PowerOff,
+    /// Reboot.
+    Reboot,
+}
+
+/// Why a guest ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum ShutdownReason {
+    /// It powered off.
+    PowerOff,
+    /// It asked for a reboot.
+    Reboot,
+    /// It suspended itself.
+    Suspend,
+    /// It crashed.
+    Crash,
+    /// Its watchdog expired.
+    Watchdog,
+}
+
+/// Something that happened to a domain.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Event {
+    /// Which domain.
+    pub domain: DomId,
+    /// The VM's uuid, if it is still known.
+    pub uuid: Option<Uuid>,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// Kinds of [`Event`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum EventKind {
+    /// The guest ended and waits to be destroyed.
+    Shutdown(ShutdownReason),
+    /// The domain is gone.
+    Death,
+}

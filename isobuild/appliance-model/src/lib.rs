@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Pure types of the appliance: profile, lock, digest, handover.
+
+mod digest;
+pub mod handover;
+
+pub use digest::{Digest, NotADigest};
