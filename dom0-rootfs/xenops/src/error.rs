@@ -1,14 +1,36 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Errors of the hypervisor seam.
 
+use uuid::Uuid;
+
 use crate::hypervisor::DomId;
 
-/// Why a call to the hypervisor failed.
-#[derive(Debug, thiserror::Error)]
+/// Why a call to the hypervisor failed. Travels between the daemon and its worker as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum XenopsError {
     /// No such domain.
     #[error("domain {} does not exist", .0.0)]
     NoSuchDomain(DomId),
+    /// A domain with this uuid exists, or is being built.
+    #[error("a domain with uuid {0} exists already")]
+    AlreadyExists(Uuid),
+    /// The specification contradicts itself or asks for what no guest can have.
+    #[error("{field} of the domain: {detail}")]
+    BadSpec {
+        /// Which field of the specification: `disks[1].vdev`.
+        field: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The guest needs hardware virtualization and the host has none.
+    #[error(
+        "the host cannot run {kind} guests: hardware virtualization is absent or switched off in \
+         the firmware"
+    )]
+    NoHardwareVirtualization {
+        /// `PVH` or `HVM`.
+        kind: String,
+    },
     /// Not enough memory for the domain.
     #[error("building the domain needs {needed_kib} KiB, {free_kib} KiB are free")]
     NotEnoughMemory {
@@ -33,4 +55,15 @@ pub enum XenopsError {
         /// "exited with signal 11", "did not answer within 120 s".
         detail: String,
     },
+}
+
+impl XenopsError {
+    /// A [`XenopsError::Failed`]; `doing` is a lower-case gerund with its object.
+    pub fn failed(doing: impl Into<String>, detail: impl ToString) -> XenopsError {
+        XenopsError::Failed { doing: doing.into(), detail: detail.to_string() }
+    }
+
+    pub(crate) fn bad_spec(field: impl Into<String>, detail: impl Into<String>) -> XenopsError {
+        XenopsError::BadSpec { field: field.into(), detail: detail.into() }
+    }
 }

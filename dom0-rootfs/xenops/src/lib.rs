@@ -1,8 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The seam to Xen: Hypervisor trait, libxl worker, simulator.
 
+mod admission;
 mod error;
+mod events;
 mod hypervisor;
+mod simulator;
+mod spec;
+#[cfg(test)]
+mod testing;
+mod vdev;
 
+pub use admission::{Admission, Admitted, needed_kib};
 pub use error::XenopsError;
 pub use hypervisor::*;
+pub use simulator::{Call, Manners, SimulatedHost, Simulator};
+pub use spec::{CheckedSpec, MAX_VCPUS, MIN_MEMORY_KIB};
+pub use vdev::Vdev;

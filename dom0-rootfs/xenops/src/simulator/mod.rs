@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A hypervisor in memory, for tests and for trying the API on a machine without Xen.
+//!
+//! It decides as the real one does (same [`CheckedSpec`], same [`Admission`]) and never waits:
+//! whatever a guest does, its event is in the channel before the call returns.
+
+mod console;
+mod faults;
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use uuid::Uuid;
+
+use crate::admission::{Admission, needed_kib};
+use crate::error::XenopsError;
+use crate::events::Watchers;
+use crate::hypervisor::{
+    Created, DomId, DomainInfo, DomainSpec, Event, EventKind, HostInfo, Hypervisor, ShutdownReason,
+    ShutdownRequest,
+};
+use crate::spec::CheckedSpec;
+use console::Console;
+pub use faults::Call;
+use faults::Faults;
+
+/// What the simulated machine is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimulatedHost {
+    /// Memory of the machine in KiB.
+    pub memory_kib: u64,
+    /// Memory of Dom0 in KiB.
+    pub dom0_kib: u64,
+    /// Logical CPUs.
+    pub cpus: u32,
+    /// Has hardware virtualization.
+    pub hvm: bool,
+    /// Gives each guest a console on a real pseudo-terminal, which prints when it boots.
+    pub consoles: bool,
+}
+
+impl Default for SimulatedHost {
+    fn default() -> SimulatedHost {
+        SimulatedHost {
+            memory_kib: 8 << 20,
+            dom0_kib: 768 << 10,
+            cpus: 4,
+            hvm: true,
+            consoles: false,
+        }
+    }
+}
+
+/// How a guest takes requests to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Manners {
+    /// It obeys at once.
+    #[default]
+    Obeys,
+    /// It does nothing, as a guest without drivers or one that hangs.
+    Ignores,
+}
+
+/// The hypervisor in memory.
+#[derive(Debug)]
+pub struct Simulator {
+    host: SimulatedHost,
+    admission: Admission,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last_id: u32,
+    domains: BTreeMap<DomId, Domain>,
+    manners: BTreeMap<Uuid, Manners>,
+    watchers: Watchers,
+    faults: Faults,
+}
+
+#[derive(Debug)]
+struct Domain {
+    spec: DomainSpec,
+    paused: bool,
+    shutdown: Option<ShutdownReason>,
+    /// Grows by a millisecond at each look, while it runs.
+    cpu_time_ns: u64,
+    console: Option<Console>,
+}
+
+impl Default for Simulator {
+    fn default() -> Simulator {
+        Simulator::new(SimulatedHost::default())
+    }
+}
+
+impl Simulator {
+    /// A machine on which nothing but Dom0 runs.
+    pub fn new(host: SimulatedHost) -> Simulator {
+        Simulator { host, admission: Admission::default(), state: Mutex::default() }
+    }
+
+    /// Lets the `nth` next call of this kind (1 is the next one) fail with `error`, before it has
+    /// any effect.
+    pub fn fail(&self, call: Call, nth: u32, error: XenopsError) {
+        self.lock().faults.add(Some(call), nth, error);
+    }
+
+    /// Lets the `nth` next call of whatever kind fail with `error`.
+    pub fn fail_any(&self, nth: u32, error: XenopsError) {
+        self.lock().faults.add(None, nth, error);
+    }
+
+    /// Every call so far, in order, the failed ones too.
+    pub fn calls(&self) -> Vec<Call> {
+        self.lock().faults.calls().to_vec()
+    }
+
+    /// How the guest with this uuid takes requests to end, from now on.
+    pub fn set_manners(&self, guest: Uuid, manners: Manners) {
+        self.lock().manners.insert(guest, manners);
+    }
+
+    /// The guest ends by itself: powers off, reboots, crashes.
+    pub fn guest_ends(&self, domain: DomId, reason: ShutdownReason) -> Result<(), XenopsError> {
+        self.lock().end(domain, reason)
+    }
+
+    /// The domain disappears without anyone having asked for it through this interface.
+    pub fn guest_vanishes(&self, domain: DomId) -> Result<(), XenopsError> {
+        let mut state = self.lock();
+        if !state.domains.contains_key(&domain) {
+            return Err(XenopsError::NoSuchDomain(domain));
+        }
+        state.remove(domain);
+        Ok(())
+    }
+
+    /// What a domain was built from.
+    pub fn spec(&self, domain: DomId) -> Option<DomainSpec> {
+        self.lock().domains.get(&domain).map(|found| found.spec.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, call: Call) -> Result<MutexGuard<'_, State>, XenopsError> {
+        let mut state = self.lock();
+        match state.faults.next(call) {
+            Some(error) => Err(error),
+            None => Ok(state),
+        }
+    }
+
+    fn host_info(&self, state: &State) -> HostInfo {
+        let taken: u64 = state.domains.values().map(|domain| needed_kib(&domain.spec)).sum();
+        let mut capabilities = vec!["xen-3.0-x86_64".to_owned()];
+        if self.host.hvm {
+            capabilities.push("hvm-3.0-x86_64".to_owned());
+        }
+        HostInfo {
+            xen_version: "4.20.3".into(),
+            capabilities,
+            cpus: self.host.cpus,
+            cpu_model: "simulated".into(),
+            cpu_mhz: 1000,
+            memory_total_kib: self.host.memory_kib,
+            memory_free_kib: self.host.memory_kib.saturating_sub(self.host.dom0_kib + taken),
+            hvm: self.host.hvm,
+        }
+    }
+}
+
+impl State {
+    fn domain(&mut self, id: DomId) -> Result<&mut Domain, XenopsError> {
+        self.domains.get_mut(&id).ok_or(XenopsError::NoSuchDomain(id))
+    }
+
+    fn end(&mut self, id: DomId, reason: ShutdownReason) -> Result<(), XenopsError> {
+        let domain = self.domain(id)?;
+        if domain.shutdown.is_some() {
+            return Ok(());
+        }
+        domain.shutdown = Some(reason);
+        let uuid = Some(domain.spec.uuid);
+        self.watchers.tell(Event { domain: id, uuid, kind: EventKind::Shutdown(reason) });
+        Ok(())
+    }
+
+    fn remove(&mut self, id: DomId) {
+        if let Some(domain) = self.domains.remove(&id) {
+            let uuid = Some(domain.spec.uuid);
+            self.watchers.tell(Event { domain: id, uuid, kind: EventKind::Death });
+        }
+    }
+}
+
+impl Hypervisor for Simulator {
+    fn host(&self) -> Result<HostInfo, XenopsError> {
+        let state = self.begin(Call::Host)?;
+        Ok(self.host_info(&state))
+    }
+
+    fn domains(&self) -> Result<Vec<DomainInfo>, XenopsError> {
+        let mut state = self.begin(Call::Domains)?;
+        let dom0 = DomainInfo {
+            id: DomId(0),
+            uuid: Uuid::nil(),
+            paused: false,
+            shutdown: None,
+            memory_kib: self.host.dom0_kib,
+            vcpus: 1,
+            cpu_time_ns: 1_000_000,
+        };
+        let guests = state.domains.iter_mut().map(|(id, domain)| {
+            if !domain.paused && domain.shutdown.is_none() {
+                domain.cpu_time_ns += 1_000_000;
+            }
+            DomainInfo {
+                id: *id,
+                uuid: domain.spec.uuid,
+                paused: domain.paused,
+                shutdown: domain.shutdown,
+                memory_kib: domain.spec.memory_kib,
+                vcpus: domain.spec.vcpus,
+                cpu_time_ns: domain.cpu_time_ns,
+            }
+        });
+        Ok(std::iter::once(dom0).chain(guests).collect())
+    }
+
+    fn create(&self, spec: &DomainSpec) -> Result<Created, XenopsError> {
+        let mut state = self.begin(Call::Create)?;
+        let info = self.host_info(&state);
+        let checked = CheckedSpec::check(spec, &info)?;
+        if state.domains.values().any(|domain| domain.spec.uuid == spec.uuid) {
+            return Err(XenopsError::AlreadyExists(spec.uuid));
+        }
+        let _admitted = self.admission.admit(needed_kib(spec), || Ok(info.memory_free_kib))?;
+        let console = self.host.consoles.then(Console::open).transpose()?;
+        state.last_id += 1;
+        let id = DomId(state.last_id);
+        let created = Created {
+            domain: id,
+            links: checked.links(id),
+            console: console.as_ref().map(|console| console.path().to_owned()),
+            vnc: None,
+        };
+        let domain =
+            Domain { spec: spec.clone(), paused: true, shutdown: None, cpu_time_ns: 0, console };
+        state.domains.insert(id, domain);
+        Ok(created)
+    }
+
+    fn unpause(&self, id: DomId) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::Unpause)?;
+        let domain = state.domain(id)?;
+        domain.paused = false;
+        match &mut domain.console {
+            Some(console) => console.boot(&domain.spec.name),
+            None => Ok(()),
+        }
+    }
+
+    fn pause(&self, id: DomId) -> Result<(), XenopsError> {
+        self.begin(Call::Pause)?.domain(id)?.paused = true;
+        Ok(())
+    }
+
+    fn request_shutdown(&self, id: DomId, how: ShutdownRequest) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::RequestShutdown)?;
+        let (uuid, paused) = state.domain(id).map(|domain| (domain.spec.uuid, domain.paused))?;
+        let manners = state.manners.get(&uuid).copied().unwrap_or_default();
+        if paused || manners == Manners::Ignores {
+            return Ok(());
+        }
+        let reason = match how {
+            ShutdownRequest::PowerOff => ShutdownReason::PowerOff,
+            ShutdownRequest::Reboot => ShutdownReason::Reboot,
+        };
+        state.end(id, reason)
+    }
+
+    fn destroy(&self, id: DomId) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::Destroy)?;
+        if id == DomId(0) {
+            return Err(XenopsError::failed("destroying domain 0", "it is Dom0"));
+        }
+        state.remove(id);
+        Ok(())
+    }
+
+    fn watch(&self) -> Result<Receiver<Event>, XenopsError> {
+        let mut state = self.begin(Call::Watch)?;
+        let (sender, receiver) = mpsc::channel();
+        state.watchers.add(sender);
+        Ok(receiver)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Examples that the tests of this crate share.
+
+use uuid::Uuid;
+
+use crate::hypervisor::{DirectBoot, Disk, DomainSpec, Firmware, GuestKind, HostInfo, Nic};
+
+pub(crate) fn host() -> HostInfo {
+    HostInfo {
+        xen_version: "4.20.3".into(),
+        capabilities: vec!["xen-3.0-x86_64".into(), "hvm-3.0-x86_64".into()],
+        cpus: 2,
+        cpu_model: "example".into(),
+        cpu_mhz: 2000,
+        memory_total_kib: 4 << 20,
+        memory_free_kib: 3 << 20,
+        hvm: true,
+    }
+}
+
+pub(crate) fn direct() -> DirectBoot {
+    DirectBoot {
+        kernel: "/boot/guest/vmlinux".into(),
+        ramdisk: None,
+        cmdline: "console=hvc0".into(),
+    }
+}
+
+pub(crate) fn pvh() -> DomainSpec {
+    let uuid = Uuid::from_u128(0x8d3f_0c6e_47b1_4a52_9e0d_0000_0000_0001);
+    DomainSpec {
+        uuid,
+        name: uuid.to_string(),
+        kind: GuestKind::Pvh(direct()),
+        memory_kib: 64 << 10,
+        memory_max_kib: 64 << 10,
+        vcpus: 1,
+        vcpus_max: 2,
+        disks: vec![Disk {
+            vdev: "xvda".into(),
+            source: Some("/dev/loop0".into()),
+            read_only: false,
+            cdrom: false,
+        }],
+        nics: vec![Nic { devid: 0, mac: "00:16:3e:01:02:03".into(), mtu: 1500 }],
+    }
+}
+
+pub(crate) fn pv() -> DomainSpec {
+    let uuid = Uuid::from_u128(0x8d3f_0c6e_47b1_4a52_9e0d_0000_0000_0002);
+    DomainSpec { uuid, name: uuid.to_string(), kind: GuestKind::Pv(direct()), ..pvh() }
+}
+
+pub(crate) fn hvm() -> DomainSpec {
+    let uuid = Uuid::from_u128(0x8d3f_0c6e_47b1_4a52_9e0d_0000_0000_0003);
+    let mut spec = DomainSpec {
+        uuid,
+        name: uuid.to_string(),
+        kind: GuestKind::Hvm { boot_order: "dc".into(), firmware: Firmware::Bios },
+        ..pvh()
+    };
+    spec.disks.push(Disk { vdev: "xvdd".into(), source: None, read_only: true, cdrom: true });
+    spec
+}

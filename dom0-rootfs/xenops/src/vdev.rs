@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Names of block devices in a guest, and the numbers that Xen gives them.
+//!
+//! The rule is libxl's (`libxl__device_disk_dev_number`): the number is what the device is
+//! called below `backend/vbd/<domid>/` in xenstore, so both sides must agree on it.
+
+/// A block device's name in the guest, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Vdev {
+    family: Family,
+    disk: u32,
+    partition: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Family {
+    Xvd,
+    Hd,
+    Sd,
+}
+
+impl Family {
+    /// Highest disk and highest partition that the numbering has room for.
+    fn limits(self) -> (u32, u32) {
+        match self {
+            Family::Xvd => ((1 << 20) - 1, 255),
+            Family::Hd => (3, 63),
+            Family::Sd => (15, 15),
+        }
+    }
+}
+
+impl Vdev {
+    /// Reads `xvda`, `xvdb1`, `hdc`, `sda`; nothing else is accepted.
+    pub fn parse(name: &str) -> Option<Vdev> {
+        let (family, rest) = [("xvd", Family::Xvd), ("hd", Family::Hd), ("sd", Family::Sd)]
+            .into_iter()
+            .find_map(|(prefix, family)| Some((family, name.strip_prefix(prefix)?)))?;
+        let (max_disk, max_partition) = family.limits();
+        let digits = rest.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(rest.len());
+        let (letters, number) = rest.split_at(digits);
+        if letters.is_empty() || letters.len() > 5 {
+            return None;
+        }
+        let disk =
+            letters.bytes().fold(0u32, |sum, letter| sum * 26 + u32::from(letter - b'a') + 1) - 1;
+        let partition = match number {
+            "" => 0,
+            text if text.starts_with('0') || !text.bytes().all(|b| b.is_ascii_digit()) => {
+                return None;
+            }
+            text => text.parse().ok()?,
+        };
+        (disk <= max_disk && partition <= max_partition).then_some(Vdev { family, disk, partition })
+    }
+
+    /// The device number in xenstore.
+    pub fn number(self) -> u32 {
+        match self.family {
+            Family::Xvd if self.disk <= 15 && self.partition <= 15 => {
+                (202 << 8) | (self.disk << 4) | self.partition
+            }
+            Family::Xvd => (1 << 28) | (self.disk << 8) | self.partition,
+            Family::Hd => {
+                let major = if self.disk < 2 { 3 } else { 22 };
+                (major << 8) | ((self.disk & 1) << 6) | self.partition
+            }
+            Family::Sd => (8 << 8) | (self.disk << 4) | self.partition,
+        }
+    }
+
+    /// The place on the guest's bus: `xvdc` and `hdc` are both 2.
+    pub fn position(self) -> u32 {
+        self.disk
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_libxl() {
+        // Left column of xen's docs/man/xen-vbd-interface.7.pandoc, and `xl block-list`.
+        for (name, number) in [
+            ("xvda", 51712),
+            ("xvda1", 51713),
+            ("xvdb", 51728),
+            ("xvdp15", 51967),
+            ("xvdq", (1 << 28) | (16 << 8)),
+            ("xvda16", (1 << 28) | 16),
+            ("xvdaa", (1 << 28) | (26 << 8)),
+            ("hda", 768),
+            ("hdb", 832),
+            ("hdc", 5632),
+            ("hdd", 5696),
+            ("sda", 2048),
+            ("sdb1", 2065),
+        ] {
+            assert_eq!(Vdev::parse(name).map(Vdev::number), Some(number), "{name}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for name in [
+            "",
+            "xvd",
+            "xvd1",
+            "hde",
+            "hda64",
+            "sdq",
+            "xvda01",
+            "xvda256",
+            "xvda-1",
+            "xvdA",
+            "xvda ",
+            "vda",
+            "xvdzzzzzz",
+            "xvda1x",
+            "/dev/xvda",
+            "xvdé",
+        ] {
+            assert_eq!(Vdev::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn positions_count_from_zero() {
+        assert_eq!(Vdev::parse("xvda").map(Vdev::position), Some(0));
+        assert_eq!(Vdev::parse("hdd").map(Vdev::position), Some(3));
+    }
+}
