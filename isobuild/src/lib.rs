@@ -1,2 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The image build library: lock, fetch, store, sandbox, job graph, assembly.
+//!
+//! ```text
+//! profile + lock ─► recipes ─► graph ─► store (artifacts by key)
+//!                               │ fetch (files by SHA-256, from any mirror)
+//!                               └ sandbox (programs of the tools tree)
+//! ```
+
+pub mod assemble;
+pub mod digest;
+pub mod graph;
+pub mod inputs;
+pub mod interrupt;
+pub mod progress;
+pub mod recipe;
+pub mod report;
+pub mod sandbox;
+pub mod store;
+pub mod tools;

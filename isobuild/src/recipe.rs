@@ -50,14 +50,19 @@ pub trait BuildEnv: Sync {
     ///
     /// # Errors
     /// The file was not declared with [`Inputs`].
-    fn locked_file(&self, sha256: &appliance_model::Digest) -> Result<std::path::PathBuf, BoxError>;
+    fn locked_file(&self, sha256: &appliance_model::Digest)
+    -> Result<std::path::PathBuf, BoxError>;
     /// A sandbox over the tools tree whose output goes to this recipe's log. `/out` and `/build`
     /// are [`BuildEnv::out`] and [`BuildEnv::scratch`], writable; all else is read-only.
     fn sandbox(&self) -> Sandbox;
     /// Tells the person what is going on, in a few words: "compiling", "packing".
     fn status(&self, what: &str);
+    /// The lock that the recipe's inputs were declared from.
+    fn lock(&self) -> &appliance_model::lock::Lock;
     /// Seconds since 1970 that every file of every artifact is clamped to.
     fn source_date_epoch(&self) -> u64;
+    /// Whether the person asked to stop; long loops outside the sandbox should look now and then.
+    fn interrupt(&self) -> &crate::interrupt::Interrupt;
 }
 
 /// See [`BuildEnv`].

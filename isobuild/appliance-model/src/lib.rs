@@ -3,5 +3,7 @@
 
 mod digest;
 pub mod handover;
+pub mod lock;
+pub mod profile;
 
 pub use digest::{Digest, NotADigest};

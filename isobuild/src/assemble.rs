@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Puts the components together: boot loader and medium.
+//!
+//! ```text
+//! tools ─► boot ──────────────┐
+//! xen ────────────────────────┼─► iso-<profile>
+//! rootfs-<profile> ───────────┘
+//! ```
+//!
+//! The same GRUB boots media and installed disks. It carries a small configuration (`early.cfg`)
+//! that finds the menu; the menu of a medium is written here (see `menu`), that of an installed
+//! disk by the installer.
+
+mod boot;
+mod iso;
+mod medium;
+mod menu;
+
+pub use boot::Boot;
+pub use iso::Iso;
+pub use medium::{BuildId, Medium, MediumError, write_medium};
+pub use menu::{ANSWERS_LABEL, Menu};

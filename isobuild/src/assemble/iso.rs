@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The recipe `iso-<profile>`: the medium.
+
+use appliance_model::profile::Profile;
+
+use super::{Boot, Medium, Menu, write_medium};
+use crate::inputs::Inputs;
+use crate::recipe::{BoxError, Build, Recipe};
+
+const REVISION: u32 = 1;
+
+/// Makes the medium of one profile, [`Iso::FILE`], from the artifacts of `xen`, `rootfs-<profile>`
+/// and [`Boot`].
+#[derive(Debug, Clone)]
+pub struct Iso {
+    profile: String,
+    volume: String,
+    menu: Menu,
+}
+
+impl Iso {
+    /// Name of the image in the artifact's folder.
+    pub const FILE: &str = "xenith.iso";
+
+    /// The recipe for `profile`; `version` is Xenith's own.
+    #[must_use]
+    pub fn new(profile: &Profile, version: &str) -> Self {
+        let output = &profile.output;
+        let menu = Menu {
+            version: version.to_owned(),
+            default_entry: output.default_entry.clone(),
+            seconds: output.menu_seconds,
+            xen: profile.xen.options.clone(),
+            dom0: profile.dom0.options.clone(),
+        };
+        Self { profile: profile.name.clone(), volume: output.volume.clone(), menu }
+    }
+
+    /// The recipe's name for the profile of that name.
+    #[must_use]
+    pub fn recipe_name(profile: &str) -> String {
+        format!("iso-{profile}")
+    }
+
+    fn rootfs(&self) -> String {
+        format!("rootfs-{}", self.profile)
+    }
+}
+
+impl Recipe for Iso {
+    fn name(&self) -> String {
+        Self::recipe_name(&self.profile)
+    }
+
+    fn needs(&self) -> Vec<String> {
+        vec!["xen".to_owned(), self.rootfs(), Boot::NAME.to_owned()]
+    }
+
+    fn declare(&self, inputs: &mut Inputs) -> Result<(), BoxError> {
+        inputs.revision(REVISION);
+        inputs.value("volume", &self.volume);
+        inputs.value("menu", self.menu.template());
+        Ok(())
+    }
+
+    fn build(&self, build: &Build<'_>) -> Result<(), BoxError> {
+        let rootfs = build.dep(&self.rootfs())?;
+        let medium = Medium {
+            volume: &self.volume,
+            time: build.source_date_epoch(),
+            menu: &self.menu,
+            xen: &build.dep("xen")?.join("xen.gz"),
+            kernel: &rootfs.join("vmlinuz"),
+            initrd: &rootfs.join("initrd.img"),
+            root_image: &rootfs.join("root.img"),
+            boot: build.dep(Boot::NAME)?,
+        };
+        build.status("writing the image");
+        write_medium(&build.out().join(Self::FILE), &medium)?;
+        Ok(())
+    }
+}

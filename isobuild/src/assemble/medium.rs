@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Writes the medium from its parts.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read};
+use std::path::{Path, PathBuf};
+
+use image_formats::fat::{FatError, FatVolume, FatWriter};
+use image_formats::iso::{IsoBoot, IsoError, IsoReport, IsoWriter, Source};
+
+use super::menu::{self, Menu};
+use crate::digest::Hasher;
+
+const MIB: usize = 1024 * 1024;
+const ESP_LABEL: &str = "XENITH-BOOT";
+/// Path on the medium of the file that every Xenith medium has; it holds the build id.
+const BUILD_ID_FILE: &str = "xenith/build-id";
+
+/// What distinguishes one build's medium from another's: 16 hexadecimal digits that follow from the
+/// bytes on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BuildId(String);
+
+impl BuildId {
+    /// Path on the medium of the file that only this build's medium has. GRUB can look for a name,
+    /// not for what a file holds.
+    pub(super) fn marker(&self) -> String {
+        format!("xenith/medium-{self}")
+    }
+
+    fn number(&self) -> u64 {
+        u64::from_str_radix(&self.0, 16).unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests() -> Self {
+        Self("0123456789abcdef".to_owned())
+    }
+}
+
+impl fmt::Display for BuildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A medium that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum MediumError {
+    /// A part of it.
+    #[error("reading {}, which goes on the medium", path.display())]
+    Part {
+        /// The part.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Its EFI system partition.
+    #[error("making the medium's EFI system partition")]
+    Esp(#[source] FatError),
+    /// The image file.
+    #[error("creating {}", path.display())]
+    Create {
+        /// The image.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The image itself.
+    #[error("writing {}", path.display())]
+    Image {
+        /// The image.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: IsoError,
+    },
+}
+
+/// The parts of a medium, as paths of the host.
+#[derive(Debug, Clone)]
+pub struct Medium<'a> {
+    /// Volume name, up to 32 capitals, digits and `_`.
+    pub volume: &'a str,
+    /// Seconds since 1970 that everything on it is dated.
+    pub time: u64,
+    /// The menu.
+    pub menu: &'a Menu,
+    /// The hypervisor.
+    pub xen: &'a Path,
+    /// The Dom0 kernel.
+    pub kernel: &'a Path,
+    /// Its initial file system.
+    pub initrd: &'a Path,
+    /// The root image.
+    pub root_image: &'a Path,
+    /// Folder with the artifact of the recipe [`super::Boot`].
+    pub boot: &'a Path,
+}
+
+/// Writes the medium to the file `out`.
+///
+/// # Errors
+/// See [`MediumError`].
+pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<(BuildId, IsoReport), MediumError> {
+    let boot = |name: &str| medium.boot.join(name);
+    let parts = [
+        ("boot/xen.gz", medium.xen.to_owned()),
+        ("boot/vmlinuz", medium.kernel.to_owned()),
+        ("boot/initrd.img", medium.initrd.to_owned()),
+        ("boot/grub/eltorito.img", boot("eltorito.img")),
+        // Where tools that copy a medium's files to a stick look for it.
+        ("EFI/BOOT/BOOTX64.EFI", boot("grubx64.efi")),
+        ("xenith/boot/boot.img", boot("boot.img")),
+        ("xenith/boot/core.img", boot("core.img")),
+        ("xenith/boot/grubx64.efi", boot("grubx64.efi")),
+        ("xenith/root.img", medium.root_image.to_owned()),
+    ];
+    let build = build_id(medium, &parts)?;
+    let image = |source| MediumError::Image { path: out.to_owned(), source };
+
+    let mut iso = IsoWriter::new(medium.volume, medium.time, build.number()).map_err(image)?;
+    for (path, host) in parts {
+        iso.file(path, Source::Path(host)).map_err(image)?;
+    }
+    let id_line = format!("{build}\n").into_bytes();
+    let texts = [
+        ("boot/grub/grub.cfg", medium.menu.grub_cfg(&build).into_bytes()),
+        (BUILD_ID_FILE, id_line.clone()),
+        (&build.marker(), id_line),
+    ];
+    for (path, bytes) in texts {
+        iso.file(path, Source::Bytes(bytes)).map_err(image)?;
+    }
+    let boot = IsoBoot {
+        bios_image: "boot/grub/eltorito.img".to_owned(),
+        boot_hybrid: read(&boot("boot_hybrid.img"))?,
+        esp: Source::Bytes(esp(&read(&boot("grubx64.efi"))?, &build)?),
+    };
+    let create = |source| MediumError::Create { path: out.to_owned(), source };
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(out)
+        .map_err(create)?;
+    let report = iso.write(&mut file, boot).map_err(image)?;
+    Ok((build, report))
+}
+
+fn esp(grub: &[u8], build: &BuildId) -> Result<Vec<u8>, MediumError> {
+    let size = (grub.len() + MIB).next_multiple_of(MIB).max(4 * MIB);
+    let mut bytes = vec![0; size];
+    let id = build.number() as u32;
+    let volume = FatVolume { bytes: size as u64, label: ESP_LABEL, id };
+    let fill = |bytes| {
+        let mut fat = FatWriter::format(Cursor::new(bytes), &volume)?;
+        fat.file("EFI/BOOT/BOOTX64.EFI", grub)?;
+        fat.file("boot/grub/grub.cfg", menu::esp_cfg(build).as_bytes())?;
+        fat.finish()
+    };
+    fill(&mut bytes).map_err(MediumError::Esp)?;
+    Ok(bytes)
+}
+
+fn build_id(medium: &Medium<'_>, parts: &[(&str, PathBuf)]) -> Result<BuildId, MediumError> {
+    let mut hasher = Hasher::default();
+    let fields = [medium.volume, &medium.time.to_string(), &medium.menu.template()];
+    fields.iter().for_each(|field| hasher.field(field.as_bytes()));
+    let mut buffer = vec![0; 1 << 18];
+    for (name, path) in parts {
+        let failed = |source| MediumError::Part { path: path.clone(), source };
+        hasher.field(name.as_bytes());
+        let mut file = File::open(path).map_err(failed)?;
+        let size = file.metadata().map_err(failed)?.len();
+        hasher.update(&size.to_le_bytes());
+        loop {
+            match file.read(&mut buffer).map_err(failed)? {
+                0 => break,
+                got => hasher.update(&buffer[..got]),
+            }
+        }
+    }
+    Ok(BuildId(hasher.finish().to_string()[..16].to_owned()))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, MediumError> {
+    fs::read(path).map_err(|source| MediumError::Part { path: path.to_owned(), source })
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The menu of a medium, as GRUB's configuration.
+
+use std::fmt::Write as _;
+
+use super::BuildId;
+
+/// Volume label of a disk with an answer file for the unattended installation.
+pub const ANSWERS_LABEL: &str = "XENITH-ANS";
+/// The answer file on the medium itself.
+const ANSWERS_FILE: &str = "/xenith/answers.toml";
+const SERIAL: &str = "com1=115200,8n1";
+
+/// What the menu says and what its entries boot with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Menu {
+    /// Shown in the titles.
+    pub version: String,
+    /// Where it begins: `install`, `install-serial`, `live` or `disk`. With answers on the medium
+    /// or on a disk labelled [`ANSWERS_LABEL`] it begins with the unattended installation.
+    pub default_entry: String,
+    /// Seconds until the entry boots.
+    pub seconds: u32,
+    /// Options of Xen's command line, beside its consoles.
+    pub xen: Vec<String>,
+    /// Options of the Dom0 kernel's command line, beside its consoles and Xenith's own.
+    pub dom0: Vec<String>,
+}
+
+/// Which console a person sits at: the last one named is the one that programs write to.
+#[derive(Clone, Copy)]
+enum Console {
+    Screen,
+    Serial,
+}
+
+impl Console {
+    fn xen(self) -> &'static str {
+        match self {
+            Self::Screen => "console=vga,com1",
+            Self::Serial => "console=com1,vga",
+        }
+    }
+
+    fn dom0(self) -> &'static str {
+        match self {
+            Self::Screen => "console=hvc0 console=tty0",
+            Self::Serial => "console=tty0 console=hvc0",
+        }
+    }
+}
+
+impl Menu {
+    /// The configuration on the medium, `/boot/grub/grub.cfg`.
+    pub(super) fn grub_cfg(&self, build: &BuildId) -> String {
+        let mut text = format!(
+            "# The menu of the Xenith {version} medium, build {build}.\n\
+             set timeout={seconds}\n\
+             set default={default}\n\
+             export answers\n\
+             \n\
+             # No machine is stopped by a serial port that it does not have.\n\
+             if serial --unit=0 --speed=115200 --word=8 --parity=no --stop=1; then\n    \
+                 terminal_input console serial\n    \
+                 terminal_output console serial\n\
+             fi\n\
+             \n\
+             set answers=''\n\
+             if [ -f {ANSWERS_FILE} ]; then\n    \
+                 set answers={ANSWERS_FILE}\n\
+             elif search --no-floppy --label --set=volume {ANSWERS_LABEL}; then\n    \
+                 set answers=label:{ANSWERS_LABEL}\n\
+             fi\n\
+             \n\
+             if [ -n \"$answers\" ]; then\n    \
+                 set default=unattended\n    \
+                 menuentry \"Install unattended, as $answers says\" --id unattended {{\n",
+            version = self.version,
+            seconds = self.seconds,
+            default = self.default_entry,
+        );
+        let unattended = "xenith.mode=install xenith.answers=$answers";
+        text.push_str(&self.commands("        ", Console::Serial, unattended, build));
+        text.push_str("    }\nfi\n\n");
+
+        let entries = [
+            ("Install Xenith", "install", Console::Screen, "xenith.mode=install"),
+            ("Install over serial", "install-serial", Console::Serial, "xenith.mode=install"),
+            ("Live / rescue", "live", Console::Serial, "xenith.mode=live"),
+        ];
+        for (title, id, console, mode) in entries {
+            let _ = writeln!(text, "menuentry '{title} ({})' --id {id} {{", self.version);
+            text.push_str(&self.commands("    ", console, mode, build));
+            text.push_str("}\n\n");
+        }
+        text.push_str(LOCAL_DISK);
+        text
+    }
+
+    /// Everything that [`Menu::grub_cfg`] and [`esp_cfg`] write, apart from the build id. Part of
+    /// the key of the medium, so that a change of this file changes it.
+    pub(super) fn template(&self) -> String {
+        let none = BuildId::default();
+        self.grub_cfg(&none) + &esp_cfg(&none)
+    }
+
+    fn commands(&self, indent: &str, console: Console, mode: &str, build: &BuildId) -> String {
+        let mut xen = vec![console.xen(), SERIAL];
+        xen.extend(self.xen.iter().map(String::as_str));
+        let build = format!("xenith.build={build}");
+        let mut dom0 = vec![console.dom0(), mode, &build];
+        dom0.extend(self.dom0.iter().map(String::as_str));
+        let lines = [
+            "echo 'Loading Xen, kernel and initial file system ...'".to_owned(),
+            format!("multiboot2 /boot/xen.gz {}", xen.join(" ")),
+            format!("module2 /boot/vmlinuz {}", dom0.join(" ")),
+            "module2 --nounzip /boot/initrd.img".to_owned(),
+        ];
+        lines.iter().map(|line| format!("{indent}{line}\n")).collect()
+    }
+}
+
+/// The configuration on the medium's EFI system partition, for firmware that makes it the root.
+pub(super) fn esp_cfg(build: &BuildId) -> String {
+    let marker = build.marker();
+    format!(
+        "# Finds the medium of build {build} on any device.\n\
+         search --no-floppy --file --set=medium /{marker}\n\
+         if [ -n \"$medium\" ]; then\n    \
+             set root=\"$medium\"\n    \
+             set prefix=\"($root)/boot/grub\"\n    \
+             configfile \"$prefix/grub.cfg\"\n\
+         else\n    \
+             echo 'Xenith: no device has the rest of this medium (build {build}).'\n    \
+             sleep 60\n\
+         fi\n"
+    )
+}
+
+/// A host installed by Xenith comes first, then whatever the first other disk boots.
+const LOCAL_DISK: &str = "\
+menuentry 'Boot from the local disk' --id disk {
+    search --no-floppy --file --set=disk /xenith/a/xen.gz
+    if [ \"$grub_platform\" = efi ]; then
+        if [ -z \"$disk\" ]; then
+            search --no-floppy --file --set=disk /EFI/Microsoft/Boot/bootmgfw.efi
+        fi
+        if [ -n \"$disk\" ]; then
+            chainloader ($disk)/EFI/BOOT/BOOTX64.EFI
+        else
+            echo 'No disk with a boot loader that is known; back to the firmware.'
+            exit
+        fi
+    else
+        if [ -n \"$disk\" ]; then
+            regexp --set=1:disk '^([^,]*)' \"$disk\"
+        elif [ \"$root\" = hd0 ]; then
+            set disk=hd1
+        else
+            set disk=hd0
+        fi
+        set root=\"$disk\"
+        chainloader +1
+    fi
+}
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cfg() -> String {
+        let menu = Menu {
+            version: "0.1.0".to_owned(),
+            default_entry: "live".to_owned(),
+            seconds: 1,
+            xen: vec!["dom0_mem=768M,max:768M".to_owned()],
+            dom0: vec!["quiet".to_owned()],
+        };
+        menu.grub_cfg(&BuildId::for_tests())
+    }
+
+    #[test]
+    fn entries_carry_the_mode_the_build_and_the_profiles_options() {
+        let cfg = cfg();
+        let (_, live) = cfg.split_once("--id live {\n").unwrap();
+        let expected = "    echo 'Loading Xen, kernel and initial file system ...'\n    \
+             multiboot2 /boot/xen.gz console=com1,vga com1=115200,8n1 dom0_mem=768M,max:768M\n    \
+             module2 /boot/vmlinuz console=tty0 console=hvc0 xenith.mode=live \
+             xenith.build=0123456789abcdef quiet\n    \
+             module2 --nounzip /boot/initrd.img\n}\n";
+        assert_eq!(&live[..expected.len()], expected);
+        assert!(cfg.contains("set default=live\n") && cfg.contains("set timeout=1\n"));
+    }
+
+    #[test]
+    fn a_person_at_the_screen_installs_there() {
+        let cfg = cfg();
+        let (_, install) = cfg.split_once("--id install {\n").unwrap();
+        let (install, _) = install.split_once('}').unwrap();
+        assert!(install.contains("console=hvc0 console=tty0 xenith.mode=install"), "{install}");
+    }
+
+    #[test]
+    fn blocks_are_closed() {
+        for cfg in [cfg(), esp_cfg(&BuildId::for_tests()), include_str!("early.cfg").to_owned()] {
+            let words = |word| cfg.split_whitespace().filter(|found| *found == word).count();
+            assert_eq!(words("if"), words("fi"), "{cfg}");
+            assert_eq!(words("{"), words("}"), "{cfg}");
+            assert_eq!(cfg.matches('\'').count() % 2, 0, "{cfg}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A virtual machine as QEMU's command line.
+//!
+//! Paths are those inside the sandbox. The choices were measured: `-monitor` because MONITOR/MWAIT
+//! panics Xen under TCG, `+svm,+npt` so that Dom0 can run PVH and HVM guests, `+rdrand` so that the
+//! kernel's random numbers are ready at once.
+
+/// Where the machine starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Medium {
+    /// An optical disc.
+    Cd,
+    /// A USB mass storage device.
+    Usb,
+    /// A read-only SATA disk.
+    Disk,
+}
+
+/// What runs before the boot loader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Firmware {
+    /// SeaBIOS, QEMU's own.
+    Bios,
+    /// OVMF, with its variables in this file (read and written).
+    Uefi {
+        /// The variable store.
+        variables: String,
+    },
+}
+
+/// How QEMU executes the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accelerator {
+    /// Software emulation.
+    Tcg,
+    /// Hardware virtualization through /dev/kvm.
+    Kvm,
+}
+
+/// A hard disk of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Drive {
+    /// Image file.
+    pub file: String,
+    /// `raw` or `qcow2`.
+    pub format: &'static str,
+    /// Serial number shown to the guest, 20 characters at most.
+    pub serial: String,
+    /// Writes do not wait for the host's disk. Lost when the host crashes, not when QEMU is killed.
+    pub unsafe_cache: bool,
+}
+
+/// A port of the host's loopback address that leads into the machine's network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// TCP port on 127.0.0.1.
+    pub host_port: u16,
+    /// Address in the machine's network 10.0.2.0/24; empty is the first address given by DHCP.
+    pub address: String,
+    /// TCP port there.
+    pub port: u16,
+}
+
+/// Where a character device of the machine leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// The terminal that QEMU was started from, with the monitor behind Ctrl-A C.
+    Terminal,
+    /// A Unix socket that somebody listens on already.
+    Socket(String),
+}
+
+/// A whole machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// How it is executed.
+    pub accelerator: Accelerator,
+    /// Its firmware.
+    pub firmware: Firmware,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// The installation medium and how it is attached; none: start from the first disk.
+    pub medium: Option<(Medium, String)>,
+    /// Hard disks.
+    pub drives: Vec<Drive>,
+    /// Ports forwarded; the network card is there in any case.
+    pub forwards: Vec<Forward>,
+    /// First serial port.
+    pub serial: Line,
+    /// Socket of the monitor protocol that somebody listens on already.
+    pub qmp: Option<String>,
+    /// A window on the person's desktop, else no display (the graphics card is there in any case).
+    pub window: bool,
+    /// Power off instead of a reboot.
+    pub no_reboot: bool,
+}
+
+impl Machine {
+    /// The arguments of `qemu-system-x86_64`.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut args = Args::default();
+        let (accel, cpu) = match self.accelerator {
+            Accelerator::Tcg => ("tcg,thread=multi", "qemu64,+svm,+npt,+rdrand,-monitor"),
+            Accelerator::Kvm => ("kvm", "host"),
+        };
+        args.pair("-accel", accel).pair("-cpu", cpu).pair("-machine", "q35").pair("-smp", "1");
+        args.pair("-m", self.memory_mib.to_string()).flag("-nodefaults").pair("-vga", "std");
+        args.pair("-display", if self.window { "gtk" } else { "none" });
+        if let Firmware::Uefi { variables } = &self.firmware {
+            args.pair(
+                "-drive",
+                "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
+            );
+            args.pair("-drive", format!("if=pflash,format=raw,unit=1,file={variables}"));
+        }
+        if let Some((medium, file)) = &self.medium {
+            let readonly = "readonly=on,format=raw,if=none,id=medium";
+            args.pair("-drive", format!("{readonly},file={file}"));
+            match medium {
+                Medium::Cd => args.pair("-device", "ide-cd,drive=medium,bootindex=1"),
+                Medium::Usb => args
+                    .pair("-device", "qemu-xhci")
+                    .pair("-device", "usb-storage,drive=medium,bootindex=1"),
+                Medium::Disk => args.pair("-device", "ide-hd,drive=medium,bootindex=1"),
+            };
+        }
+        for (index, drive) in self.drives.iter().enumerate() {
+            let cache = if drive.unsafe_cache { "unsafe" } else { "writeback" };
+            args.pair(
+                "-drive",
+                format!(
+                    "if=none,id=disk{index},file={},format={},cache={cache},discard=unmap",
+                    drive.file, drive.format
+                ),
+            );
+            args.pair(
+                "-device",
+                format!(
+                    "virtio-blk-pci,drive=disk{index},serial={},bootindex={}",
+                    drive.serial,
+                    index + 2
+                ),
+            );
+        }
+        let forwards: String = self
+            .forwards
+            .iter()
+            .map(|f| format!(",hostfwd=tcp:127.0.0.1:{}-{}:{}", f.host_port, f.address, f.port))
+            .collect();
+        args.pair("-netdev", format!("user,id=net0{forwards}"));
+        args.pair("-device", "virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56,romfile=");
+        args.pair("-device", "virtio-rng-pci");
+        match &self.serial {
+            Line::Terminal => {
+                args.pair("-chardev", "stdio,id=serial0,mux=on,signal=off");
+                args.pair("-mon", "chardev=serial0,mode=readline");
+            }
+            Line::Socket(path) => {
+                args.pair("-chardev", format!("socket,id=serial0,path={path}"));
+            }
+        }
+        args.pair("-serial", "chardev:serial0");
+        if let Some(path) = &self.qmp {
+            args.pair("-chardev", format!("socket,id=qmp0,path={path}"));
+            args.pair("-mon", "chardev=qmp0,mode=control");
+        }
+        if self.no_reboot {
+            args.flag("-no-reboot");
+        }
+        args.0
+    }
+}
+
+#[derive(Default)]
+struct Args(Vec<String>);
+
+impl Args {
+    fn flag(&mut self, flag: &str) -> &mut Self {
+        self.0.push(flag.to_owned());
+        self
+    }
+
+    fn pair(&mut self, option: &str, value: impl Into<String>) -> &mut Self {
+        self.0.push(option.to_owned());
+        self.0.push(value.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine {
+            accelerator: Accelerator::Tcg,
+            firmware: Firmware::Bios,
+            memory_mib: 1536,
+            medium: None,
+            drives: Vec::new(),
+            forwards: Vec::new(),
+            serial: Line::Terminal,
+            qmp: None,
+            window: false,
+            no_reboot: false,
+        }
+    }
+
+    #[test]
+    fn each_medium_gets_its_own_device() {
+        for (medium, device) in [
+            (Medium::Cd, "ide-cd,drive=medium,bootindex=1"),
+            (Medium::Usb, "usb-storage,drive=medium,bootindex=1"),
+            (Medium::Disk, "ide-hd,drive=medium,bootindex=1"),
+        ] {
+            let medium = Some((medium, "/vm/x.iso".to_owned()));
+            let args = Machine { medium, ..machine() }.arguments();
+            assert!(args.iter().any(|arg| arg == device), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn forwards_listen_on_loopback_only() {
+        let forward = Forward { host_port: 8443, address: "10.0.2.50".into(), port: 443 };
+        let args = Machine { forwards: vec![forward], ..machine() }.arguments();
+        let expected = "user,id=net0,hostfwd=tcp:127.0.0.1:8443-10.0.2.50:443";
+        assert!(args.iter().any(|arg| arg == expected), "{args:?}");
+    }
+}
