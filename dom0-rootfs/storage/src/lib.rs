@@ -1,8 +1,47 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Storage repositories: SR drivers and their fake.
+//!
+//! | kind | where VDIs live | clone |
+//! |---|---|---|
+//! | `file` | sparse files in a folder of an existing filesystem | sparse copy, shared blocks where the filesystem can |
+//! | `ext` | sparse files in an ext4 filesystem on a logical volume of its own | sparse copy |
+//! | `lvmthin` | thin volumes | thin snapshot |
+//!
+//! Drivers keep no state of their own: every call looks at the disk, so a call that was interrupted
+//! is simply made again. What an interrupted call may leave behind is removed by the next
+//! [`SrDriver::attach`] or [`SrDriver::scan`].
 
+mod device;
 mod driver;
 mod error;
+mod ext;
+mod fake;
+mod file;
+mod folder;
+#[cfg(test)]
+mod interruption;
+mod loops;
+mod lvm;
+mod lvmthin;
+mod program;
+mod sparse;
+#[cfg(test)]
+mod testing;
 
 pub use driver::*;
 pub use error::StorageError;
+pub use ext::ExtDriver;
+pub use fake::{FakeDriver, Faults};
+pub use file::FileDriver;
+pub use lvmthin::LvmThinDriver;
+pub use program::{Device, Host, Ran, System};
+
+/// Every driver of a real host.
+pub fn host_drivers() -> Vec<std::sync::Arc<dyn SrDriver>> {
+    let system: std::sync::Arc<dyn System> = std::sync::Arc::new(Host);
+    vec![
+        std::sync::Arc::new(ExtDriver::new(system.clone())),
+        std::sync::Arc::new(FileDriver::new(system.clone())),
+        std::sync::Arc::new(LvmThinDriver::new(system)),
+    ]
+}

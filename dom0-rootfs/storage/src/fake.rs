@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! SRs for tests and for the simulator: real files in a folder, no block devices, no root.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use uuid::Uuid;
+
+use crate::driver::{About, Mode, SrDriver, SrSpec, SrStat, VdiInfo};
+use crate::error::StorageError;
+use crate::folder::Folder;
+use crate::program::io;
+
+/// Calls that shall fail.
+#[derive(Debug, Default)]
+pub struct Faults(Mutex<VecDeque<(String, StorageError)>>);
+
+impl Faults {
+    /// The next call of the driver's method `call` (`vdi_create`, `attach`, …) fails with `error`,
+    /// before it does anything. Several faults for one call come in order.
+    pub fn once(&self, call: &str, error: StorageError) {
+        self.lock().push_back((call.to_owned(), error));
+    }
+
+    fn check(&self, call: &str) -> Result<(), StorageError> {
+        let mut faults = self.lock();
+        match faults.iter().position(|(name, _)| name == call).and_then(|at| faults.remove(at)) {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<(String, StorageError)>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// A driver over plain files. An activated VDI is its file itself, so its contents can be read and
+/// written. Its SRs promise no more room than they have.
+pub struct FakeDriver {
+    kind: &'static str,
+    folder: PathBuf,
+    capacity: u64,
+    active: Mutex<Vec<(Uuid, Mode)>>,
+    faults: Faults,
+}
+
+impl FakeDriver {
+    /// A driver that takes the place of the one called `kind`, with its SRs below `folder`, each of
+    /// `capacity` bytes.
+    pub fn new(kind: &'static str, folder: PathBuf, capacity: u64) -> Self {
+        Self { kind, folder, capacity, active: Mutex::default(), faults: Faults::default() }
+    }
+
+    /// Calls that shall fail.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    fn path(&self, sr: &SrSpec) -> PathBuf {
+        self.folder.join(sr.uuid.to_string())
+    }
+
+    fn marker(&self, sr: &SrSpec) -> PathBuf {
+        self.path(sr).join("attached")
+    }
+
+    fn folder(&self, sr: &SrSpec) -> Result<Folder, StorageError> {
+        if self.marker(sr).exists() {
+            return Ok(Folder::new(self.path(sr)));
+        }
+        Err(StorageError::Failed {
+            doing: format!("looking into SR {}", sr.uuid),
+            detail: "it is not attached to this host".to_owned(),
+        })
+    }
+
+    fn reserve(&self, folder: &Folder, bytes: u64) -> Result<(), StorageError> {
+        let used: u64 = folder.scan()?.iter().map(|vdi| vdi.virtual_size).sum();
+        let free = self.capacity.saturating_sub(used);
+        if bytes > free {
+            return Err(StorageError::NoSpace { free, needed: bytes });
+        }
+        Ok(())
+    }
+
+    fn active(&self) -> std::sync::MutexGuard<'_, Vec<(Uuid, Mode)>> {
+        self.active.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn refuse_active(&self, vdi: Uuid) -> Result<(), StorageError> {
+        if self.active().iter().any(|(uuid, _)| *uuid == vdi) {
+            return Err(StorageError::VdiInUse(vdi));
+        }
+        Ok(())
+    }
+}
+
+impl SrDriver for FakeDriver {
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn about(&self) -> About {
+        About {
+            name: "Simulated",
+            description: "Files of the simulator",
+            configuration: &[],
+            features: crate::file::FEATURES,
+        }
+    }
+
+    fn create(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        self.faults.check("create")?;
+        let path = self.path(sr);
+        fs::create_dir_all(&path).map_err(io(format!("creating {}", path.display())))
+    }
+
+    fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        self.faults.check("destroy")?;
+        let path = self.path(sr);
+        if !path.exists() {
+            return Ok(());
+        }
+        for vdi in Folder::new(path.clone()).scan()? {
+            self.refuse_active(vdi.uuid)?;
+        }
+        fs::remove_dir_all(&path).map_err(io(format!("removing {}", path.display())))
+    }
+
+    fn attach(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        self.faults.check("attach")?;
+        let marker = self.marker(sr);
+        fs::write(&marker, "").map_err(io(format!("writing {}", marker.display())))?;
+        self.folder(sr)?.clean()
+    }
+
+    fn detach(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        self.faults.check("detach")?;
+        let marker = self.marker(sr);
+        if !marker.exists() {
+            return Ok(());
+        }
+        for vdi in self.folder(sr)?.scan()? {
+            self.refuse_active(vdi.uuid)?;
+        }
+        fs::remove_file(&marker).map_err(io(format!("removing {}", marker.display())))
+    }
+
+    fn stat(&self, sr: &SrSpec) -> Result<SrStat, StorageError> {
+        self.faults.check("stat")?;
+        let used = self.folder(sr)?.scan()?.iter().map(|vdi| vdi.virtual_size).sum();
+        Ok(SrStat { physical_size: self.capacity, physical_utilisation: used })
+    }
+
+    fn scan(&self, sr: &SrSpec) -> Result<Vec<VdiInfo>, StorageError> {
+        self.faults.check("scan")?;
+        self.folder(sr)?.scan()
+    }
+
+    fn vdi_create(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError> {
+        self.faults.check("vdi_create")?;
+        let folder = self.folder(sr)?;
+        if !folder.file(vdi).exists() {
+            self.reserve(&folder, size)?;
+        }
+        folder.create(vdi, size)
+    }
+
+    fn vdi_destroy(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
+        self.faults.check("vdi_destroy")?;
+        self.refuse_active(vdi)?;
+        self.folder(sr)?.destroy(vdi)
+    }
+
+    fn vdi_clone(&self, sr: &SrSpec, from: Uuid, to: Uuid) -> Result<VdiInfo, StorageError> {
+        self.faults.check("vdi_clone")?;
+        let folder = self.folder(sr)?;
+        if !folder.file(to).exists() {
+            self.reserve(&folder, folder.info(from)?.virtual_size)?;
+        }
+        folder.copy(from, to)
+    }
+
+    fn vdi_resize(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError> {
+        self.faults.check("vdi_resize")?;
+        let folder = self.folder(sr)?;
+        self.reserve(&folder, size.saturating_sub(folder.info(vdi)?.virtual_size))?;
+        folder.grow(vdi, size)
+    }
+
+    fn vdi_activate(&self, sr: &SrSpec, vdi: Uuid, mode: Mode) -> Result<PathBuf, StorageError> {
+        self.faults.check("vdi_activate")?;
+        let folder = self.folder(sr)?;
+        folder.info(vdi)?;
+        let mut active = self.active();
+        match active.iter().find(|(uuid, _)| *uuid == vdi) {
+            Some((_, now)) if *now != mode => return Err(StorageError::VdiInUse(vdi)),
+            Some(_) => {}
+            None => active.push((vdi, mode)),
+        }
+        Ok(folder.file(vdi))
+    }
+
+    fn vdi_deactivate(&self, _sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
+        self.faults.check("vdi_deactivate")?;
+        self.active().retain(|(uuid, _)| *uuid != vdi);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn sr() -> SrSpec {
+        SrSpec { uuid: Uuid::from_u128(7), device_config: BTreeMap::new() }
+    }
+
+    #[test]
+    fn faults_hit_once_and_change_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = FakeDriver::new("ext", dir.path().to_owned(), 1 << 30);
+        let vdi = Uuid::from_u128(1);
+        assert!(fake.attach(&sr()).is_err(), "nothing was created yet");
+        fake.create(&sr()).unwrap();
+        assert!(fake.scan(&sr()).is_err(), "nothing is attached yet");
+        fake.attach(&sr()).unwrap();
+        fake.faults().once("vdi_create", StorageError::NoSpace { free: 0, needed: 1 });
+        assert!(fake.vdi_create(&sr(), vdi, 4096).is_err());
+        assert_eq!(fake.scan(&sr()).unwrap(), []);
+        fake.vdi_create(&sr(), vdi, 4096).unwrap();
+        assert_eq!(fake.scan(&sr()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn room_and_use_are_respected() {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = FakeDriver::new("ext", dir.path().to_owned(), 3 << 20);
+        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        fake.create(&sr()).unwrap();
+        fake.attach(&sr()).unwrap();
+        fake.vdi_create(&sr(), one, 2 << 20).unwrap();
+        let full = fake.vdi_clone(&sr(), one, two).unwrap_err();
+        assert!(matches!(full, StorageError::NoSpace { free: 1_048_576, needed: 2_097_152 }));
+        let path = fake.vdi_activate(&sr(), one, Mode::ReadWrite).unwrap();
+        assert_eq!(path.metadata().unwrap().len(), 2 << 20);
+        assert!(matches!(fake.vdi_destroy(&sr(), one), Err(StorageError::VdiInUse(_))));
+        assert!(matches!(fake.detach(&sr()), Err(StorageError::VdiInUse(_))));
+        fake.vdi_deactivate(&sr(), one).unwrap();
+        fake.vdi_destroy(&sr(), one).unwrap();
+        fake.detach(&sr()).unwrap();
+        fake.destroy(&sr()).unwrap();
+        fake.destroy(&sr()).unwrap();
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Loop devices: VDI files as block devices of Dom0.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::driver::Mode;
+use crate::error::StorageError;
+use crate::program::{System, io};
+
+/// A loop device over a file.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Loop {
+    name: PathBuf,
+    ro: bool,
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    loopdevices: Vec<Loop>,
+}
+
+/// The loop device over a file, if there is one.
+pub(crate) fn find(system: &dyn System, file: &Path) -> Result<Option<Loop>, StorageError> {
+    let doing = format!("listing the loop devices of {}", file.display());
+    let path = file.to_string_lossy();
+    let out = system.must(
+        &doing,
+        "losetup",
+        &["--json", "--list", "--output", "NAME,RO", "--associated", &path],
+    )?;
+    if out.trim().is_empty() {
+        return Ok(None);
+    }
+    let listing: Listing = serde_json::from_str(&out)
+        .map_err(|error| StorageError::Failed { doing, detail: error.to_string() })?;
+    Ok(listing.loopdevices.into_iter().next())
+}
+
+/// Makes a VDI's file a block device. One that is a block device already in the same mode stays it.
+pub(crate) fn activate(
+    system: &dyn System,
+    vdi: Uuid,
+    file: &Path,
+    mode: Mode,
+) -> Result<PathBuf, StorageError> {
+    if let Some(found) = find(system, file)? {
+        return if found.ro == (mode == Mode::ReadOnly) {
+            Ok(found.name)
+        } else {
+            Err(StorageError::VdiInUse(vdi))
+        };
+    }
+    let path = file.to_string_lossy();
+    // Past the page cache where the filesystem lets us: data would lie in Dom0's small memory twice.
+    let direct = if takes_direct_io(file)? { "--direct-io=on" } else { "--direct-io=off" };
+    let mut args = vec!["--find", "--show", direct];
+    if mode == Mode::ReadOnly {
+        args.push("--read-only");
+    }
+    args.push(&path);
+    let out = system.must(&format!("activating {path}"), "losetup", &args)?;
+    Ok(PathBuf::from(out.trim()))
+}
+
+/// The reverse. While a guest still has the device open, the kernel lets go of it with the last close.
+pub(crate) fn deactivate(system: &dyn System, file: &Path) -> Result<(), StorageError> {
+    if let Some(found) = find(system, file)? {
+        let doing = format!("deactivating {}", file.display());
+        system.must(&doing, "losetup", &["--detach", &found.name.to_string_lossy()])?;
+    }
+    Ok(())
+}
+
+/// Tells the loop device of a file, if there is one, that the file has grown.
+pub(crate) fn grown(system: &dyn System, file: &Path) -> Result<(), StorageError> {
+    if let Some(found) = find(system, file)? {
+        let doing = format!("growing the device of {}", file.display());
+        system.must(&doing, "losetup", &["--set-capacity", &found.name.to_string_lossy()])?;
+    }
+    Ok(())
+}
+
+/// Refuses a VDI whose file is a block device now.
+pub(crate) fn refuse_active(
+    system: &dyn System,
+    vdi: Uuid,
+    file: &Path,
+) -> Result<(), StorageError> {
+    if file.exists() && find(system, file)?.is_some() {
+        return Err(StorageError::VdiInUse(vdi));
+    }
+    Ok(())
+}
+
+fn takes_direct_io(file: &Path) -> Result<bool, StorageError> {
+    let flags = i32::try_from(OFlags::DIRECT.bits()).unwrap_or_default();
+    match OpenOptions::new().read(true).custom_flags(flags).open(file) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Ok(false),
+        Err(error) => Err(io(format!("opening {}", file.display()))(error)),
+    }
+}

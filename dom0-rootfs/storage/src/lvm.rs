@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Volume groups: each LVM-based SR has one of its own, named `xsr-<uuid of the SR>`.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::device;
+use crate::driver::SrSpec;
+use crate::error::StorageError;
+use crate::program::{Device, System};
+
+/// A logical volume as `lvs` shows it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Volume {
+    #[serde(rename = "lv_name")]
+    pub(crate) name: String,
+    #[serde(rename = "lv_size")]
+    size: String,
+    #[serde(rename = "lv_active")]
+    active: String,
+    #[serde(rename = "data_percent")]
+    data_percent: String,
+    #[serde(rename = "lv_permissions")]
+    permissions: String,
+}
+
+impl Volume {
+    /// Bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size.parse().unwrap_or_default()
+    }
+
+    /// Bytes of a thin volume or pool that hold data.
+    pub(crate) fn used(&self) -> u64 {
+        // Four digits at most, so whole hundredths of a percent lose nothing.
+        let hundredths =
+            self.data_percent.parse::<f64>().map_or(0, |percent| (percent * 100.0) as u128);
+        u64::try_from(u128::from(self.size()) * hundredths / 10_000).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.active == "active"
+    }
+
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.permissions.contains("read-only")
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct PhysicalVolume {
+    vg_name: String,
+    pv_major: String,
+    pv_minor: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Group {
+    vg_name: String,
+    vg_size: String,
+}
+
+/// The volume group of an SR.
+pub(crate) struct VolumeGroup<'a> {
+    system: &'a dyn System,
+    pub(crate) name: String,
+}
+
+impl<'a> VolumeGroup<'a> {
+    pub(crate) fn of(system: &'a dyn System, sr: Uuid) -> Self {
+        Self { system, name: format!("xsr-{sr}") }
+    }
+
+    /// Bytes, if the group exists.
+    pub(crate) fn size(&self) -> Result<Option<u64>, StorageError> {
+        let groups: Vec<Group> = self.report("vgs", "vg", "vg_name,vg_size")?;
+        let ours = groups.into_iter().find(|group| group.vg_name == self.name);
+        Ok(ours.map(|group| group.vg_size.parse().unwrap_or_default()))
+    }
+
+    /// Makes the group on the SR's device, unless an earlier call did. Refuses a device that is in use.
+    pub(crate) fn create(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        let force = device::forced(sr)?;
+        let target = device::of(self.system, sr)?;
+        let used = |by: String| StorageError::DeviceInUse { device: target.path.clone(), by };
+        let group_on_device = self.group_on(&target)?;
+        if self.size()?.is_some() {
+            return match group_on_device {
+                Some(name) if name == self.name => Ok(()),
+                _ => Err(used(format!("volume group {} is on another device", self.name))),
+            };
+        }
+        device::refuse_used(self.system, &target)?;
+        match group_on_device {
+            // A physical volume of no group holds nothing: an interrupted call may have left it.
+            Some(name) if name.is_empty() => {}
+            Some(name) => return Err(used(format!("belongs to volume group {name}"))),
+            None => {
+                let found = device::signatures(self.system, &target.path)?;
+                if !found.is_empty() && !force {
+                    let kinds: Vec<_> = found.iter().map(|s| s.kind.as_str()).collect();
+                    return Err(used(format!(
+                        "it holds {} (device_config:force=true overwrites it)",
+                        kinds.join(", ")
+                    )));
+                }
+                if !found.is_empty() {
+                    let doing = format!("wiping {}", target.path.display());
+                    let path = target.path.to_string_lossy();
+                    self.system.must(&doing, "wipefs", &["--all", "--quiet", &path])?;
+                }
+            }
+        }
+        let path = target.path.to_string_lossy();
+        self.lvm("vgcreate", &["--yes", &self.name, &path]).map(drop)
+    }
+
+    /// Removes the group with everything in it, and LVM's label from the SR's device.
+    pub(crate) fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        let target = device::of(self.system, sr)?;
+        match self.group_on(&target)? {
+            None => return Ok(()),
+            Some(name) if name == self.name => {
+                self.lvm("vgchange", &["--activate", "n", &self.name])?;
+                self.lvm("vgremove", &["--force", "--yes", &self.name])?;
+            }
+            Some(name) if name.is_empty() => {}
+            Some(name) => {
+                return Err(StorageError::DeviceInUse {
+                    device: target.path,
+                    by: format!("belongs to volume group {name}, not to this SR"),
+                });
+            }
+        }
+        self.lvm("pvremove", &["--yes", &target.path.to_string_lossy()]).map(drop)
+    }
+
+    /// Every volume of the group that has a name of ours.
+    pub(crate) fn volumes(&self) -> Result<Vec<Volume>, StorageError> {
+        let select = format!("vg_name={}", self.name);
+        let fields = "lv_name,lv_size,lv_active,data_percent,lv_permissions";
+        self.report_where("lvs", "lv", fields, &["--select", &select])
+    }
+
+    pub(crate) fn volume(&self, name: &str) -> Result<Option<Volume>, StorageError> {
+        Ok(self.volumes()?.into_iter().find(|volume| volume.name == name))
+    }
+
+    /// `group/volume`.
+    pub(crate) fn full(&self, volume: &str) -> String {
+        format!("{}/{volume}", self.name)
+    }
+
+    /// The device node of an active volume.
+    pub(crate) fn node(&self, volume: &str) -> PathBuf {
+        PathBuf::from(format!("/dev/{}/{volume}", self.name))
+    }
+
+    /// Runs a command of LVM.
+    pub(crate) fn lvm(&self, command: &str, args: &[&str]) -> Result<String, StorageError> {
+        self.system.must(&format!("running {command} for {}", self.name), command, args)
+    }
+
+    fn group_on(&self, target: &Device) -> Result<Option<String>, StorageError> {
+        let (major, minor) = (target.major.to_string(), target.minor.to_string());
+        let all: Vec<PhysicalVolume> = self.report("pvs", "pv", "vg_name,pv_major,pv_minor")?;
+        let ours = all.into_iter().find(|pv| pv.pv_major == major && pv.pv_minor == minor);
+        Ok(ours.map(|pv| pv.vg_name))
+    }
+
+    fn report<T: DeserializeOwned>(
+        &self,
+        command: &str,
+        what: &str,
+        fields: &str,
+    ) -> Result<Vec<T>, StorageError> {
+        self.report_where(command, what, fields, &[])
+    }
+
+    fn report_where<T: DeserializeOwned>(
+        &self,
+        command: &str,
+        what: &str,
+        fields: &str,
+        selection: &[&str],
+    ) -> Result<Vec<T>, StorageError> {
+        let mut args =
+            vec!["--reportformat", "json", "--units", "b", "--nosuffix", "--options", fields];
+        args.extend(selection);
+        let out = self.lvm(command, &args)?;
+        let wrong = |detail: String| StorageError::Failed {
+            doing: format!("reading the answer of {command}"),
+            detail,
+        };
+        let mut answer: serde_json::Value =
+            serde_json::from_str(&out).map_err(|error| wrong(error.to_string()))?;
+        let rows = answer
+            .pointer_mut(&format!("/report/0/{what}"))
+            .map(serde_json::Value::take)
+            .ok_or_else(|| wrong(format!("no {what} in {out}")))?;
+        serde_json::from_value(rows).map_err(|error| wrong(error.to_string()))
+    }
+}

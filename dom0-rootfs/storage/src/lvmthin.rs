@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `lvmthin`: a thin volume for each VDI, thin snapshots for clones.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::driver::{About, Mode, SrDriver, SrSpec, SrStat, VdiInfo};
+use crate::error::StorageError;
+use crate::lvm::{Volume, VolumeGroup};
+use crate::program::System;
+
+const POOL: &str = "pool";
+
+/// Thin volumes `vdi-<uuid>` in the thin pool `pool` of the SR's group.
+pub struct LvmThinDriver {
+    system: Arc<dyn System>,
+}
+
+impl LvmThinDriver {
+    /// The driver on a host.
+    pub fn new(system: Arc<dyn System>) -> Self {
+        Self { system }
+    }
+
+    fn group(&self, sr: &SrSpec) -> VolumeGroup<'_> {
+        VolumeGroup::of(&*self.system, sr.uuid)
+    }
+
+    fn pool(&self, sr: &SrSpec) -> Result<Volume, StorageError> {
+        let group = self.group(sr);
+        group.volume(POOL)?.ok_or_else(|| StorageError::Failed {
+            doing: format!("looking for SR {}", sr.uuid),
+            detail: format!("no disk of this host holds volume {}", group.full(POOL)),
+        })
+    }
+
+    fn find(&self, sr: &SrSpec, vdi: Uuid) -> Result<Option<Volume>, StorageError> {
+        self.group(sr).volume(&volume_of(vdi))
+    }
+
+    fn must_find(&self, sr: &SrSpec, vdi: Uuid) -> Result<Volume, StorageError> {
+        self.find(sr, vdi)?.ok_or(StorageError::NoSuchVdi(vdi))
+    }
+
+    fn info(&self, sr: &SrSpec, vdi: Uuid) -> Result<VdiInfo, StorageError> {
+        Ok(describe(vdi, &self.must_find(sr, vdi)?))
+    }
+}
+
+fn volume_of(vdi: Uuid) -> String {
+    format!("vdi-{vdi}")
+}
+
+fn describe(uuid: Uuid, volume: &Volume) -> VdiInfo {
+    VdiInfo { uuid, virtual_size: volume.size(), physical_utilisation: volume.used() }
+}
+
+impl SrDriver for LvmThinDriver {
+    fn kind(&self) -> &'static str {
+        "lvmthin"
+    }
+
+    fn about(&self) -> About {
+        About {
+            name: "Local thin LVM",
+            description: "Thin logical volumes on a disk of the host; clones share their data",
+            configuration: &[
+                ("device", "the disk or partition, for example /dev/sdb"),
+                ("force", "true: overwrite a filesystem or partition table on the device"),
+            ],
+            features: crate::file::FEATURES,
+        }
+    }
+
+    fn create(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        let group = self.group(sr);
+        group.create(sr)?;
+        if group.volume(POOL)?.is_none() {
+            // A full pool has to fail writes at once: a guest whose writes hang for a minute looks dead.
+            // What is kept free lets the pool's metadata grow and be repaired.
+            let args = ["--yes", "--type", "thin-pool", "--errorwhenfull", "y"];
+            let rest = ["--extents", "98%FREE", "--name", POOL, &group.name];
+            group.lvm("lvcreate", &[&args[..], &rest].concat())?;
+        }
+        Ok(())
+    }
+
+    fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        self.group(sr).destroy(sr)
+    }
+
+    fn attach(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        self.pool(sr)?;
+        let group = self.group(sr);
+        group.lvm("lvchange", &["--activate", "y", &group.full(POOL)]).map(drop)
+    }
+
+    fn detach(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        let group = self.group(sr);
+        if group.size()?.is_some() {
+            group.lvm("vgchange", &["--activate", "n", &group.name])?;
+        }
+        Ok(())
+    }
+
+    fn stat(&self, sr: &SrSpec) -> Result<SrStat, StorageError> {
+        let pool = self.pool(sr)?;
+        Ok(SrStat { physical_size: pool.size(), physical_utilisation: pool.used() })
+    }
+
+    fn scan(&self, sr: &SrSpec) -> Result<Vec<VdiInfo>, StorageError> {
+        self.pool(sr)?;
+        let mut found: Vec<_> = self
+            .group(sr)
+            .volumes()?
+            .iter()
+            .filter_map(|volume| {
+                let uuid = volume.name.strip_prefix("vdi-")?.parse().ok()?;
+                Some(describe(uuid, volume))
+            })
+            .collect();
+        found.sort_by_key(|vdi| vdi.uuid);
+        Ok(found)
+    }
+
+    fn vdi_create(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError> {
+        let group = self.group(sr);
+        match self.find(sr, vdi)? {
+            // Sizes are whole extents, so an earlier call with this size made it at least as large.
+            Some(volume) if volume.size() >= size => {}
+            Some(volume) => {
+                return Err(StorageError::Failed {
+                    doing: format!("creating VDI {vdi} of {size} bytes"),
+                    detail: format!("it exists with {} bytes", volume.size()),
+                });
+            }
+            None => {
+                let size = format!("{size}b");
+                let args = ["--yes", "--activate", "n", "--setactivationskip", "n"];
+                let name = volume_of(vdi);
+                let rest = ["--virtualsize", &size, "--name", &name, "--thinpool", POOL];
+                group.lvm("lvcreate", &[&args[..], &rest, &[&group.name]].concat())?;
+            }
+        }
+        self.info(sr, vdi)
+    }
+
+    fn vdi_destroy(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
+        match self.find(sr, vdi)? {
+            None => Ok(()),
+            Some(volume) if volume.is_active() => Err(StorageError::VdiInUse(vdi)),
+            Some(volume) => {
+                let group = self.group(sr);
+                group.lvm("lvremove", &["--yes", &group.full(&volume.name)]).map(drop)
+            }
+        }
+    }
+
+    fn vdi_clone(&self, sr: &SrSpec, from: Uuid, to: Uuid) -> Result<VdiInfo, StorageError> {
+        let origin = self.must_find(sr, from)?;
+        let group = self.group(sr);
+        if self.find(sr, to)?.is_none() {
+            let args = ["--yes", "--snapshot", "--setactivationskip", "n", "--permission", "rw"];
+            let rest = ["--name", &volume_of(to), &group.full(&origin.name)];
+            group.lvm("lvcreate", &[&args[..], &rest].concat())?;
+        }
+        // A snapshot of an active volume comes up active.
+        if self.must_find(sr, to)?.is_active() {
+            group.lvm("lvchange", &["--activate", "n", &group.full(&volume_of(to))])?;
+        }
+        self.info(sr, to)
+    }
+
+    fn vdi_resize(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError> {
+        let volume = self.must_find(sr, vdi)?;
+        if volume.size() < size {
+            let group = self.group(sr);
+            let size = format!("{size}b");
+            group.lvm("lvextend", &["--size", &size, &group.full(&volume.name)])?;
+        }
+        self.info(sr, vdi)
+    }
+
+    fn vdi_activate(&self, sr: &SrSpec, vdi: Uuid, mode: Mode) -> Result<PathBuf, StorageError> {
+        let volume = self.must_find(sr, vdi)?;
+        let group = self.group(sr);
+        let full = group.full(&volume.name);
+        let read_only = mode == Mode::ReadOnly;
+        if volume.is_read_only() != read_only {
+            if volume.is_active() {
+                return Err(StorageError::VdiInUse(vdi));
+            }
+            let permission = if read_only { "r" } else { "rw" };
+            group.lvm("lvchange", &["--permission", permission, &full])?;
+        }
+        if !volume.is_active() {
+            group.lvm("lvchange", &["--activate", "y", "--ignoreactivationskip", &full])?;
+        }
+        Ok(group.node(&volume.name))
+    }
+
+    fn vdi_deactivate(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
+        match self.find(sr, vdi)? {
+            Some(volume) if volume.is_active() => {
+                let group = self.group(sr);
+                group.lvm("lvchange", &["--activate", "n", &group.full(&volume.name)]).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+}

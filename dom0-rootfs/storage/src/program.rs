@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The one way in which drivers reach the host: its programs, its device numbers, its `/proc`.
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::error::StorageError;
+
+/// A block device of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its node with symbolic links resolved.
+    pub path: PathBuf,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// Exit code; a program ended by a signal has -1.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// What drivers need of the host.
+pub trait System: Send + Sync {
+    /// Runs a program to its end. An exit code other than zero is no error here.
+    fn run(&self, program: &str, args: &[&str]) -> Result<Ran, StorageError>;
+    /// The block device at a path, if there is one.
+    fn device(&self, path: &Path) -> Option<Device>;
+    /// Where `/proc`, `/sys` and `/run` of this host are found: `/`.
+    fn root(&self) -> &Path;
+}
+
+impl dyn System + '_ {
+    /// Runs a program that has to succeed and returns its standard output. `doing` is a lower-case
+    /// gerund with its object.
+    pub(crate) fn must(
+        &self,
+        doing: &str,
+        program: &str,
+        args: &[&str],
+    ) -> Result<String, StorageError> {
+        let ran = self.run(program, args)?;
+        if ran.code == 0 { Ok(ran.stdout) } else { Err(failed(doing, program, &ran)) }
+    }
+
+    /// A file of the host below [`System::root`].
+    pub(crate) fn path(&self, absolute: &str) -> PathBuf {
+        self.root().join(absolute.trim_start_matches('/'))
+    }
+}
+
+/// The error for a program that failed: its name, its code and the end of what it said.
+pub(crate) fn failed(doing: &str, program: &str, ran: &Ran) -> StorageError {
+    let said = ran.stderr.trim();
+    let skip = said.char_indices().rev().nth(400).map_or(0, |(at, _)| at);
+    StorageError::Failed {
+        doing: doing.to_owned(),
+        detail: format!("{program} ended with code {}: {}", ran.code, &said[skip..]),
+    }
+}
+
+/// The error for a system call that failed.
+pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> StorageError {
+    let doing = doing.into();
+    move |source| StorageError::Failed { doing, detail: source.to_string() }
+}
+
+/// The host that this process runs on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Host;
+
+impl System for Host {
+    #[expect(clippy::disallowed_methods, reason = "this is the wrapper")]
+    fn run(&self, program: &str, args: &[&str]) -> Result<Ran, StorageError> {
+        tracing::debug!(program, ?args, "running");
+        let output = Command::new(program)
+            .args(args)
+            .env("LC_ALL", "C")
+            .env("LVM_SUPPRESS_FD_WARNINGS", "1")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(io(format!("starting {program}")))?;
+        let ran = Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        tracing::debug!(program, code = ran.code, stderr = ran.stderr.trim(), "ended");
+        Ok(ran)
+    }
+
+    fn device(&self, path: &Path) -> Option<Device> {
+        let path = path.canonicalize().ok()?;
+        let metadata = path.metadata().ok()?;
+        metadata.file_type().is_block_device().then(|| Device {
+            path,
+            major: rustix::fs::major(metadata.rdev()),
+            minor: rustix::fs::minor(metadata.rdev()),
+        })
+    }
+
+    fn root(&self) -> &Path {
+        Path::new("/")
+    }
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A host made of a temporary folder and a small model of LVM, mkfs, mount and losetup. It dies
+//! before or after any program that changes something, as a power cut would have it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::error::StorageError;
+use crate::program::{Device, Ran, System};
+
+/// When the host dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// Instead of the n-th change.
+    Before(usize),
+    /// After the n-th change was made, before anybody learns of it.
+    After(usize),
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Lv {
+    pub(crate) size: u64,
+    pub(crate) active: bool,
+    pub(crate) read_only: bool,
+    pub(crate) origin: Option<String>,
+    pub(crate) filesystem: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Model {
+    /// Signatures on devices that LVM does not own.
+    pub(crate) signatures: BTreeMap<String, Vec<String>>,
+    /// Physical volumes and their group, empty for none.
+    pub(crate) pvs: BTreeMap<String, String>,
+    pub(crate) lvs: BTreeMap<String, Lv>,
+    pub(crate) mounts: BTreeMap<String, String>,
+    pub(crate) loops: BTreeMap<String, (String, bool)>,
+}
+
+#[derive(Default)]
+struct State {
+    model: Model,
+    devices: BTreeMap<String, (u32, u32)>,
+    death: Option<Death>,
+    changes: usize,
+    log: Vec<String>,
+}
+
+pub(crate) struct FakeHost {
+    root: tempfile::TempDir,
+    state: Mutex<State>,
+}
+
+impl FakeHost {
+    /// A host with disks `/dev/sdb` (8:16) and `/dev/sdc` (8:32), both empty.
+    pub(crate) fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["proc/self", "sys/dev/block/8:16", "sys/dev/block/8:32", "run"] {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+        }
+        fs::write(root.path().join("proc/swaps"), "Filename Type Size Used Priority\n").unwrap();
+        let host = Self { root, state: Mutex::default() };
+        host.state().devices =
+            [("/dev/sdb".to_owned(), (8, 16)), ("/dev/sdc".to_owned(), (8, 32))].into();
+        host.write_mounts(&BTreeMap::new());
+        host
+    }
+
+    pub(crate) fn die(&self, death: Option<Death>) {
+        let mut state = self.state();
+        state.death = death;
+        state.changes = 0;
+    }
+
+    /// Changes made since [`FakeHost::die`].
+    pub(crate) fn changes(&self) -> usize {
+        self.state().changes
+    }
+
+    pub(crate) fn model(&self) -> Model {
+        self.state().model.clone()
+    }
+
+    pub(crate) fn edit(&self, edit: impl FnOnce(&mut Model)) {
+        let mut state = self.state();
+        edit(&mut state.model);
+        self.write_mounts(&state.model.mounts);
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.state().log.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// What lies in a mount point is there only while the filesystem is mounted.
+    fn switch_folder(&self, mount: &str) {
+        let at = self.root.path().join(mount.trim_start_matches('/'));
+        let [disk, spare] = ["disk", "spare"].map(|name| self.root.path().join(name));
+        fs::create_dir_all(&disk).unwrap();
+        fs::rename(&at, &spare).unwrap();
+        fs::rename(&disk, &at).unwrap();
+        fs::rename(&spare, &disk).unwrap();
+    }
+
+    fn write_mounts(&self, mounts: &BTreeMap<String, String>) {
+        let lines: String = mounts
+            .iter()
+            .map(|(at, numbers)| format!("30 1 {numbers} / {at} rw - ext4 /dev/x rw\n"))
+            .collect();
+        self.write("proc/self/mountinfo", &lines);
+    }
+}
+
+impl System for FakeHost {
+    fn run(&self, program: &str, args: &[&str]) -> Result<Ran, StorageError> {
+        let mut state = self.state();
+        state.log.push(format!("{program} {}", args.join(" ")));
+        let State { model, devices, .. } = &*state;
+        if let Some(answer) = query(model, devices, program, args) {
+            return Ok(Ran { code: 0, stdout: answer, stderr: String::new() });
+        }
+        let dead = || StorageError::Failed { doing: "living".into(), detail: "power cut".into() };
+        let number = state.changes;
+        state.changes += 1;
+        if state.death == Some(Death::Before(number)) {
+            return Err(dead());
+        }
+        let mut next = state.model.clone();
+        let ran = match change(&mut next, program, args) {
+            Ok(stdout) => {
+                state.model = next;
+                if ["mount", "umount"].contains(&program) {
+                    self.switch_folder(args[args.len() - 1]);
+                }
+                self.write_mounts(&state.model.mounts);
+                Ran { code: 0, stdout, stderr: String::new() }
+            }
+            Err(stderr) => Ran { code: 5, stdout: String::new(), stderr },
+        };
+        if state.death == Some(Death::After(number)) { Err(dead()) } else { Ok(ran) }
+    }
+
+    fn device(&self, path: &Path) -> Option<Device> {
+        let (major, minor) = *self.state().devices.get(path.to_str()?)?;
+        Some(Device { path: path.to_owned(), major, minor })
+    }
+
+    fn root(&self) -> &Path {
+        self.root.path()
+    }
+}
+
+fn query(
+    model: &Model,
+    devices: &BTreeMap<String, (u32, u32)>,
+    program: &str,
+    args: &[&str],
+) -> Option<String> {
+    let last = *args.last()?;
+    let rows = |what: &str, rows: Vec<serde_json::Value>| {
+        Some(serde_json::json!({ "report": [{ what: rows }] }).to_string())
+    };
+    match program {
+        "pvs" => rows(
+            "pv",
+            model
+                .pvs
+                .iter()
+                .map(|(path, group)| {
+                    let (major, minor) = devices[path];
+                    serde_json::json!({"vg_name": group, "pv_major": major.to_string(),
+                        "pv_minor": minor.to_string()})
+                })
+                .collect(),
+        ),
+        "vgs" => {
+            let mut names: Vec<_> = model.pvs.values().filter(|name| !name.is_empty()).collect();
+            names.dedup();
+            rows(
+                "vg",
+                names
+                    .into_iter()
+                    .map(|name| serde_json::json!({"vg_name": name, "vg_size": "1073741824"}))
+                    .collect(),
+            )
+        }
+        "lvs" => {
+            let group = last.strip_prefix("vg_name=")?;
+            rows(
+                "lv",
+                model
+                    .lvs
+                    .iter()
+                    .filter_map(|(full, lv)| {
+                        let (vg, name) = full.split_once('/')?;
+                        (vg == group).then(|| {
+                            serde_json::json!({"lv_name": name, "lv_size": lv.size.to_string(),
+                                "lv_active": if lv.active { "active" } else { "" },
+                                "data_percent": if lv.active { "25.50" } else { "" },
+                                "lv_permissions": if lv.read_only { "read-only" } else { "writeable" }})
+                        })
+                    })
+                    .collect(),
+            )
+        }
+        "wipefs" if args[0] == "--no-act" => {
+            let kinds = if let Some(full) = last.strip_prefix("/dev/xsr-") {
+                let lv = model.lvs.get(&format!("xsr-{full}")).filter(|lv| lv.active)?;
+                if lv.filesystem { vec!["ext4".to_owned()] } else { vec![] }
+            } else {
+                model.signatures.get(last).cloned().unwrap_or_default()
+            };
+            let list: Vec<_> =
+                kinds.iter().map(|kind| serde_json::json!({"device": "x", "type": kind})).collect();
+            Some(serde_json::json!({ "signatures": list }).to_string())
+        }
+        "losetup" if args.contains(&"--list") => Some(match model.loops.get(last) {
+            Some((name, ro)) => {
+                serde_json::json!({"loopdevices": [{"name": name, "ro": ro}]}).to_string()
+            }
+            None => String::new(),
+        }),
+        _ => None,
+    }
+}
+
+fn change(model: &mut Model, program: &str, args: &[&str]) -> Result<String, String> {
+    let last = (*args.last().unwrap()).to_owned();
+    let after = |flag: &str| {
+        args.iter()
+            .position(|arg| *arg == flag)
+            .and_then(|at| args.get(at + 1))
+            .map(|s| (*s).to_owned())
+    };
+    match program {
+        "wipefs" => {
+            model.signatures.remove(&last);
+        }
+        "vgcreate" => {
+            if model.pvs.get(&last).is_some_and(|group| !group.is_empty()) {
+                return Err(format!("{last} is already in a group"));
+            }
+            model.pvs.insert(last, args[args.len() - 2].to_owned());
+        }
+        "vgremove" => {
+            model.lvs.retain(|full, _| !full.starts_with(&format!("{last}/")));
+            model.pvs.values_mut().filter(|g| **g == last).for_each(|group| group.clear());
+        }
+        "vgchange" => {
+            for (full, lv) in &mut model.lvs {
+                if full.starts_with(&format!("{last}/")) {
+                    lv.active = false;
+                }
+            }
+        }
+        "pvremove" => match model.pvs.remove(&last).as_deref() {
+            Some("") => {}
+            _ => return Err(format!("{last} is no free physical volume")),
+        },
+        "lvcreate" => {
+            let name = after("--name").unwrap();
+            let mut lv = Lv { size: 1 << 30, active: true, ..Lv::default() };
+            let mut group = last.clone();
+            if args.contains(&"--snapshot") {
+                let origin = model.lvs.get(&last).ok_or("no origin")?;
+                lv = Lv { origin: Some(last.clone()), ..origin.clone() };
+                group = last.split_once('/').unwrap().0.to_owned();
+            } else if let Some(size) = after("--virtualsize") {
+                let bytes: u64 = size.trim_end_matches('b').parse().unwrap();
+                lv.size = bytes.next_multiple_of(4 << 20);
+                lv.active = false;
+            }
+            if model.lvs.insert(format!("{group}/{name}"), lv).is_some() {
+                return Err(format!("{name} already exists"));
+            }
+        }
+        "lvremove" => {
+            model.lvs.remove(&last).ok_or("no such volume")?;
+        }
+        "lvextend" => {
+            let bytes: u64 = after("--size").unwrap().trim_end_matches('b').parse().unwrap();
+            model.lvs.get_mut(&last).ok_or("no such volume")?.size =
+                bytes.next_multiple_of(4 << 20);
+        }
+        "lvchange" => {
+            let lv = model.lvs.get_mut(&last).ok_or("no such volume")?;
+            if let Some(active) = after("--activate") {
+                lv.active = active == "y";
+            }
+            if let Some(permission) = after("--permission") {
+                lv.read_only = permission == "r";
+            }
+        }
+        "mkfs.ext4" => {
+            let full = last.strip_prefix("/dev/").unwrap();
+            let lv = model.lvs.get_mut(full).filter(|lv| lv.active).ok_or("no such device")?;
+            if lv.filesystem {
+                return Err("data would be lost".to_owned());
+            }
+            lv.filesystem = true;
+        }
+        "mount" => {
+            let full = args[args.len() - 2].strip_prefix("/dev/").unwrap();
+            model.lvs.get(full).filter(|lv| lv.active && lv.filesystem).ok_or("bad superblock")?;
+            model.mounts.insert(last, "253:0".to_owned());
+        }
+        "umount" => {
+            if !model.loops.is_empty() {
+                return Err("target is busy".to_owned());
+            }
+            model.mounts.remove(&last).ok_or("not mounted")?;
+        }
+        "losetup" if args.contains(&"--find") => {
+            let name = format!("/dev/loop{}", model.loops.len());
+            model.loops.insert(last, (name.clone(), args.contains(&"--read-only")));
+            return Ok(name + "\n");
+        }
+        "losetup" if args[0] == "--detach" => model.loops.retain(|_, (name, _)| *name != last),
+        "losetup" if args[0] == "--set-capacity" => {}
+        other => panic!("the driver ran {other} {args:?}"),
+    }
+    Ok(String::new())
+}
