@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The one way in which the backend reaches the host: its programs, its `/sys` and `/etc`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::error::NetworkError;
+
+/// How a program ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// Exit code; a program ended by a signal has -1.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+/// What the backend needs of the host.
+pub trait System: Send + Sync {
+    /// Runs a program to its end. An exit code other than zero is no error here.
+    fn run(&self, program: &str, args: &[&str]) -> Result<Ran, NetworkError>;
+    /// Where `/sys` and `/etc` of this host are found: `/`.
+    fn root(&self) -> &Path;
+}
+
+impl dyn System + '_ {
+    /// Runs a program that has to succeed and returns its standard output. `doing` is a lower-case
+    /// gerund with its object.
+    pub(crate) fn must(
+        &self,
+        doing: &str,
+        program: &str,
+        args: &[&str],
+    ) -> Result<String, NetworkError> {
+        let ran = self.run(program, args)?;
+        if ran.code == 0 {
+            return Ok(ran.stdout);
+        }
+        let said = ran.stderr.trim();
+        let skip = said.char_indices().rev().nth(400).map_or(0, |(at, _)| at);
+        Err(NetworkError::Failed {
+            doing: doing.to_owned(),
+            detail: format!("{program} ended with code {}: {}", ran.code, &said[skip..]),
+        })
+    }
+
+    /// A file of the host below [`System::root`].
+    pub(crate) fn path(&self, absolute: &str) -> PathBuf {
+        self.root().join(absolute.trim_start_matches('/'))
+    }
+}
+
+/// The error for a system call that failed.
+pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> NetworkError {
+    let doing = doing.into();
+    move |source| NetworkError::Failed { doing, detail: source.to_string() }
+}
+
+/// The host that this process runs on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Host;
+
+impl System for Host {
+    #[expect(clippy::disallowed_methods, reason = "this is the wrapper")]
+    fn run(&self, program: &str, args: &[&str]) -> Result<Ran, NetworkError> {
+        tracing::debug!(program, ?args, "running");
+        let output = Command::new(program)
+            .args(args)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(io(format!("starting {program}")))?;
+        let ran = Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        tracing::debug!(program, code = ran.code, stderr = ran.stderr.trim(), "ended");
+        Ok(ran)
+    }
+
+    fn root(&self) -> &Path {
+        Path::new("/")
+    }
+}
