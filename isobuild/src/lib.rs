@@ -9,6 +9,7 @@
 
 pub mod assemble;
 pub mod digest;
+pub mod emulator;
 pub mod graph;
 pub mod inputs;
 pub mod interrupt;

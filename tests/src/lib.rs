@@ -1,2 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! End-to-end tests: QEMU harness and cases.
+
+pub mod cases;
+pub mod clients;
+pub mod cpu;
+pub mod guest;
+pub mod install;
+pub mod lab;
+pub mod qmp;
+pub mod runner;
+pub mod serial;
+pub mod shell;
+pub mod vm;

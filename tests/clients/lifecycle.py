@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT OR Apache-2.0
+"""Drives a Xenith host from outside, with PyPI's XenAPI client and plain HTTP.
+
+    lifecycle.py URL PASSWORD pool                     name the pool, check the default SR, make a network
+    lifecycle.py URL PASSWORD guest KIND DISK [PORT]   create a guest (pv, pvh, hvm) from a disk image,
+                                                       run it, pause it, reboot it, shut it down, destroy it
+    lifecycle.py URL PASSWORD leave DISK               start a PVH guest and leave it running
+    lifecycle.py URL PASSWORD after                    the pool and the guest left are whole; remove the guest
+"""
+
+import http.client
+import socket
+import ssl
+import sys
+import time
+import urllib.parse
+import urllib.request
+
+import XenAPI
+
+TEMPLATES = {
+    "pv": "Linux PV (own boot loader)",
+    "pvh": "Linux PVH (own boot loader)",
+    "hvm": "Other install media",
+}
+POOL = "proving ground"
+NETWORK = "between guests"
+LEFT = "left running"
+GUEST_MIB = {"pv": 128, "pvh": 128, "hvm": 192}
+
+
+def say(text):
+    print(f"client: {text}", flush=True)
+
+
+class Host:
+    def __init__(self, url, password):
+        self.url = url
+        self.session = XenAPI.Session(url, ignore_ssl=True)
+        self.session.xenapi.login_with_password("root", password, "1.0", "xenith-tests")
+        self.api = self.session.xenapi
+        address = urllib.parse.urlsplit(url)
+        self.address = (address.hostname, address.port)
+        self.context = ssl.create_default_context()
+        self.context.check_hostname = False
+        self.context.verify_mode = ssl.CERT_NONE
+
+    def pool(self):
+        (pool,) = self.api.pool.get_all()
+        return pool
+
+    def default_sr(self):
+        sr = self.api.pool.get_default_SR(self.pool())
+        assert sr != "OpaqueRef:NULL", "the pool has no default SR"
+        return sr
+
+    def management_network(self):
+        for pif in self.api.PIF.get_all_records().values():
+            if pif["management"]:
+                return pif["network"]
+        raise AssertionError("no PIF is the management interface")
+
+    def upload(self, vdi, path):
+        """PUTs a raw image into a VDI."""
+        query = urllib.parse.urlencode(
+            {"session_id": self.session._session, "vdi": vdi, "format": "raw"}
+        )
+        connection = http.client.HTTPSConnection(*self.address, context=self.context, timeout=600)
+        with open(path, "rb") as image:
+            connection.request("PUT", f"/import_raw_vdi?{query}", body=image)
+            answer = connection.getresponse()
+            assert answer.status == 200, f"uploading {path}: {answer.status} {answer.reason}"
+
+    def console(self, vm):
+        """Connects to the guest's text console; returns a binary stream."""
+        for console in self.api.VM.get_consoles(vm):
+            if self.api.console.get_protocol(console) == "vt100":
+                location = urllib.parse.urlsplit(self.api.console.get_location(console))
+                break
+        else:
+            raise AssertionError("the guest has no text console")
+        raw = socket.create_connection(self.address, timeout=600)
+        tls = self.context.wrap_socket(raw)
+        target = f"{location.path}?{location.query}&session_id={self.session._session}"
+        tls.sendall(f"CONNECT {target} HTTP/1.0\r\n\r\n".encode())
+        stream = tls.makefile("rwb", buffering=0)
+        status = stream.readline()
+        assert b" 200 " in status, f"the console answered {status!r}"
+        while stream.readline().strip():
+            pass
+        return stream
+
+    def wait_power_state(self, vm, wanted, seconds):
+        """Waits by event.from until a VM has a power state."""
+        token, end = "", time.monotonic() + seconds
+        while time.monotonic() < end:
+            batch = self.api.event_from(["vm"], token, 30.0)
+            token = batch["token"]
+            if self.api.VM.get_power_state(vm) == wanted:
+                return
+        raise AssertionError(f"the VM is not {wanted} after {seconds} s")
+
+
+def read_until(stream, word):
+    """Reads lines until one has the word; shows and returns that line."""
+    while True:
+        line = stream.readline().decode(errors="replace").strip()
+        if line:
+            print(f"  guest| {line}", flush=True)
+        if word in line:
+            return line
+        assert "FAILED" not in line, line
+
+
+def set_up_pool(host):
+    pool = host.pool()
+    host.api.pool.set_name_label(pool, POOL)
+    (this,) = host.api.host.get_all()
+    assert host.api.pool.get_master(pool) == this
+    sr = host.api.SR.get_record(host.default_sr())
+    assert int(sr["physical_size"]) > 4 << 30, sr
+    assert any(host.api.PBD.get_currently_attached(pbd) for pbd in sr["PBDs"]), sr
+    say(f"default SR {sr['name_label']} ({sr['type']}), {int(sr['physical_size']) >> 20} MiB")
+    network = host.api.network.create({
+        "name_label": NETWORK, "name_description": "", "other_config": {}, "MTU": "1500", "tags": [],
+    })
+    say(f"network {NETWORK} on bridge {host.api.network.get_bridge(network)}")
+
+
+def create(host, kind, name, disk):
+    """A guest from a template with an uploaded disk and a card on the management network."""
+    (template,) = host.api.VM.get_by_name_label(TEMPLATES[kind])
+    vm = host.api.VM.clone(template, name)
+    host.api.VM.provision(vm)
+    assert not host.api.VM.get_is_a_template(vm)
+    memory = str(GUEST_MIB[kind] << 20)
+    host.api.VM.set_memory_limits(vm, memory, memory, memory, memory)
+    with open(disk, "rb") as image:
+        size = image.seek(0, 2)
+    vdi = host.api.VDI.create({
+        "name_label": f"{name} disk", "name_description": "", "SR": host.default_sr(),
+        "virtual_size": str(size), "type": "user", "sharable": False, "read_only": False,
+        "other_config": {}, "xenstore_data": {}, "sm_config": {}, "tags": [],
+    })
+    host.upload(vdi, disk)
+    host.api.VBD.create({
+        "VM": vm, "VDI": vdi, "userdevice": "0", "bootable": True, "mode": "RW", "type": "Disk",
+        "empty": False, "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {},
+        "unpluggable": True,
+    })
+    host.api.VIF.create({
+        "VM": vm, "network": host.management_network(), "device": "0", "MAC": "", "MTU": "1500",
+        "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {},
+        "locking_mode": "network_default", "ipv4_allowed": [], "ipv6_allowed": [],
+    })
+    return vm, vdi
+
+
+def remove(host, vm, vdi):
+    host.api.VM.destroy(vm)
+    host.api.VDI.destroy(vdi)
+    for ref, get in ((vm, host.api.VM.get_uuid), (vdi, host.api.VDI.get_uuid)):
+        try:
+            get(ref)
+        except XenAPI.Failure as failure:
+            assert failure.details[0] == "HANDLE_INVALID", failure.details
+        else:
+            raise AssertionError(f"{ref} is still there")
+
+
+def fetch(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+        return answer.read().decode().strip()
+
+
+def run_guest(host, kind, disk, port):
+    vm, vdi = create(host, kind, f"guest {kind}", disk)
+    uuid = host.api.VM.get_uuid(vm)
+    host.api.VM.start(vm, True, False)
+    assert host.api.VM.get_power_state(vm) == "Paused"
+    console = host.console(vm)
+    began = time.monotonic()
+    host.api.VM.unpause(vm)
+    line = read_until(console, "guest: kind")
+    assert uuid in line, line
+    read_until(console, "guest: disk")
+    read_until(console, "guest: network")
+    read_until(console, "guest: ready")
+    say(f"{kind} guest ready {time.monotonic() - began:.1f} s after unpause")
+    if port:
+        answer = fetch(port)
+        assert answer == f"guest {uuid} boots 1", answer
+        say(f"{kind} guest answered over the network: {answer}")
+    host.api.VM.pause(vm)
+    assert host.api.VM.get_power_state(vm) == "Paused"
+    host.api.VM.unpause(vm)
+    if port:
+        assert fetch(port) == f"guest {uuid} boots 1"
+    try:
+        host.api.VM.destroy(vm)
+    except XenAPI.Failure as failure:
+        assert failure.details[0] in ("VM_BAD_POWER_STATE", "OPERATION_NOT_ALLOWED"), failure
+    else:
+        raise AssertionError("a running VM was destroyed")
+    task = host.api.Async.VM.clean_shutdown(vm)
+    host.wait_power_state(vm, "Halted", 300)
+    assert host.api.task.get_status(task) == "success", host.api.task.get_error_info(task)
+    say(f"{kind} guest shut down cleanly")
+    remove(host, vm, vdi)
+
+
+def leave_guest(host, disk):
+    vm, _ = create(host, "pvh", LEFT, disk)
+    host.api.VM.start(vm, False, False)
+    say(f"left {host.api.VM.get_uuid(vm)} running")
+
+
+def after_power_cut(host):
+    assert host.api.pool.get_name_label(host.pool()) == POOL
+    assert len(host.api.network.get_by_name_label(NETWORK)) == 1
+    (vm,) = host.api.VM.get_by_name_label(LEFT)
+    assert host.api.VM.get_power_state(vm) == "Halted"
+    (vbd,) = host.api.VM.get_VBDs(vm)
+    vdi = host.api.VBD.get_VDI(vbd)
+    host.api.VM.start(vm, True, False)
+    console = host.console(vm)
+    host.api.VM.unpause(vm)
+    read_until(console, "guest: ready")
+    host.api.VM.hard_shutdown(vm)
+    assert host.api.VM.get_power_state(vm) == "Halted"
+    remove(host, vm, vdi)
+    say("the pool, its network and its guest survived the power cut")
+
+
+def main():
+    url, password, action, *rest = sys.argv[1:]
+    host = Host(url, password)
+    if action == "pool":
+        set_up_pool(host)
+    elif action == "guest":
+        run_guest(host, rest[0], rest[1], rest[2] if len(rest) > 2 else None)
+    elif action == "leave":
+        leave_guest(host, rest[0])
+    elif action == "after":
+        after_power_cut(host)
+    else:
+        sys.exit(__doc__)
+    host.session.xenapi.session.logout()
+    say(f"{action} done")
+
+
+if __name__ == "__main__":
+    main()

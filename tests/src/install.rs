@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Unattended installation onto an empty disk.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use image_formats::fat::{FatVolume, FatWriter};
+use isobuild::emulator::Medium;
+
+use crate::cases::LIMIT;
+use crate::lab::{Lab, sparse_file};
+use crate::vm::{Setup, Vm};
+
+/// Root password of every host that the cases install.
+pub const PASSWORD: &str = "correct horse";
+/// Serial number of the system disk.
+const SERIAL: &str = "XENITH-SYSTEM";
+/// Size of the system disk in bytes: a little over the minimum.
+const DISK_BYTES: u64 = 20 << 30;
+/// Volume label that the medium's menu looks for.
+const LABEL: &str = "XENITH-ANS";
+
+/// The installed disk, for [`Setup::disks`].
+pub fn system_disk() -> (String, String) {
+    ("system.img".to_owned(), SERIAL.to_owned())
+}
+
+/// Boots the ISO beside an empty disk and a volume with answers, and waits until the installer
+/// says that it is done and the machine has powered off.
+pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str) -> Result<()> {
+    sparse_file(&folder.join("system.img"), DISK_BYTES)?;
+    write_answers(&folder.join("answers.img"), storage)?;
+    let setup = Setup {
+        uefi,
+        medium: Some(Medium::Cd),
+        disks: vec![system_disk(), ("answers.img".to_owned(), "ANSWERS".to_owned())],
+        no_reboot: true,
+        ..Setup::default()
+    };
+    let mut vm = Vm::start(lab, folder, "install", &setup)?;
+    let done = ["xenith-installer: installation complete", "xenith-installer: installation failed"];
+    let which = vm.serial.wait_any(&done, LIMIT);
+    vm.screenshot("install")?;
+    if which.with_context(|| format!("the console ended with:\n{}", vm.serial.tail(15)))? != 0 {
+        anyhow::bail!("the installation failed:\n{}", vm.serial.tail(15));
+    }
+    vm.wait_off(LIMIT).context("waiting for the installed machine to power off")
+}
+
+fn write_answers(path: &Path, storage: &str) -> Result<()> {
+    let answers = format!(
+        "hostname = \"proof\"\n\
+         root-password = \"{PASSWORD}\"\n\
+         on-success = \"poweroff\"\n\
+         [disk]\nserial = \"{SERIAL}\"\nwipe = true\n\
+         [network]\nmode = \"dhcp\"\n\
+         [storage]\ntype = \"{storage}\"\n"
+    );
+    let bytes = 1 << 20;
+    sparse_file(path, bytes)?;
+    let file = File::options().read(true).write(true).open(path);
+    let file = file.with_context(|| format!("opening {}", path.display()))?;
+    let volume = FatVolume { bytes, label: LABEL, id: 0x0a0b_0c0d };
+    let mut fat = FatWriter::format(file, &volume).context("making the answers' volume")?;
+    fat.file("answers.toml", answers.as_bytes()).context("writing the answers")?;
+    fat.finish().context("finishing the answers' volume")
+}

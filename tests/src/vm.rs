@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A running virtual machine.
+
+use std::fs::{self, File};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use isobuild::emulator::{self, FOLDER, Firmware, Line, MEDIUM, Machine, Medium};
+use isobuild::sandbox::{Child, Streams};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::json;
+
+use crate::lab::Lab;
+use crate::qmp::Qmp;
+use crate::serial::Serial;
+
+/// What differs between the machines of the cases.
+#[derive(Default)]
+pub struct Setup {
+    /// UEFI instead of BIOS.
+    pub uefi: bool,
+    /// Start from the ISO, attached this way; otherwise from the first disk.
+    pub medium: Option<Medium>,
+    /// Image files in the case's folder, with their serial numbers.
+    pub disks: Vec<(String, String)>,
+    /// Port forwards.
+    pub forwards: Vec<emulator::Forward>,
+    /// End instead of rebooting.
+    pub no_reboot: bool,
+}
+
+/// A virtual machine; dropping it cuts its power.
+pub struct Vm {
+    /// Its first serial port.
+    pub serial: Serial,
+    qmp: Qmp,
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Vm {
+    /// Powers a machine on. Its files are in `folder`; `name` tells its logs apart.
+    pub fn start(lab: &Lab, folder: &Path, name: &str, setup: &Setup) -> Result<Self> {
+        let firmware = if setup.uefi {
+            let variables = folder.join("uefi-vars.fd");
+            if !variables.exists() {
+                let empty = lab.emulator.join(emulator::UEFI_VARIABLES);
+                let bytes =
+                    fs::read(&empty).with_context(|| format!("reading {}", empty.display()))?;
+                fs::write(&variables, bytes).context("writing the UEFI variables")?;
+            }
+            Firmware::Uefi { variables: format!("{FOLDER}/uefi-vars.fd") }
+        } else {
+            Firmware::Bios
+        };
+        let drives = setup.disks.iter().map(|(file, serial)| emulator::Drive {
+            file: format!("{FOLDER}/{file}"),
+            format: "raw",
+            serial: serial.clone(),
+            unsafe_cache: true,
+        });
+        let socket = |end: &str| format!("{name}-{end}.sock");
+        let machine = Machine {
+            accelerator: lab.accelerator,
+            firmware,
+            memory_mib: 1536,
+            medium: setup.medium.map(|medium| (medium, MEDIUM.to_owned())),
+            drives: drives.collect(),
+            forwards: setup.forwards.clone(),
+            serial: Line::Socket(format!("{FOLDER}/{}", socket("serial"))),
+            qmp: Some(format!("{FOLDER}/{}", socket("qmp"))),
+            window: false,
+            no_reboot: setup.no_reboot,
+        };
+        let serial = listen(folder, &socket("serial"))?;
+        let qmp = listen(folder, &socket("qmp"))?;
+        let log = folder.join(format!("{name}-qemu.log"));
+        let mut child = emulator::start(
+            &lab.sandbox().log(&log),
+            &machine,
+            folder,
+            setup.medium.map(|_| lab.iso.as_path()),
+            Streams::silent(),
+        )
+        .context("starting QEMU")?;
+        let serial = accept(&serial, &mut child, &log)?;
+        let qmp = accept(&qmp, &mut child, &log)?;
+        let serial_log = folder.join(format!("{name}-serial.log"));
+        let serial_log = File::create(&serial_log)
+            .with_context(|| format!("creating {}", serial_log.display()))?;
+        Ok(Self {
+            serial: Serial::new(serial, serial_log)?,
+            qmp: Qmp::new(qmp)?,
+            child,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Seconds of processor time that QEMU used so far.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        crate::cpu::of_tree(self.child.id())
+    }
+
+    /// Saves what the machine's monitor shows to `screen.png` in the case's folder.
+    pub fn screenshot(&mut self, name: &str) -> Result<PathBuf> {
+        let file = format!("{name}.png");
+        let inside = format!("{FOLDER}/{file}");
+        self.qmp.run("screendump", json!({ "filename": inside, "format": "png" }))?;
+        Ok(self.folder.join(file))
+    }
+
+    /// Waits for the machine to power off by itself.
+    pub fn wait_off(&mut self, limit: Duration) -> Result<()> {
+        match self.serial.wait("\u{0}never printed\u{0}", limit) {
+            Err(error) if error.to_string().starts_with("the machine ended") => {
+                self.child.wait().context("waiting for QEMU to end")
+            }
+            Err(error) => Err(error),
+            Ok(()) => bail!("the machine printed what nothing prints"),
+        }
+    }
+
+    /// Cuts the machine's power.
+    pub fn cut_power(mut self) {
+        self.child.kill();
+    }
+}
+
+fn listen(folder: &Path, name: &str) -> Result<UnixListener> {
+    let path = folder.join(name);
+    if path.exists() {
+        fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+    }
+    // A socket's path has 107 bytes at most, a checkout's may be longer.
+    let directory = File::open(folder).with_context(|| format!("opening {}", folder.display()))?;
+    let short = format!("/proc/self/fd/{}/{name}", std::os::fd::AsRawFd::as_raw_fd(&directory));
+    UnixListener::bind(short).with_context(|| format!("listening on {}", path.display()))
+}
+
+fn accept(listener: &UnixListener, child: &mut Child, log: &Path) -> Result<UnixStream> {
+    for _ in 0..60 {
+        let mut fds = [PollFd::new(listener, PollFlags::IN)];
+        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+        if poll(&mut fds, Some(&second)).context("waiting for QEMU")? > 0 {
+            return Ok(listener.accept().context("accepting QEMU's connection")?.0);
+        }
+        if let Some(ended) = child.try_wait().context("asking for QEMU's state")? {
+            ended.context("QEMU ended at once")?;
+            bail!("QEMU ended at once; see {}", log.display());
+        }
+    }
+    bail!("QEMU did not connect its serial port within 60 s; see {}", log.display())
+}
