@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `host`.
+
+use super::prelude::*;
+
+static OPERATIONS: EnumType = EnumType {
+    name: "host_allowed_operations",
+    values: &[
+        "provision",
+        "evacuate",
+        "shutdown",
+        "reboot",
+        "power_on",
+        "vm_start",
+        "vm_resume",
+        "vm_migrate",
+        "apply_updates",
+        "enable",
+    ],
+};
+
+static DISPLAY: EnumType = EnumType {
+    name: "host_display",
+    values: &["enabled", "disable_on_reboot", "disabled", "enable_on_reboot"],
+};
+
+static GUIDANCE: EnumType = EnumType {
+    name: "update_guidances",
+    values: &["reboot_host", "restart_toolstack", "restart_device_model", "restart_vm"],
+};
+
+const HOST_PARAM: crate::message::Param = param("host", Ref("host"), "the host");
+
+/// A host.
+pub static HOST: Class = class(
+    "host",
+    "A physical machine.",
+    &[
+        UUID,
+        rw("name_label", STRING, "Name."),
+        rw("name_description", STRING, "Description."),
+        ro("memory_overhead", Int, "Memory that Xen itself uses, in bytes."),
+        ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro("API_version_major", Int, "Major version of the API."),
+        ro("API_version_minor", Int, "Minor version of the API."),
+        ro("API_version_vendor", STRING, "Who made the implementation."),
+        ro("API_version_vendor_implementation", STRING_MAP, "Details of the implementation."),
+        ro("enabled", Bool, "It takes new VMs."),
+        ro("software_version", STRING_MAP, "Versions of its software."),
+        rw("other_config", STRING_MAP, "Free for clients."),
+        ro("capabilities", STRINGS, "What Xen can run here."),
+        ro("cpu_configuration", STRING_MAP, "How its CPUs are set up."),
+        ro("sched_policy", STRING, "Scheduler of Xen."),
+        ro("supported_bootloaders", STRINGS, "Boot loaders for PV guests."),
+        mirror("resident_VMs", Set(&Ref("VM")), "resident_on", "VMs that run here."),
+        rw("logging", STRING_MAP, "Settings of logging."),
+        mirror("PIFs", Set(&Ref("PIF")), "host", "Its network interfaces."),
+        rw("suspend_image_sr", Ref("SR"), "Where memory of suspended VMs goes."),
+        rw("crash_dump_sr", Ref("SR"), "Where crash dumps go."),
+        ro("crashdumps", Set(&Ref("host_crashdump")), "Crashes of the host."),
+        ro("patches", Set(&Ref("host_patch")), "Patches; none."),
+        ro("updates", Set(&Ref("pool_update")), "Updates; none."),
+        mirror("PBDs", Set(&Ref("PBD")), "host", "Its connections to SRs."),
+        ro("host_CPUs", Set(&Ref("host_cpu")), "Its CPUs, one by one; not kept."),
+        ro("cpu_info", STRING_MAP, "Facts of its CPUs."),
+        ro("hostname", STRING, "Host name."),
+        ro("address", STRING, "Address on the management network."),
+        ro("metrics", Ref("host_metrics"), "Its metrics."),
+        ro("license_params", STRING_MAP, "Licence; there is none."),
+        ro("ha_statefiles", STRINGS, "State files of high availability."),
+        ro("ha_network_peers", STRINGS, "Hosts seen by high availability."),
+        BLOBS,
+        rw("tags", STRINGS, "Tags.").by(Role::VmOperator),
+        ro("external_auth_type", STRING, "Directory for logins; none."),
+        ro("external_auth_service_name", STRING, "Its name."),
+        ro("external_auth_configuration", STRING_MAP, "Its configuration."),
+        ro("edition", STRING, "Edition.").or(Str("free")),
+        ro("license_server", STRING_MAP, "Licence server; none."),
+        ro("bios_strings", STRING_MAP, "What the firmware says of the machine."),
+        ro("power_on_mode", STRING, "How it is powered on from afar; not at all."),
+        ro("power_on_config", STRING_MAP, "Settings for that."),
+        ro("local_cache_sr", Ref("SR"), "SR for caches."),
+        ro("chipset_info", STRING_MAP, "Facts of the chipset."),
+        ro("PCIs", Set(&Ref("PCI")), "PCI devices; not kept."),
+        ro("PGPUs", Set(&Ref("PGPU")), "Graphics cards; not kept."),
+        ro("PUSBs", Set(&Ref("PUSB")), "USB devices; not kept."),
+        ro("ssl_legacy", Bool, "Old versions of TLS are spoken."),
+        rw("guest_VCPUs_params", STRING_MAP, "Parameters for VCPUs of all VMs here."),
+        ro("display", Enum(&DISPLAY), "The local display."),
+        ro("virtual_hardware_platform_versions", Set(&Int), "Versions of virtual hardware."),
+        ro("control_domain", Ref("VM"), "Its Dom0."),
+        ro("updates_requiring_reboot", Set(&Ref("pool_update")), "Updates that wait for a reboot."),
+        ro("features", Set(&Ref("Feature")), "Optional features."),
+        ro("iscsi_iqn", STRING, "Name as iSCSI initiator."),
+        ro("multipathing", Bool, "Storage is reached on several paths."),
+        ro("uefi_certificates", STRING, "Certificates of UEFI guests."),
+        ro("certificates", Set(&Ref("Certificate")), "Certificates; not kept as objects."),
+        ro("editions", STRINGS, "Editions that exist."),
+        ro("pending_guidances", Set(&Enum(&GUIDANCE)), "What an update asks for."),
+        ro("tls_verification_enabled", Bool, "It verifies others' certificates."),
+    ],
+    &[
+        message("enable", Role::PoolOperator, "Lets it take new VMs.").takes(&[HOST_PARAM]),
+        message("disable", Role::PoolOperator, "Lets it take no new VMs.").takes(&[
+            HOST_PARAM,
+            optional("auto_enable", Bool, Literal::Bool(true), "enable it again at the next boot"),
+        ]),
+        message("reboot", Role::PoolOperator, "Reboots it; it must be disabled and empty.")
+            .takes(&[HOST_PARAM])
+            .fails(&[&HOST_NOT_DISABLED, &HOST_IN_USE]),
+        message("shutdown", Role::PoolOperator, "Powers it off; it must be disabled and empty.")
+            .takes(&[HOST_PARAM])
+            .fails(&[&HOST_NOT_DISABLED, &HOST_IN_USE]),
+        message("get_servertime", Role::ReadOnly, "The time by its clock.")
+            .takes(&[HOST_PARAM])
+            .gives(DateTime),
+        message("get_server_localtime", Role::ReadOnly, "The time by its clock; it runs in UTC.")
+            .takes(&[HOST_PARAM])
+            .gives(DateTime),
+        message("get_server_certificate", Role::ReadOnly, "Its TLS certificate, as PEM.")
+            .takes(&[HOST_PARAM])
+            .gives(STRING),
+        message("compute_free_memory", Role::ReadOnly, "Memory that new VMs can have, in bytes.")
+            .takes(&[HOST_PARAM])
+            .gives(Int),
+        message("compute_memory_overhead", Role::ReadOnly, "Memory that Xen uses, in bytes.")
+            .takes(&[HOST_PARAM])
+            .gives(Int),
+        message("get_management_interface", Role::ReadOnly, "The interface it is managed through.")
+            .takes(&[HOST_PARAM])
+            .gives(Ref("PIF")),
+        message("list_methods", Role::ReadOnly, "Every message of this server.").gives(STRINGS),
+    ],
+);

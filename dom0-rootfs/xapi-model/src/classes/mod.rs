@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The classes, one file each.
+
+mod console;
+mod event;
+mod host;
+mod host_metrics;
+mod network;
+mod pbd;
+mod pif;
+mod pool;
+mod session;
+mod sm;
+mod sr;
+mod task;
+mod vbd;
+mod vdi;
+mod vif;
+mod vm;
+mod vm_metrics;
+
+use crate::class::Class;
+
+pub use console::CONSOLE;
+pub use event::EVENT;
+pub use host::HOST;
+pub use host_metrics::HOST_METRICS;
+pub use network::NETWORK;
+pub use pbd::PBD;
+pub use pif::{PIF, PIF_METRICS};
+pub use pool::POOL;
+pub use session::SESSION;
+pub use sm::SM;
+pub use sr::SR;
+pub use task::TASK;
+pub use vbd::VBD;
+pub use vdi::VDI;
+pub use vif::VIF;
+pub use vm::VM;
+pub use vm_metrics::VM_METRICS;
+
+/// Every class, in the order of the API reference.
+pub static ALL: &[&Class] = &[
+    &SESSION,
+    &TASK,
+    &EVENT,
+    &POOL,
+    &VM,
+    &VM_METRICS,
+    &HOST,
+    &HOST_METRICS,
+    &NETWORK,
+    &VIF,
+    &PIF,
+    &PIF_METRICS,
+    &SM,
+    &SR,
+    &VDI,
+    &VBD,
+    &PBD,
+    &CONSOLE,
+];
+
+/// The class of this name, whatever its letters' case.
+pub fn find(name: &str) -> Option<&'static Class> {
+    ALL.iter().copied().find(|class| class.name.eq_ignore_ascii_case(name))
+}
+
+/// What most class tables need.
+pub(crate) mod prelude {
+    pub(crate) use crate::class::{Class, class};
+    pub(crate) use crate::errors::*;
+    pub(crate) use crate::field::{Field, fixed, mirror, ro, rw};
+    pub(crate) use crate::message::{Message, message, optional, param};
+    pub(crate) use crate::role::Role;
+    pub(crate) use crate::types::Type::{Bool, DateTime, Enum, Float, Int, Ref, Set};
+    pub(crate) use crate::types::{EnumType, Literal, Literal::Str, Type};
+
+    /// Text.
+    pub(crate) const STRING: Type = Type::STRING;
+    /// Set of texts.
+    pub(crate) const STRINGS: Type = Type::STRINGS;
+    /// Map from text to text.
+    pub(crate) const STRING_MAP: Type = Type::STRING_MAP;
+    /// Description of `uuid`, the same everywhere.
+    pub(crate) const UUID: Field = ro("uuid", STRING, "Name for ever, also across pools.");
+    /// Map of blobs, always empty: there are none.
+    pub(crate) const BLOBS: Field =
+        ro("blobs", Type::Map(&Type::String, &Ref("blob")), "Binary data kept with the object.");
+}

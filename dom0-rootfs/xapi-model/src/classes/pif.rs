@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `PIF` and `PIF_metrics`.
+
+use super::prelude::*;
+
+static IP_MODE: EnumType =
+    EnumType { name: "ip_configuration_mode", values: &["None", "DHCP", "Static"] };
+
+static IPV6_MODE: EnumType =
+    EnumType { name: "ipv6_configuration_mode", values: &["None", "DHCP", "Static", "Autoconf"] };
+
+static PRIMARY: EnumType = EnumType { name: "primary_address_type", values: &["IPv4", "IPv6"] };
+
+static IGMP: EnumType =
+    EnumType { name: "pif_igmp_status", values: &["unknown", "enabled", "disabled"] };
+
+/// A host's network interface.
+pub static PIF: Class = class(
+    "PIF",
+    "A network interface of a host.",
+    &[
+        UUID,
+        ro("device", STRING, "Name of the interface: eth0."),
+        ro("network", Ref("network"), "The network it connects to."),
+        ro("host", Ref("host"), "Its host."),
+        ro("MAC", STRING, "MAC address."),
+        ro("MTU", Int, "MTU in bytes."),
+        ro("VLAN", Int, "VLAN tag; -1 for none.").or(Literal::Int(-1)),
+        ro("metrics", Ref("PIF_metrics"), "Its metrics."),
+        ro("physical", Bool, "It is a network card."),
+        ro("currently_attached", Bool, "Its bridge is up."),
+        ro("ip_configuration_mode", Enum(&IP_MODE), "How it gets its IPv4 address."),
+        ro("IP", STRING, "IPv4 address."),
+        ro("netmask", STRING, "IPv4 netmask."),
+        ro("gateway", STRING, "IPv4 gateway."),
+        ro("DNS", STRING, "Name servers, separated by commas."),
+        ro("bond_slave_of", Ref("Bond"), "The bond it belongs to; none."),
+        ro("bond_master_of", Set(&Ref("Bond")), "The bond that it is; none."),
+        ro("VLAN_master_of", Ref("VLAN"), "The VLAN that it is; none."),
+        ro("VLAN_slave_of", Set(&Ref("VLAN")), "VLANs on it; none."),
+        ro("management", Bool, "The host is managed through it."),
+        rw("other_config", STRING_MAP, "Free for clients."),
+        ro("disallow_unplug", Bool, "It may not be unplugged."),
+        ro("tunnel_access_PIF_of", Set(&Ref("tunnel")), "Tunnels that end in it; none."),
+        ro("tunnel_transport_PIF_of", Set(&Ref("tunnel")), "Tunnels carried by it; none."),
+        ro("ipv6_configuration_mode", Enum(&IPV6_MODE), "How it gets its IPv6 address."),
+        ro("IPv6", STRINGS, "IPv6 addresses."),
+        ro("ipv6_gateway", STRING, "IPv6 gateway."),
+        ro("primary_address_type", Enum(&PRIMARY), "Family of the host's address."),
+        ro("managed", Bool, "The toolstack configures it.").or(Literal::Bool(true)),
+        ro("properties", STRING_MAP, "Properties of the device."),
+        ro("capabilities", STRINGS, "Capabilities of the device."),
+        ro("igmp_snooping_status", Enum(&IGMP), "The bridge snoops IGMP."),
+        ro("sriov_physical_PIF_of", Set(&Ref("network_sriov")), "SR-IOV networks on it; none."),
+        ro("sriov_logical_PIF_of", Set(&Ref("network_sriov")), "SR-IOV network it is; none."),
+        ro("PCI", Ref("PCI"), "Its PCI device; not kept."),
+    ],
+    &[
+        message("scan", Role::PoolOperator, "Looks for new network cards.").takes(&[param(
+            "host",
+            Ref("host"),
+            "the host",
+        )]),
+        message("reconfigure_ip", Role::PoolOperator, "Changes how it gets its IPv4 address.")
+            .takes(&[
+                param("self", Ref("PIF"), "the interface"),
+                param("mode", Enum(&IP_MODE), "how"),
+                param("IP", STRING, "address, for Static"),
+                param("netmask", STRING, "netmask, for Static"),
+                param("gateway", STRING, "gateway, for Static; may be empty"),
+                param("DNS", STRING, "name servers, separated by commas"),
+            ])
+            .fails(&[&INVALID_VALUE]),
+    ],
+);
+
+/// Metrics of a host's network interface.
+pub static PIF_METRICS: Class = class(
+    "PIF_metrics",
+    "Figures of a host's network interface.",
+    &[
+        UUID,
+        ro("carrier", Bool, "A cable is plugged in."),
+        ro("vendor_id", STRING, "PCI vendor; not read."),
+        ro("vendor_name", STRING, "Name of the vendor; not read."),
+        ro("device_id", STRING, "PCI device; not read."),
+        ro("device_name", STRING, "Name of the driver."),
+        ro("speed", Int, "Speed in Mbit/s; 0 if unknown."),
+        ro("duplex", Bool, "Full duplex."),
+        ro("pci_bus_path", STRING, "PCI address."),
+        ro("last_updated", DateTime, "When this was last looked at."),
+        rw("other_config", STRING_MAP, "Free for clients."),
+    ],
+    &[],
+);

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `pool`.
+
+use super::prelude::*;
+
+static OPERATIONS: EnumType = EnumType {
+    name: "pool_allowed_operations",
+    values: &["ha_enable", "ha_disable", "designate_new_master", "apply_updates", "eject"],
+};
+
+/// The pool.
+pub static POOL: Class = class(
+    "pool",
+    "The pool: hosts managed as one.",
+    &[
+        UUID,
+        rw("name_label", STRING, "Name."),
+        rw("name_description", STRING, "Description."),
+        ro("master", Ref("host"), "The coordinator."),
+        rw("default_SR", Ref("SR"), "Where VDIs go when nothing else is said."),
+        rw("suspend_image_SR", Ref("SR"), "Where memory of suspended VMs goes."),
+        rw("crash_dump_SR", Ref("SR"), "Where crash dumps go."),
+        rw("other_config", STRING_MAP, "Free for clients."),
+        ro("ha_enabled", Bool, "High availability is on."),
+        ro("ha_configuration", STRING_MAP, "Its configuration."),
+        ro("ha_statefiles", STRINGS, "Its state files."),
+        ro("ha_host_failures_to_tolerate", Int, "How many hosts may fail."),
+        ro("ha_plan_exists_for", Int, "For how many failures there is a plan."),
+        ro("ha_allow_overcommit", Bool, "Plans may be exceeded."),
+        ro("ha_overcommitted", Bool, "The plan is exceeded."),
+        BLOBS,
+        rw("tags", STRINGS, "Tags.").by(Role::VmOperator),
+        rw("gui_config", STRING_MAP, "For graphical clients.").by(Role::VmOperator),
+        ro("health_check_config", STRING_MAP, "Health check; there is none."),
+        ro("wlb_url", STRING, "Workload balancing; there is none."),
+        ro("wlb_username", STRING, "Its user."),
+        ro("wlb_enabled", Bool, "It is on."),
+        ro("wlb_verify_cert", Bool, "Its certificate is verified."),
+        ro("redo_log_enabled", Bool, "A redo log is kept."),
+        ro("redo_log_vdi", Ref("VDI"), "Where it is kept."),
+        ro("vswitch_controller", STRING, "Controller of the virtual switches; none."),
+        ro("restrictions", STRING_MAP, "Features that are restricted; none."),
+        ro("metadata_VDIs", Set(&Ref("VDI")), "VDIs with metadata of pools."),
+        ro("ha_cluster_stack", STRING, "Cluster stack of high availability."),
+        ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro("guest_agent_config", STRING_MAP, "For agents in guests."),
+        ro("cpu_info", STRING_MAP, "What all CPUs of the pool have in common."),
+        ro("policy_no_vendor_device", Bool, "New VMs get no vendor device.")
+            .or(Literal::Bool(true)),
+        ro("live_patching_disabled", Bool, "Live patches are not applied.").or(Literal::Bool(true)),
+        ro("igmp_snooping_enabled", Bool, "Bridges snoop IGMP."),
+        ro("uefi_certificates", STRING, "Certificates of UEFI guests."),
+        ro("is_psr_pending", Bool, "A change of the pool's secret is under way."),
+        ro("tls_verification_enabled", Bool, "Hosts verify each other's certificates."),
+        ro("repositories", Set(&Ref("Repository")), "Package repositories; none."),
+        ro("client_certificate_auth_enabled", Bool, "Clients may log in with certificates."),
+        ro("client_certificate_auth_name", STRING, "The name such certificates carry."),
+        ro("repository_proxy_url", STRING, "Proxy of the repositories."),
+        ro("repository_proxy_username", STRING, "Its user."),
+        ro("repository_proxy_password", Ref("secret"), "Its password."),
+        ro("migration_compression", Bool, "Migrations are compressed."),
+        ro("coordinator_bias", Bool, "VMs prefer other hosts than the coordinator."),
+    ],
+    &[message("sync_database", Role::PoolOperator, "Returns once every change is on disk.")],
+);

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `SR`.
+
+use super::prelude::*;
+
+static OPERATIONS: EnumType = EnumType {
+    name: "storage_operations",
+    values: &[
+        "scan",
+        "destroy",
+        "forget",
+        "plug",
+        "unplug",
+        "update",
+        "vdi_create",
+        "vdi_introduce",
+        "vdi_destroy",
+        "vdi_resize",
+        "vdi_clone",
+        "vdi_snapshot",
+        "vdi_mirror",
+        "vdi_copy",
+        "vdi_forget",
+        "vdi_resize_online",
+        "pbd_create",
+        "pbd_destroy",
+    ],
+};
+
+const SR_PARAM: crate::message::Param = param("sr", Ref("SR"), "the SR");
+
+/// A storage repository.
+pub static SR: Class = class(
+    "SR",
+    "A storage repository: a place for VDIs.",
+    &[
+        UUID,
+        rw("name_label", STRING, "Name."),
+        rw("name_description", STRING, "Description."),
+        ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        mirror("VDIs", Set(&Ref("VDI")), "SR", "VDIs in it."),
+        mirror("PBDs", Set(&Ref("PBD")), "SR", "Connections of hosts to it."),
+        ro("virtual_allocation", Int, "Sum of its VDIs' sizes in bytes."),
+        ro("physical_utilisation", Int, "Bytes used."),
+        ro("physical_size", Int, "Bytes in all."),
+        ro("type", STRING, "Its driver."),
+        ro("content_type", STRING, "What is in it: user or iso."),
+        ro("shared", Bool, "More than one host can use it."),
+        rw("other_config", STRING_MAP, "Free for clients."),
+        rw("tags", STRINGS, "Tags.").by(Role::VmOperator),
+        rw("sm_config", STRING_MAP, "For the driver."),
+        BLOBS,
+        ro("local_cache_enabled", Bool, "It is a cache."),
+        ro("introduced_by", Ref("DR_task"), "Disaster recovery that introduced it; none."),
+        ro("clustered", Bool, "It needs a cluster."),
+        ro("is_tools_sr", Bool, "It holds the guest tools."),
+    ],
+    &[
+        message("create", Role::PoolOperator, "Makes an SR on a device and connects the host.")
+            .takes(&[
+                param("host", Ref("host"), "the host"),
+                param("device_config", STRING_MAP, "what the driver needs to reach it"),
+                param("physical_size", Int, "not used by these drivers"),
+                param("name_label", STRING, "name"),
+                param("name_description", STRING, "description"),
+                param("type", STRING, "driver"),
+                param("content_type", STRING, "user or iso"),
+                param("shared", Bool, "more than one host can use it"),
+                optional("sm_config", STRING_MAP, Literal::Zero, "for the driver"),
+            ])
+            .gives(Ref("SR"))
+            .fails(&[&SR_UNKNOWN_DRIVER, &SR_DEVICE_IN_USE, &SR_BACKEND_FAILURE]),
+        message("introduce", Role::PoolOperator, "Makes known an SR that exists on its device.")
+            .takes(&[
+                param("uuid", STRING, "its uuid"),
+                param("name_label", STRING, "name"),
+                param("name_description", STRING, "description"),
+                param("type", STRING, "driver"),
+                param("content_type", STRING, "user or iso"),
+                param("shared", Bool, "more than one host can use it"),
+                optional("sm_config", STRING_MAP, Literal::Zero, "for the driver"),
+            ])
+            .gives(Ref("SR"))
+            .fails(&[&SR_UNKNOWN_DRIVER, &SR_UUID_EXISTS]),
+        message("forget", Role::PoolOperator, "Forgets an SR and its VDIs; the data stays.")
+            .takes(&[SR_PARAM])
+            .fails(&[&SR_HAS_PBD, &VDI_IN_USE]),
+        message("destroy", Role::PoolOperator, "Removes an SR and all its data.")
+            .takes(&[SR_PARAM])
+            .fails(&[&SR_HAS_PBD, &SR_NOT_EMPTY, &SR_HAS_NO_PBDS]),
+        message("scan", Role::VmPowerAdmin, "Brings its VDIs and sizes up to date.")
+            .takes(&[SR_PARAM])
+            .fails(&[&SR_NOT_ATTACHED]),
+        message("update", Role::PoolOperator, "Brings its sizes up to date.")
+            .takes(&[SR_PARAM])
+            .fails(&[&SR_NOT_ATTACHED]),
+        message("get_supported_types", Role::ReadOnly, "Drivers that exist.").gives(STRINGS),
+    ],
+);

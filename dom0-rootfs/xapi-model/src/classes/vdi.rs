@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `VDI`.
+
+use super::prelude::*;
+
+static OPERATIONS: EnumType = EnumType {
+    name: "vdi_operations",
+    values: &[
+        "clone",
+        "copy",
+        "resize",
+        "resize_online",
+        "snapshot",
+        "mirror",
+        "destroy",
+        "forget",
+        "update",
+        "force_unlock",
+        "blocked",
+    ],
+};
+
+static KIND: EnumType = EnumType {
+    name: "vdi_type",
+    values: &[
+        "system",
+        "user",
+        "ephemeral",
+        "suspend",
+        "crashdump",
+        "ha_statefile",
+        "metadata",
+        "redo_log",
+        "rrd",
+        "pvs_cache",
+        "cbt_metadata",
+    ],
+};
+
+static ON_BOOT: EnumType = EnumType { name: "on_boot", values: &["persist", "reset"] };
+
+const VDI_PARAM: crate::message::Param = param("vdi", Ref("VDI"), "the VDI");
+const DRIVER_PARAMS: crate::message::Param =
+    optional("driver_params", STRING_MAP, Literal::Zero, "for the driver; none is known");
+
+/// A virtual disk.
+pub static VDI: Class = class(
+    "VDI",
+    "A virtual disk.",
+    &[
+        UUID,
+        rw("name_label", STRING, "Name."),
+        rw("name_description", STRING, "Description."),
+        ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        fixed("SR", Ref("SR"), "The SR it lies in."),
+        mirror("VBDs", Set(&Ref("VBD")), "VDI", "VMs' devices that use it."),
+        ro("crash_dumps", Set(&Ref("crashdump")), "Crash dumps in it; none."),
+        fixed("virtual_size", Int, "Size as the guest sees it, in bytes."),
+        ro("physical_utilisation", Int, "Bytes used in the SR."),
+        fixed("type", Enum(&KIND), "What it is for.").or(Str("user")),
+        rw("sharable", Bool, "Several VMs may write to it at once."),
+        rw("read_only", Bool, "Nobody may write to it."),
+        rw("other_config", STRING_MAP, "Free for clients."),
+        ro("storage_lock", Bool, "Locked by its SR."),
+        ro("location", STRING, "Name inside the SR."),
+        ro("managed", Bool, "Known to the toolstack."),
+        ro("missing", Bool, "A scan did not find it."),
+        ro("parent", Ref("VDI"), "What it is a copy-on-write child of; not kept."),
+        rw("xenstore_data", STRING_MAP, "For the driver."),
+        rw("sm_config", STRING_MAP, "For the driver."),
+        ro("is_a_snapshot", Bool, "It is a snapshot."),
+        ro("snapshot_of", Ref("VDI"), "What it is a snapshot of."),
+        mirror("snapshots", Set(&Ref("VDI")), "snapshot_of", "Its snapshots."),
+        ro("snapshot_time", DateTime, "When the snapshot was taken."),
+        rw("tags", STRINGS, "Tags.").by(Role::VmOperator),
+        ro("allow_caching", Bool, "It may be cached."),
+        ro("on_boot", Enum(&ON_BOOT), "What becomes of it when its VM starts."),
+        ro("metadata_of_pool", Ref("pool"), "The pool whose metadata it holds."),
+        ro("metadata_latest", Bool, "That metadata is the latest."),
+        ro("is_tools_iso", Bool, "It is the guest tools' CD."),
+        ro("cbt_enabled", Bool, "Changed blocks are tracked."),
+    ],
+    &[
+        message("clone", Role::VmAdmin, "A new VDI with the same contents, copy on write.")
+            .takes(&[VDI_PARAM, DRIVER_PARAMS])
+            .gives(Ref("VDI"))
+            .fails(&[&SR_FULL, &SR_NOT_ATTACHED]),
+        message("snapshot", Role::VmAdmin, "The contents as they are now, copy on write.")
+            .takes(&[VDI_PARAM, DRIVER_PARAMS])
+            .gives(Ref("VDI"))
+            .fails(&[&SR_FULL, &SR_NOT_ATTACHED]),
+        message("copy", Role::VmAdmin, "A full copy, in the same or another SR.")
+            .takes(&[
+                VDI_PARAM,
+                optional("sr", Ref("SR"), Literal::Zero, "where; the default SR when null"),
+                optional("base_vdi", Ref("VDI"), Literal::Zero, "must be null"),
+                optional("into_vdi", Ref("VDI"), Literal::Zero, "copy into this VDI instead"),
+            ])
+            .gives(Ref("VDI"))
+            .fails(&[&VDI_READONLY, &VDI_TOO_SMALL, &SR_FULL, &VDI_IN_USE]),
+        message("resize", Role::VmAdmin, "Makes it bigger.")
+            .takes(&[VDI_PARAM, param("size", Int, "new size in bytes")])
+            .fails(&[&VDI_IN_USE, &SR_FULL, &INVALID_VALUE]),
+        message("forget", Role::VmAdmin, "Forgets it; the data stays in the SR.")
+            .takes(&[VDI_PARAM])
+            .fails(&[&VDI_IN_USE]),
+    ],
+)
+.written_by(Role::VmAdmin)
+.made_by(Role::VmAdmin);

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `VM`: fields. Its messages are in the table beside it.
+
+use super::prelude::*;
+
+#[path = "vm_messages.rs"]
+mod messages;
+
+/// How a VM is virtualized.
+pub(crate) static DOMAIN_TYPE: EnumType =
+    EnumType { name: "domain_type", values: &["unspecified", "hvm", "pv", "pv_in_pvh", "pvh"] };
+
+static POWER_STATE: EnumType =
+    EnumType { name: "vm_power_state", values: &["Halted", "Paused", "Running", "Suspended"] };
+
+static ON_EXIT: EnumType = EnumType { name: "on_normal_exit", values: &["destroy", "restart"] };
+
+static ON_CRASH: EnumType = EnumType {
+    name: "on_crash_behaviour",
+    values: &[
+        "destroy",
+        "coredump_and_destroy",
+        "restart",
+        "coredump_and_restart",
+        "preserve",
+        "rename_restart",
+    ],
+};
+
+static GUIDANCE: EnumType = EnumType {
+    name: "update_guidances",
+    values: &["reboot_host", "restart_toolstack", "restart_device_model", "restart_vm"],
+};
+
+/// What can be done with a VM.
+pub(crate) static OPERATIONS: EnumType = EnumType {
+    name: "vm_operations",
+    values: &[
+        "snapshot",
+        "clone",
+        "copy",
+        "create_template",
+        "revert",
+        "checkpoint",
+        "provision",
+        "start",
+        "start_on",
+        "pause",
+        "unpause",
+        "clean_shutdown",
+        "clean_reboot",
+        "hard_shutdown",
+        "power_state_reset",
+        "hard_reboot",
+        "suspend",
+        "resume",
+        "resume_on",
+        "pool_migrate",
+        "migrate_send",
+        "shutdown",
+        "changing_memory_limits",
+        "changing_static_range",
+        "changing_dynamic_range",
+        "changing_VCPUs",
+        "make_into_template",
+        "import",
+        "export",
+        "metadata_export",
+        "destroy",
+    ],
+};
+
+const POWER: Role = Role::VmPowerAdmin;
+const OPERATOR: Role = Role::VmOperator;
+const ONE: Literal = Literal::Int(1);
+
+/// A virtual machine, or a template for one.
+pub static VM: Class = class(
+    "VM",
+    "A virtual machine, or a template for one.",
+    &[
+        UUID,
+        ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        rw("name_label", STRING, "Name."),
+        rw("name_description", STRING, "Description."),
+        ro("power_state", Enum(&POWER_STATE), "Whether it runs."),
+        rw("user_version", Int, "Version, free for clients.").or(ONE),
+        rw("is_a_template", Bool, "It is a template: it can be cloned, not started."),
+        ro("is_default_template", Bool, "It is a template that came with the host."),
+        ro("suspend_VDI", Ref("VDI"), "Memory of the suspended VM."),
+        ro("resident_on", Ref("host"), "The host it runs on."),
+        ro("scheduled_to_be_resident_on", Ref("host"), "The host it is being started on."),
+        rw("affinity", Ref("host"), "The host it prefers."),
+        ro("memory_overhead", Int, "Memory the host needs for it beside its own, in bytes."),
+        ro("memory_target", Int, "Memory it should have now, in bytes."),
+        rw("memory_static_max", Int, "Most memory it can ever have, in bytes.").by(POWER),
+        rw("memory_dynamic_max", Int, "Most memory it is given, in bytes.").by(POWER),
+        rw("memory_dynamic_min", Int, "Least memory it is left with, in bytes.").by(POWER),
+        rw("memory_static_min", Int, "Least memory it works with, in bytes.").by(POWER),
+        rw("VCPUs_params", STRING_MAP, "Parameters of the virtual CPUs."),
+        rw("VCPUs_max", Int, "Most virtual CPUs.").or(ONE),
+        rw("VCPUs_at_startup", Int, "Virtual CPUs that it starts with.").or(ONE),
+        rw("actions_after_shutdown", Enum(&ON_EXIT), "What to do when the guest powers off."),
+        rw("actions_after_reboot", Enum(&ON_EXIT), "What to do when the guest reboots.")
+            .or(Str("restart")),
+        rw("actions_after_crash", Enum(&ON_CRASH), "What to do when the guest crashes.")
+            .or(Str("restart")),
+        mirror("consoles", Set(&Ref("console")), "VM", "Its consoles, while it runs."),
+        mirror("VIFs", Set(&Ref("VIF")), "VM", "Its network interfaces."),
+        mirror("VBDs", Set(&Ref("VBD")), "VM", "Its disks and CD drives."),
+        ro("VUSBs", Set(&Ref("VUSB")), "USB devices; none."),
+        ro("crash_dumps", Set(&Ref("crashdump")), "Crash dumps; none."),
+        ro("VTPMs", Set(&Ref("VTPM")), "TPMs; none."),
+        rw("PV_bootloader", STRING, "Any name means: the guest's disk boots it."),
+        rw("PV_kernel", STRING, "Kernel in Dom0; empty: the guest's disk boots it."),
+        rw("PV_ramdisk", STRING, "Initial RAM disk in Dom0."),
+        rw("PV_args", STRING, "Kernel command line."),
+        fixed("PV_bootloader_args", STRING, "Arguments of the boot loader; not used."),
+        fixed("PV_legacy_args", STRING, "Old arguments; not used."),
+        rw(
+            "HVM_boot_policy",
+            STRING,
+            "Not empty: fully virtualized, when domain_type is unspecified.",
+        ),
+        rw(
+            "HVM_boot_params",
+            STRING_MAP,
+            "order: boot devices (c disk, d CD, n network); firmware: bios or uefi.",
+        ),
+        fixed("HVM_shadow_multiplier", Float, "Shadow memory; not used.").or(Literal::Float(1.0)),
+        rw("platform", STRING_MAP, "Settings of the virtual hardware."),
+        fixed("PCI_bus", STRING, "PCI devices; not used."),
+        rw("other_config", STRING_MAP, "Free for clients."),
+        ro("domid", Int, "Number of its domain; -1 when it does not run.").or(Literal::Int(-1)),
+        ro("domarch", STRING, "Architecture of its domain."),
+        ro("last_boot_CPU_flags", STRING_MAP, "CPU features at its last start."),
+        ro("is_control_domain", Bool, "It is a host's Dom0."),
+        ro("metrics", Ref("VM_metrics"), "Its metrics."),
+        ro("guest_metrics", Ref("VM_guest_metrics"), "What an agent in the guest reports; none."),
+        ro("last_booted_record", STRING, "Its record at its last start; not kept."),
+        rw("recommendations", STRING, "Recommended limits, as XML."),
+        fixed("xenstore_data", STRING_MAP, "For the guest, in xenstore; not written yet."),
+        ro("ha_always_run", Bool, "High availability keeps it running."),
+        ro("ha_restart_priority", STRING, "Its priority there."),
+        ro("is_a_snapshot", Bool, "It is a snapshot."),
+        ro("snapshot_of", Ref("VM"), "What it is a snapshot of."),
+        mirror("snapshots", Set(&Ref("VM")), "snapshot_of", "Its snapshots."),
+        ro("snapshot_time", DateTime, "When the snapshot was taken."),
+        ro("transportable_snapshot_id", STRING, "Identifier of the snapshot elsewhere."),
+        BLOBS,
+        rw("tags", STRINGS, "Tags.").by(OPERATOR),
+        rw(
+            "blocked_operations",
+            Type::Map(&Enum(&OPERATIONS), &Type::String),
+            "Operations that are blocked, with the code to fail with.",
+        ),
+        ro("snapshot_info", STRING_MAP, "How the snapshot was taken."),
+        ro("snapshot_metadata", STRING, "Record of the snapshot."),
+        ro("parent", Ref("VM"), "The snapshot it was last reverted to or cloned from."),
+        mirror("children", Set(&Ref("VM")), "parent", "The reverse of parent."),
+        ro("bios_strings", STRING_MAP, "What its firmware says of the machine."),
+        ro("protection_policy", Ref("VMPP"), "Protection policy; none."),
+        ro("snapshot_schedule", Ref("VMSS"), "Snapshot schedule; none."),
+        ro("is_vmss_snapshot", Bool, "Taken by a schedule."),
+        ro("appliance", Ref("VM_appliance"), "The appliance it belongs to; none."),
+        ro("start_delay", Int, "Seconds to wait after its start, in an appliance."),
+        ro("shutdown_delay", Int, "Seconds to wait after its shutdown, in an appliance."),
+        ro("order", Int, "Place in the order of start of an appliance."),
+        ro("VGPUs", Set(&Ref("VGPU")), "Virtual graphics cards; none."),
+        ro("attached_PCIs", Set(&Ref("PCI")), "PCI devices; none."),
+        rw("suspend_SR", Ref("SR"), "Where its memory goes when suspended."),
+        ro("version", Int, "How often it was recovered."),
+        ro("generation_id", STRING, "Generation; changes when time goes back for the guest.")
+            .or(Str("0:0")),
+        rw("hardware_platform_version", Int, "Version of the virtual hardware that it needs."),
+        fixed("has_vendor_device", Bool, "It has the vendor device; none is made."),
+        ro("requires_reboot", Bool, "A changed setting waits for a reboot."),
+        fixed("reference_label", STRING, "Label of the template it was made from."),
+        rw("domain_type", Enum(&DOMAIN_TYPE), "How it is virtualized."),
+        fixed("NVRAM", STRING_MAP, "UEFI variables; not kept."),
+        ro("pending_guidances", Set(&Enum(&GUIDANCE)), "What an update asks for."),
+    ],
+    messages::MESSAGES,
+)
+.written_by(Role::VmAdmin)
+.made_by(Role::VmAdmin);

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `VM`: messages.
+
+use super::OPERATIONS;
+use crate::classes::prelude::*;
+use crate::error::ErrorCode;
+use crate::message::Param;
+
+const VM_PARAM: Param = param("vm", Ref("VM"), "the VM");
+const SELF: Param = param("self", Ref("VM"), "the VM");
+const PAUSED: Param = param("start_paused", Bool, "leave it paused");
+const FORCE: Param = param("force", Bool, "skip checks that may be wrong");
+
+const POWER_ERRORS: &[&ErrorCode] = &[
+    &VM_BAD_POWER_STATE,
+    &OTHER_OPERATION_IN_PROGRESS,
+    &OPERATION_NOT_ALLOWED,
+    &OPERATION_BLOCKED,
+    &VM_IS_TEMPLATE,
+];
+
+const START_ERRORS: &[&ErrorCode] = &[
+    &VM_BAD_POWER_STATE,
+    &VM_HVM_REQUIRED,
+    &VM_IS_TEMPLATE,
+    &OTHER_OPERATION_IN_PROGRESS,
+    &OPERATION_BLOCKED,
+    &BOOTLOADER_FAILED,
+    &HOST_NOT_ENOUGH_FREE_MEMORY,
+    &HOST_DISABLED,
+    &SR_NOT_ATTACHED,
+];
+
+const COPY_ERRORS: &[&ErrorCode] =
+    &[&VM_BAD_POWER_STATE, &SR_FULL, &OPERATION_NOT_ALLOWED, &OTHER_OPERATION_IN_PROGRESS];
+
+const LIMIT_ERRORS: &[&ErrorCode] = &[&MEMORY_CONSTRAINT_VIOLATION, &VM_BAD_POWER_STATE];
+
+const fn limits(name: &'static str, doc: &'static str, params: &'static [Param]) -> Message {
+    message(name, Role::VmPowerAdmin, doc).takes(params).fails(LIMIT_ERRORS)
+}
+
+const fn power(name: &'static str, doc: &'static str) -> Message {
+    message(name, Role::VmOperator, doc).takes(&[VM_PARAM]).fails(POWER_ERRORS)
+}
+
+/// Messages of a VM.
+pub(super) static MESSAGES: &[Message] = &[
+    message("start", Role::VmOperator, "Starts a halted VM.")
+        .takes(&[VM_PARAM, PAUSED, FORCE])
+        .fails(START_ERRORS),
+    message("start_on", Role::VmPowerAdmin, "Starts a halted VM on a host.")
+        .takes(&[VM_PARAM, param("host", Ref("host"), "the host"), PAUSED, FORCE])
+        .fails(START_ERRORS),
+    power("clean_shutdown", "Asks the guest to power off and waits until it has."),
+    power("shutdown", "clean_shutdown, and hard_shutdown when that does not work."),
+    power("hard_shutdown", "Stops the VM at once, as if its plug were pulled."),
+    power("clean_reboot", "Asks the guest to reboot and waits until it runs again."),
+    power("hard_reboot", "Stops the VM at once and starts it again."),
+    power("pause", "Stops its virtual CPUs."),
+    power("unpause", "Lets a paused VM run."),
+    message(
+        "power_state_reset",
+        Role::PoolOperator,
+        "Removes what is left of its domain and declares it halted.",
+    )
+    .takes(&[VM_PARAM]),
+    message("clone", Role::VmAdmin, "A new VM with copy-on-write clones of its disks.")
+        .takes(&[VM_PARAM, param("new_name", STRING, "name of the new VM")])
+        .gives(Ref("VM"))
+        .fails(COPY_ERRORS),
+    message("copy", Role::VmAdmin, "A new VM with full copies of its disks.")
+        .takes(&[
+            VM_PARAM,
+            param("new_name", STRING, "name of the new VM"),
+            param("sr", Ref("SR"), "where; where they are when null"),
+        ])
+        .gives(Ref("VM"))
+        .fails(COPY_ERRORS),
+    message("snapshot", Role::VmPowerAdmin, "Its disks and settings as they are now.")
+        .takes(&[
+            VM_PARAM,
+            param("new_name", STRING, "name of the snapshot"),
+            optional("ignore_vdis", Set(&Ref("VDI")), Literal::Zero, "disks left out"),
+        ])
+        .gives(Ref("VM"))
+        .fails(COPY_ERRORS),
+    message(
+        "provision",
+        Role::VmAdmin,
+        "Turns a clone of a template into a VM, making the disks that the template asks for.",
+    )
+    .takes(&[VM_PARAM])
+    .fails(COPY_ERRORS),
+    limits(
+        "set_memory_limits",
+        "Sets all four memory limits at once.",
+        &[
+            SELF,
+            param("static_min", Int, "in bytes"),
+            param("static_max", Int, "in bytes"),
+            param("dynamic_min", Int, "in bytes"),
+            param("dynamic_max", Int, "in bytes"),
+        ],
+    ),
+    limits(
+        "set_memory_static_range",
+        "Sets the static limits.",
+        &[SELF, param("min", Int, "in bytes"), param("max", Int, "in bytes")],
+    ),
+    limits(
+        "set_memory_dynamic_range",
+        "Sets the dynamic limits.",
+        &[SELF, param("min", Int, "in bytes"), param("max", Int, "in bytes")],
+    ),
+    limits(
+        "set_memory",
+        "Sets all limits but the static minimum to one value.",
+        &[SELF, param("value", Int, "in bytes")],
+    ),
+    message(
+        "compute_memory_overhead",
+        Role::ReadOnly,
+        "Memory the host needs for it beside its own, in bytes.",
+    )
+    .takes(&[VM_PARAM])
+    .gives(Int),
+    message("get_allowed_VBD_devices", Role::ReadOnly, "Numbers that a new VBD can have.")
+        .takes(&[VM_PARAM])
+        .gives(STRINGS),
+    message("get_allowed_VIF_devices", Role::ReadOnly, "Numbers that a new VIF can have.")
+        .takes(&[VM_PARAM])
+        .gives(STRINGS),
+    message("get_possible_hosts", Role::ReadOnly, "Hosts that could run it now.")
+        .takes(&[VM_PARAM])
+        .gives(Set(&Ref("host"))),
+    message(
+        "assert_can_boot_here",
+        Role::ReadOnly,
+        "Fails with the reason why a host cannot run it.",
+    )
+    .takes(&[SELF, param("host", Ref("host"), "the host")])
+    .fails(START_ERRORS),
+    message(
+        "assert_operation_valid",
+        Role::ReadOnly,
+        "Fails with the reason why an operation is not allowed now.",
+    )
+    .takes(&[SELF, param("op", Enum(&OPERATIONS), "the operation")])
+    .fails(POWER_ERRORS),
+    message("update_allowed_operations", Role::PoolAdmin, "Works out allowed_operations again.")
+        .takes(&[SELF]),
+    message(
+        "get_boot_record",
+        Role::ReadOnly,
+        "The settings that it runs with or would start with.",
+    )
+    .takes(&[SELF])
+    .gives(Type::Record("VM")),
+];

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every code that a message can fail with.
+
+use crate::error::ErrorCode;
+
+macro_rules! errors {
+    ($($name:ident [$($param:ident),*] $doc:literal;)*) => {
+        $(
+            #[doc = $doc]
+            pub static $name: ErrorCode = ErrorCode {
+                name: stringify!($name),
+                params: &[$(stringify!($param)),*],
+                doc: $doc,
+            };
+        )*
+        /// All of them, by name.
+        pub static ALL: &[&ErrorCode] = &[$(&$name),*];
+    };
+}
+
+errors! {
+    BOOTLOADER_FAILED [vm, reason] "What should boot the VM is not there or does not work.";
+    CANNOT_DESTROY_SYSTEM_NETWORK [network] "The network belongs to the host itself.";
+    DB_UNIQUENESS_CONSTRAINT_VIOLATION [table, field, value] "Another object has this value already.";
+    DEVICE_ALREADY_ATTACHED [device] "The device is attached already.";
+    DEVICE_ALREADY_DETACHED [device] "The device is detached already.";
+    DEVICE_ALREADY_EXISTS [device] "The VM has a device of this number already.";
+    EVENTS_LOST [] "Too much happened since the token was given; start again with an empty one.";
+    EVENT_FROM_TOKEN_PARSE_FAILURE [token] "The token was not given by this server.";
+    EVENT_SUBSCRIPTION_PARSE_FAILURE [subscription] "No class is called so.";
+    FIELD_TYPE_ERROR [field, expected] "A value is not of the type that the field has.";
+    HANDLE_INVALID [class, handle] "No object of the class has this reference.";
+    HOST_DISABLED [host] "The host takes no new VMs.";
+    HOST_IN_USE [host, class, reference] "VMs run on the host.";
+    HOST_IS_SLAVE [coordinator_address] "Ask the coordinator, at this address.";
+    HOST_NOT_DISABLED [] "The host must be disabled first.";
+    HOST_NOT_ENOUGH_FREE_MEMORY [needed, available] "The host has not enough free memory, in bytes.";
+    INTERNAL_ERROR [message] "Something failed that should not; the message says what.";
+    INVALID_DEVICE [device] "The VM can have no device of this name.";
+    INVALID_VALUE [field, value] "The field does not take this value.";
+    IS_TUNNEL_ACCESS_PIF [pif] "The interface is the inside of a tunnel.";
+    LICENCE_RESTRICTION [feature] "The feature is not available.";
+    MAC_INVALID [mac] "This is no MAC address.";
+    MAP_DUPLICATE_KEY [class, field, handle, key] "The map has this key already.";
+    MEMORY_CONSTRAINT_VIOLATION [constraint] "Memory limits must be static_min <= dynamic_min <= dynamic_max <= static_max.";
+    MEMORY_CONSTRAINT_VIOLATION_ORDER [constraint] "Memory limits are in the wrong order.";
+    MESSAGE_METHOD_UNKNOWN [method] "This server does not have this message.";
+    MESSAGE_PARAMETER_COUNT_MISMATCH [method, expected, received] "The message takes another number of parameters.";
+    NETWORK_CONTAINS_PIF [pifs] "Physical interfaces belong to the network.";
+    NETWORK_CONTAINS_VIF [vifs] "VMs' interfaces belong to the network.";
+    NO_HOSTS_AVAILABLE [] "No host can take the VM.";
+    OPERATION_BLOCKED [handle, code] "An administrator blocked this operation on this object.";
+    OPERATION_NOT_ALLOWED [reason] "The operation is not allowed now.";
+    OTHER_OPERATION_IN_PROGRESS [class, object] "Another operation on the object is under way.";
+    PBD_EXISTS [sr, host, pbd] "The host is connected to the SR already.";
+    PIF_IS_MANAGEMENT_INTERFACE [pif] "The host is managed through this interface.";
+    PIF_IS_PHYSICAL [pif] "The interface is a physical one.";
+    RBAC_PERMISSION_DENIED [permission, message] "The role of the session may not call this message.";
+    SESSION_AUTHENTICATION_FAILED [login, reason] "Wrong name or password.";
+    SESSION_INVALID [handle] "The session does not exist, or no longer.";
+    SESSION_NOT_REGISTERED [handle] "event.register was not called in this session.";
+    SR_ATTACH_FAILED [sr, reason] "The SR could not be attached.";
+    SR_BACKEND_FAILURE [status, output, error] "The storage driver failed.";
+    SR_DEVICE_IN_USE [device] "The device is in use.";
+    SR_FULL [requested, maximum] "The SR has not enough room, in bytes.";
+    SR_HAS_NO_PBDS [sr] "No host is connected to the SR.";
+    SR_HAS_PBD [sr] "A host is still connected to the SR.";
+    SR_NOT_ATTACHED [sr] "The SR is not attached.";
+    SR_NOT_EMPTY [] "The SR still holds VDIs.";
+    SR_OPERATION_NOT_SUPPORTED [sr] "SRs of this type cannot do that.";
+    SR_UNKNOWN_DRIVER [driver] "No storage driver has this name.";
+    SR_UUID_EXISTS [uuid] "An SR with this uuid exists already.";
+    TASK_CANCELLED [task] "The task was cancelled.";
+    TOO_BUSY [] "Too much is under way; try again later.";
+    UUID_INVALID [class, uuid] "No object of the class has this uuid.";
+    VALUE_NOT_SUPPORTED [field, value, reason] "The value is not supported.";
+    VBD_CDS_MUST_BE_READONLY [] "A CD drive is always read-only.";
+    VBD_IS_EMPTY [vbd] "The drive is empty.";
+    VBD_NOT_EMPTY [vbd] "The drive is not empty.";
+    VBD_NOT_REMOVABLE_MEDIA [vbd] "The medium of this device cannot be changed.";
+    VDI_INCOMPATIBLE_TYPE [vdi, type] "VDIs of this type cannot be used so.";
+    VDI_IN_USE [vdi, operation] "The VDI is in use.";
+    VDI_IS_A_PHYSICAL_DEVICE [vdi] "The VDI is a device of the host.";
+    VDI_MISSING [sr, vdi] "The VDI is no longer in its SR.";
+    VDI_NOT_MANAGED [vdi] "The VDI is managed by its SR alone.";
+    VDI_READONLY [vdi] "The VDI is read-only.";
+    VDI_TOO_SMALL [vdi, minimum] "The VDI is too small, in bytes.";
+    VM_BAD_POWER_STATE [vm, expected, actual] "The VM is in another power state than the operation needs.";
+    VM_HVM_REQUIRED [vm] "The host cannot run hardware-virtualized VMs.";
+    VM_IS_PROTECTED [vm] "The VM is protected.";
+    VM_IS_TEMPLATE [vm] "The VM is a template.";
+    VM_OLD_PV_DRIVERS [vm, major, minor] "The guest's drivers are too old.";
+    VM_REQUIRES_NETWORK [vm, network] "The VM needs a network that its host has not.";
+    VM_REQUIRES_SR [vm, sr] "The VM needs an SR that its host has not.";
+    VM_SHUTDOWN_TIMEOUT [vm, seconds] "The guest did not end in time.";
+    XENOPS_FAILURE [reason] "The hypervisor refused or failed.";
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Roles of role-based access control.
+
+/// Roles, weakest first: each may do everything that the ones before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// `read-only`: looks at everything, changes nothing.
+    ReadOnly,
+    /// `vm-operator`: also starts and stops VMs.
+    VmOperator,
+    /// `vm-admin`: also makes, changes and destroys VMs.
+    VmAdmin,
+    /// `vm-power-admin`: also snapshots, memory limits, scans of storage.
+    VmPowerAdmin,
+    /// `pool-operator`: also hosts, storage and networks of the pool.
+    PoolOperator,
+    /// `pool-admin`: everything; root has it.
+    PoolAdmin,
+}
+
+impl Role {
+    /// Every role, weakest first.
+    pub const ALL: [Role; 6] = [
+        Role::ReadOnly,
+        Role::VmOperator,
+        Role::VmAdmin,
+        Role::VmPowerAdmin,
+        Role::PoolOperator,
+        Role::PoolAdmin,
+    ];
+
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::ReadOnly => "read-only",
+            Role::VmOperator => "vm-operator",
+            Role::VmAdmin => "vm-admin",
+            Role::VmPowerAdmin => "vm-power-admin",
+            Role::PoolOperator => "pool-operator",
+            Role::PoolAdmin => "pool-admin",
+        }
+    }
+
+    /// Whether a holder of this role may call a message that needs `needed`.
+    pub fn may(self, needed: Role) -> bool {
+        self >= needed
+    }
+}
