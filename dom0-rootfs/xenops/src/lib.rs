@@ -10,6 +10,7 @@ mod spec;
 #[cfg(test)]
 mod testing;
 mod vdev;
+mod worker;
 
 pub use admission::{Admission, Admitted, needed_kib};
 pub use error::XenopsError;
@@ -17,3 +18,4 @@ pub use hypervisor::*;
 pub use simulator::{Call, Manners, SimulatedHost, Simulator};
 pub use spec::{CheckedSpec, MAX_VCPUS, MIN_MEMORY_KIB};
 pub use vdev::Vdev;
+pub use worker::{Deadlines, OPERATIONS, ServeError, Worker, serve};

@@ -62,3 +62,35 @@ pub(crate) fn hvm() -> DomainSpec {
     spec.disks.push(Disk { vdev: "xvdd".into(), source: None, read_only: true, cdrom: true });
     spec
 }
+
+/// Reproducible noise (xorshift) for tests that spoil good input.
+pub(crate) struct Noise(u64);
+
+impl Noise {
+    pub(crate) fn new(seed: u64) -> Noise {
+        Noise(seed)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound.max(1) as u64) as usize
+    }
+
+    /// `clean` with a few bytes changed, removed or added.
+    pub(crate) fn spoil(&mut self, clean: &[u8]) -> Vec<u8> {
+        let mut dirty = clean.to_vec();
+        for _ in 0..=self.below(4) {
+            let at = self.below(dirty.len());
+            match self.below(4) {
+                0 => dirty.truncate(at),
+                1 => dirty.insert(at.min(dirty.len()), self.below(256) as u8),
+                2 if !dirty.is_empty() => drop(dirty.remove(at)),
+                _ if !dirty.is_empty() => dirty[at] ^= 1 << self.below(8),
+                _ => {}
+            }
+        }
+        dirty
+    }
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The worker's side of the socket: any [`Hypervisor`], served to the daemon.
+
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use crate::error::XenopsError;
+use crate::hypervisor::Hypervisor;
+use crate::worker::frame::{self, FrameError};
+use crate::worker::protocol::{Answer, Call, FromWorker, Lane, Request};
+
+/// Operations that run at the same time.
+pub const OPERATIONS: usize = 3;
+
+/// Why the worker stopped serving, other than that the daemon went away.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The hypervisor cannot be watched or asked.
+    #[error("opening the hypervisor")]
+    Hypervisor(#[source] XenopsError),
+    /// The daemon's socket does not work.
+    #[error("talking to the daemon")]
+    Socket(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<FrameError> for ServeError {
+    fn from(error: FrameError) -> ServeError {
+        ServeError::Socket(Box::new(error))
+    }
+}
+
+/// Serves `hypervisor` on `socket` until the daemon closes its end. Operations that run at that
+/// moment are not waited for: the caller exits.
+pub fn serve(socket: UnixStream, hypervisor: Arc<dyn Hypervisor>) -> Result<(), ServeError> {
+    let io = |error: std::io::Error| ServeError::Socket(Box::new(error));
+    let mut reader = socket.try_clone().map_err(io)?;
+    let writer = Arc::new(Mutex::new(socket));
+    let events = hypervisor.watch().map_err(ServeError::Hypervisor)?;
+    say(&writer, &FromWorker::Ready)?;
+    let teller = Arc::clone(&writer);
+    thread::spawn(move || {
+        // Ends when the hypervisor or the socket is gone; the reader below notices the latter.
+        for event in events {
+            if say(&teller, &FromWorker::Event(event)).is_err() {
+                break;
+            }
+        }
+    });
+    let questions = lane(1, &hypervisor, &writer);
+    let operations = lane(OPERATIONS, &hypervisor, &writer);
+    while let Some(call) = frame::receive::<Call>(&mut reader)? {
+        let lane = match call.request.lane() {
+            Lane::Questions => &questions,
+            Lane::Operations => &operations,
+        };
+        if lane.send(call).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn lane(
+    threads: usize,
+    hypervisor: &Arc<dyn Hypervisor>,
+    writer: &Arc<Mutex<UnixStream>>,
+) -> Sender<Call> {
+    let (sender, receiver) = mpsc::channel();
+    let receiver = Arc::new(Mutex::new(receiver));
+    for _ in 0..threads {
+        let (receiver, hypervisor, writer) =
+            (Arc::clone(&receiver), Arc::clone(hypervisor), Arc::clone(writer));
+        thread::spawn(move || {
+            while let Some(call) = next(&receiver) {
+                let result = perform(&*hypervisor, &call.request);
+                if say(&writer, &FromWorker::Answer { id: call.id, result }).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    sender
+}
+
+fn next(receiver: &Mutex<Receiver<Call>>) -> Option<Call> {
+    receiver.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+fn say(writer: &Mutex<UnixStream>, message: &FromWorker) -> Result<(), FrameError> {
+    frame::send(&mut *writer.lock().unwrap_or_else(PoisonError::into_inner), message)
+}
+
+fn perform(hypervisor: &dyn Hypervisor, request: &Request) -> Result<Answer, XenopsError> {
+    match request {
+        Request::Host => hypervisor.host().map(Answer::Host),
+        Request::Domains => hypervisor.domains().map(Answer::Domains),
+        Request::Create(spec) => hypervisor.create(spec).map(Answer::Created),
+        Request::Unpause(id) => hypervisor.unpause(*id).map(|()| Answer::Done),
+        Request::Pause(id) => hypervisor.pause(*id).map(|()| Answer::Done),
+        Request::Shutdown(id, how) => hypervisor.request_shutdown(*id, *how).map(|()| Answer::Done),
+        Request::Destroy(id) => hypervisor.destroy(*id).map(|()| Answer::Done),
+    }
+}
