@@ -1,2 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the installer decides and does: answers, discovery, plan, steps.
+//!
+//! [`answers`] (typed or from a file) and [`discovery`] (what the machine has) make a
+//! [`plan::Plan`], purely. The plan can be printed; nothing is written before that. Then
+//! [`steps::install`] runs it through a [`system::System`] and reports [`events::Event`]s, which
+//! screens, log and serial console read alike. No terminal is known here.
+
+pub mod answers;
+pub mod boot_menu;
+pub mod cmdline;
+pub mod discovery;
+pub mod events;
+pub mod layout;
+pub mod lock;
+pub mod plan;
+pub mod program;
+pub mod size;
+pub mod steps;
+pub mod system;

@@ -82,14 +82,28 @@ impl<D: BlockIo> FatWriter<D> {
     ///
     /// # Errors
     /// See [`FatError`].
-    pub fn format(mut device: D, volume: &FatVolume<'_>) -> Result<Self, FatError> {
-        let sectors = u32::try_from(volume.bytes / SECTOR)
+    pub fn format(device: D, volume: &FatVolume<'_>) -> Result<Self, FatError> {
+        Self::format_with_sectors(device, volume, SECTOR)
+    }
+
+    /// [`FatWriter::format`] with sectors of `sector` bytes, which must be a disk's own: 512 or 4096.
+    ///
+    /// # Errors
+    /// See [`FatError`].
+    pub fn format_with_sectors(
+        mut device: D,
+        volume: &FatVolume<'_>,
+        sector: u64,
+    ) -> Result<Self, FatError> {
+        let bytes_per_sector =
+            u16::try_from(sector).map_err(|_| FatError::BadSize { bytes: volume.bytes })?;
+        let sectors = u32::try_from(volume.bytes / sector)
             .ok()
             .filter(|sectors| *sectors >= 256)
             .ok_or(FatError::BadSize { bytes: volume.bytes })?;
         let options = FormatVolumeOptions::new()
             .total_sectors(sectors)
-            .bytes_per_sector(SECTOR as u16)
+            .bytes_per_sector(bytes_per_sector)
             .volume_label(padded_label(volume.label)?)
             .volume_id(volume.id)
             .drive_num(0x80);

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From what is written to what is meant; collects every finding.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use appliance_model::handover::{AddressMode, LocalSrKind};
+
+use super::names::nearest;
+use super::raw::{RawAnswers, RawDisk, RawNetwork};
+use super::{
+    Answers, AnswersError, BadField, DiskChoice, Glob, Hostname, InterfaceChoice, NetworkAnswer,
+    OnSuccess, PasswordHash, Problem, SshKey, ipv4_cidr, ipv4_gateway,
+};
+
+/// Collects findings while values are taken out of the raw form.
+#[derive(Default)]
+struct Findings(Vec<Problem>);
+
+impl Findings {
+    fn add(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    fn take<T>(&mut self, key: &str, result: Result<T, BadField>) -> Option<T> {
+        result.map_err(|error| self.add(Problem::new(key, error.0))).ok()
+    }
+
+    fn parse<T: FromStr<Err = BadField>>(&mut self, key: &str, text: &str) -> Option<T> {
+        self.take(key, text.parse())
+    }
+
+    /// One of a few words.
+    fn word<T: Copy>(&mut self, key: &str, text: &str, words: &[(&str, T)]) -> Option<T> {
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            let problem = Problem::new(key, format!("{text:?} is not one of {}", names.join(", ")));
+            self.add(match nearest(text, &names) {
+                Some(name) => problem.hint(format!("did you mean {name:?}?")),
+                None => problem,
+            });
+        }
+        found
+    }
+}
+
+pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
+    let mut findings = Findings::default();
+    let hostname = hostname(&mut findings, raw.hostname.as_deref());
+    let root_password =
+        password(&mut findings, raw.root_password.as_deref(), raw.root_password_hash.as_deref());
+    let ssh_keys: Vec<Option<SshKey>> = raw
+        .ssh_keys
+        .iter()
+        .enumerate()
+        .map(|(i, key)| findings.parse(&format!("ssh-keys[{i}]"), key))
+        .collect();
+    if raw.ssh == Some(false) && !ssh_keys.is_empty() {
+        let problem = Problem::new("ssh", "is false although ssh-keys are given");
+        findings.add(problem.hint("leave one of them out"));
+    }
+    let on_success = match raw.on_success.as_deref() {
+        None => Some(OnSuccess::default()),
+        Some(text) => findings.word(
+            "on-success",
+            text,
+            &[
+                ("reboot", OnSuccess::Reboot),
+                ("poweroff", OnSuccess::Poweroff),
+                ("shell", OnSuccess::Shell),
+            ],
+        ),
+    };
+    let disk = disk(&mut findings, raw.disk);
+    let network = raw.network.map(|network| self::network(&mut findings, network));
+    let storage = match raw.storage.and_then(|storage| storage.kind) {
+        None => Some(Some(LocalSrKind::Ext)),
+        Some(kind) => findings.word(
+            "storage.type",
+            &kind,
+            &[
+                ("ext", Some(LocalSrKind::Ext)),
+                ("lvm-thin", Some(LocalSrKind::LvmThin)),
+                ("none", None),
+            ],
+        ),
+    };
+    let pool_name = raw.pool.and_then(|pool| pool.name).unwrap_or_default();
+    if pool_name.chars().any(char::is_control) {
+        findings.add(Problem::new("pool.name", "holds a control character"));
+    }
+    match (disk, hostname, root_password, on_success, storage) {
+        (Some(disk), Some(hostname), Some(root_password), Some(on_success), Some(storage))
+            if findings.0.is_empty() =>
+        {
+            let ssh_keys: Vec<SshKey> = ssh_keys.into_iter().flatten().collect();
+            Ok(Answers {
+                disk,
+                hostname,
+                network: network.flatten(),
+                root_password,
+                ssh: raw.ssh.unwrap_or(!ssh_keys.is_empty()),
+                ssh_keys,
+                storage,
+                pool_name,
+                on_success,
+            })
+        }
+        _ => Err(AnswersError { problems: findings.0 }),
+    }
+}
+
+fn hostname(findings: &mut Findings, text: Option<&str>) -> Option<Hostname> {
+    match text {
+        Some(text) => findings.parse("hostname", text),
+        None => {
+            findings.add(Problem::new("hostname", "is missing"));
+            None
+        }
+    }
+}
+
+fn password(
+    findings: &mut Findings,
+    plain: Option<&str>,
+    hash: Option<&str>,
+) -> Option<PasswordHash> {
+    match (plain, hash) {
+        (Some(plain), None) => findings.take("root-password", PasswordHash::of_plain(plain)),
+        (None, Some(hash)) => findings.parse("root-password-hash", hash),
+        (Some(_), Some(_)) => {
+            let problem = Problem::new("root-password", "is given twice, plain and as a hash");
+            findings.add(problem.hint("keep only root-password-hash"));
+            None
+        }
+        (None, None) => {
+            let problem = Problem::new("root-password", "is missing");
+            findings.add(problem.hint("give root-password or root-password-hash"));
+            None
+        }
+    }
+}
+
+fn disk(findings: &mut Findings, raw: Option<RawDisk>) -> Option<DiskChoice> {
+    let Some(raw) = raw else {
+        let problem = Problem::new("disk", "the table [disk] is missing");
+        findings.add(problem.hint("[disk] with device = \"/dev/sda\" and wipe = true"));
+        return None;
+    };
+    if raw.wipe != Some(true) {
+        findings.add(
+            Problem::new("disk.wipe", "must be true: everything on the disk will be lost")
+                .hint("nothing is installed without that consent"),
+        );
+    }
+    let mut choices = Vec::new();
+    if let Some(device) = raw.device {
+        choices.push(("device", device_path(findings, &device)));
+    }
+    if let Some(serial) = raw.serial {
+        let glob = pattern(findings, "disk.serial", &serial);
+        let filter = glob.map(|glob| BTreeMap::from([("ID_SERIAL_SHORT".to_owned(), glob)]));
+        choices.push(("serial", filter.map(DiskChoice::Filter)));
+    }
+    if let Some(filter) = raw.filter {
+        choices.push(("filter", disk_filter(findings, &filter)));
+    }
+    if let Some(select) = raw.select {
+        let found = findings.word("disk.select", &select, &[("smallest", ())]);
+        choices.push(("select", found.map(|()| DiskChoice::Smallest)));
+    }
+    match choices.as_mut_slice() {
+        [(_, choice)] => choice.take(),
+        [] => {
+            let problem = Problem::new("disk", "no disk is named");
+            findings.add(problem.hint("give one of device, serial, filter, select"));
+            None
+        }
+        several => {
+            let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
+            let message = format!("the disk is named {} times: {}", names.len(), names.join(", "));
+            findings.add(Problem::new("disk", message).hint("keep one of them"));
+            None
+        }
+    }
+}
+
+fn device_path(findings: &mut Findings, text: &str) -> Option<DiskChoice> {
+    let path = PathBuf::from(text);
+    let plain = path.components().all(|c| !matches!(c, std::path::Component::ParentDir));
+    if !path.starts_with("/dev") || text == "/dev" || !plain {
+        let message = format!("{text:?} is not a path below /dev");
+        findings.add(Problem::new("disk.device", message));
+        return None;
+    }
+    Some(DiskChoice::Device(path))
+}
+
+fn disk_filter(findings: &mut Findings, raw: &BTreeMap<String, String>) -> Option<DiskChoice> {
+    if raw.is_empty() {
+        findings.add(Problem::new("disk.filter", "is empty, so it would match every disk"));
+        return None;
+    }
+    let mut filter = BTreeMap::new();
+    for (property, text) in raw {
+        let key = format!("disk.filter.{property}");
+        let name_of_udev = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+        if !property.bytes().all(name_of_udev) {
+            let problem = Problem::new(&key, "is not the name of a udev property");
+            findings.add(problem.hint("such as ID_MODEL; `udevadm info /dev/sda` lists them"));
+        }
+        if let Some(glob) = pattern(findings, &key, text) {
+            filter.insert(property.clone(), glob);
+        }
+    }
+    Some(DiskChoice::Filter(filter))
+}
+
+fn pattern(findings: &mut Findings, key: &str, text: &str) -> Option<Glob> {
+    if text.is_empty() {
+        findings.add(Problem::new(key, "is empty, so it would match no disk"));
+        return None;
+    }
+    Some(Glob::new(text))
+}
+
+fn network(findings: &mut Findings, raw: RawNetwork) -> Option<NetworkAnswer> {
+    let interface = match (raw.interface, raw.mac) {
+        (Some(name), None) if name.is_empty() || name.len() > 15 || name.contains(['/', ' ']) => {
+            let message = format!("{name:?} cannot be the name of a network card");
+            findings.add(Problem::new("network.interface", message));
+            None
+        }
+        (Some(name), None) => Some(InterfaceChoice::Name(name)),
+        (None, Some(mac)) => findings.parse("network.mac", &mac).map(InterfaceChoice::Mac),
+        (None, None) => Some(InterfaceChoice::Only),
+        (Some(_), Some(_)) => {
+            let problem = Problem::new("network", "the card is named by interface and by mac");
+            findings.add(problem.hint("keep mac: names can change between boots"));
+            None
+        }
+    };
+    let is_static = match raw.mode.as_deref() {
+        Some(mode) => findings.word("network.mode", mode, &[("dhcp", false), ("static", true)]),
+        None => {
+            let problem = Problem::new("network.mode", "is missing");
+            findings.add(problem.hint("\"dhcp\" or \"static\""));
+            None
+        }
+    };
+    let address = if is_static? {
+        static_address(findings, raw.address, raw.gateway, raw.dns)
+    } else {
+        let fixed = raw.address.is_some() || raw.gateway.is_some() || !raw.dns.is_empty();
+        if fixed {
+            let problem = Problem::new("network", "an address is given although mode is \"dhcp\"");
+            findings.add(problem.hint("set mode = \"static\", or leave address, gateway, dns out"));
+        }
+        Some(AddressMode::Dhcp)
+    };
+    Some(NetworkAnswer { interface: interface?, address: address? })
+}
+
+fn static_address(
+    findings: &mut Findings,
+    address: Option<String>,
+    gateway: Option<String>,
+    dns: Vec<String>,
+) -> Option<AddressMode> {
+    let Some(address) = address else {
+        let problem = Problem::new("network.address", "is missing, mode is \"static\"");
+        findings.add(problem.hint("such as \"192.0.2.10/24\""));
+        return None;
+    };
+    let host = findings.take("network.address", ipv4_cidr(&address))?;
+    if let Some(gateway) = &gateway {
+        findings.take("network.gateway", ipv4_gateway(gateway, host))?;
+    }
+    for (i, server) in dns.iter().enumerate() {
+        if server.parse::<std::net::IpAddr>().is_err() {
+            let message = format!("{server:?} is not an address");
+            findings.add(Problem::new(&format!("network.dns[{i}]"), message));
+        }
+    }
+    Some(AddressMode::Static { address, gateway, dns })
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Single values with their rules; the screens check what is typed with the same functions.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use sha_crypt::{Sha512Params, sha512_simple};
+
+/// Why a value is refused, as a sentence for the person who typed it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadField(pub(super) String);
+
+fn bad<T>(text: impl Into<String>) -> Result<T, BadField> {
+    Err(BadField(text.into()))
+}
+
+/// A host name by RFC 1123, with or without a domain, at most 64 characters (Linux's limit).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hostname(String);
+
+impl Hostname {
+    /// The name as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Hostname {
+    type Err = BadField;
+
+    fn from_str(text: &str) -> Result<Self, BadField> {
+        if text.is_empty() {
+            return bad("the host name is empty");
+        }
+        if text.len() > 64 {
+            return bad(format!(
+                "the host name has {} characters, at most 64 are allowed",
+                text.len()
+            ));
+        }
+        for label in text.split('.') {
+            if label.is_empty() {
+                return bad("the host name has an empty part between dots");
+            }
+            if label.len() > 63 {
+                return bad("a part of the host name is longer than 63 characters");
+            }
+            if let Some(c) = label.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-') {
+                return bad(format!("{c:?} is not allowed in a host name: use a-z, 0-9 and -"));
+            }
+            if label.starts_with('-') || label.ends_with('-') {
+                return bad("a part of the host name starts or ends with \"-\"");
+            }
+        }
+        if text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+            return bad("a host name of digits only would be taken for an address");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Hostname {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A password in crypt(3)'s SHA-512 form, `$6$salt$hash`. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// The shortest password that is accepted, in characters.
+    pub const SHORTEST: usize = 6;
+
+    /// Hashes a password with a new random salt.
+    ///
+    /// # Errors
+    /// A password that is too short or holds control characters, which nobody can type at a login.
+    pub fn of_plain(password: &str) -> Result<Self, BadField> {
+        if password.chars().count() < Self::SHORTEST {
+            return bad(format!("the password is shorter than {} characters", Self::SHORTEST));
+        }
+        if password.chars().any(char::is_control) {
+            return bad("the password holds a control character");
+        }
+        let params = Sha512Params::new(5000).or_else(|_| bad("rounds out of range"))?;
+        match sha512_simple(password, &params) {
+            Ok(hash) => Ok(Self(hash)),
+            Err(_) => bad("no random salt could be drawn for the password"),
+        }
+    }
+
+    /// For `/etc/shadow`.
+    pub fn as_crypt(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for PasswordHash {
+    type Err = BadField;
+
+    fn from_str(text: &str) -> Result<Self, BadField> {
+        let mut parts = text.split('$');
+        let head = (parts.next(), parts.next());
+        let mut rest: Vec<&str> = parts.collect();
+        if rest.first().is_some_and(|part| part.starts_with("rounds=")) {
+            rest.remove(0);
+        }
+        let crypt = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '/';
+        match (head, rest.as_slice()) {
+            ((Some(""), Some("6")), [salt, hash])
+                if (1..=16).contains(&salt.len())
+                    && salt.chars().all(crypt)
+                    && hash.len() == 86
+                    && hash.chars().all(crypt) =>
+            {
+                Ok(Self(text.to_owned()))
+            }
+            _ => bad("not a SHA-512 crypt hash ($6$salt$hash, as `openssl passwd -6` prints)"),
+        }
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+/// A public key as one line of `authorized_keys`, without options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SshKey(String);
+
+impl SshKey {
+    /// The line, without a line end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SshKey {
+    type Err = BadField;
+
+    fn from_str(text: &str) -> Result<Self, BadField> {
+        const KINDS: &[&str] = &["ssh-ed25519", "ssh-rsa", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"];
+        let text = text.trim();
+        if text.contains("PRIVATE KEY") {
+            return bad("that is a private key; the public one (file name ends in .pub) is needed");
+        }
+        if text.contains(['\n', '\r']) {
+            return bad("a key is one line");
+        }
+        let mut words = text.split_ascii_whitespace();
+        let (kind, blob) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if !KINDS.iter().any(|known| kind.starts_with(known)) {
+            return bad(format!("{kind:?} is not a kind of SSH key, such as ssh-ed25519"));
+        }
+        let base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+        if !blob.starts_with("AAAA") || blob.len() < 40 || !blob.chars().all(base64) {
+            return bad("the second word of an SSH key is its base64 text, AAAA…");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A unicast MAC address, lower case with colons.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MacAddress(String);
+
+impl MacAddress {
+    /// `aa:bb:cc:dd:ee:ff`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for MacAddress {
+    type Err = BadField;
+
+    fn from_str(text: &str) -> Result<Self, BadField> {
+        let parts: Vec<&str> = text.split([':', '-']).collect();
+        let hex = |part: &&str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+        if parts.len() != 6 || !parts.iter().all(hex) {
+            return bad(format!("{text:?} is not a MAC address such as 52:54:00:12:34:56"));
+        }
+        let first = u8::from_str_radix(parts[0], 16).unwrap_or(1);
+        if first & 1 == 1 {
+            return bad(format!("{text:?} is a multicast address, no network card has it"));
+        }
+        Ok(Self(parts.join(":").to_lowercase()))
+    }
+}
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Checks `192.0.2.10/24`: an address that a host can have, with its prefix length in bits.
+///
+/// # Errors
+/// Not of that form, or an address that no host can have.
+pub fn ipv4_cidr(text: &str) -> Result<(Ipv4Addr, u8), BadField> {
+    let Some((address, prefix)) = text.split_once('/') else {
+        return bad(format!("{text:?} has no prefix length: write it as 192.0.2.10/24"));
+    };
+    let Ok(address) = address.parse::<Ipv4Addr>() else {
+        return bad(format!("{address:?} is not an IPv4 address"));
+    };
+    let Some(prefix) = prefix.parse::<u8>().ok().filter(|p| (1..=32).contains(p)) else {
+        return bad(format!("/{prefix} is not a prefix length (1 to 32)"));
+    };
+    if address.is_unspecified() || address.is_multicast() || address.is_loopback() {
+        return bad(format!("{address} cannot be the address of a host"));
+    }
+    let host_bits = !mask(prefix);
+    if prefix < 31 && [0, host_bits].contains(&(address.to_bits() & host_bits)) {
+        return bad(format!("{address} is the network or broadcast address of its /{prefix}"));
+    }
+    Ok((address, prefix))
+}
+
+/// Checks a gateway against the host's own address.
+///
+/// # Errors
+/// Not an address, not in the same network, or the host itself.
+pub fn ipv4_gateway(text: &str, host: (Ipv4Addr, u8)) -> Result<Ipv4Addr, BadField> {
+    let Ok(gateway) = text.parse::<Ipv4Addr>() else {
+        return bad(format!("{text:?} is not an IPv4 address"));
+    };
+    let mask = mask(host.1);
+    if gateway.to_bits() & mask != host.0.to_bits() & mask {
+        return bad(format!("{gateway} is not in the network of {}/{}", host.0, host.1));
+    }
+    if gateway == host.0 {
+        return bad("the gateway is the host itself");
+    }
+    Ok(gateway)
+}
+
+fn mask(prefix: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_passwords_are_hashed_and_can_be_verified() {
+        let hash = PasswordHash::of_plain("correct horse").unwrap();
+        assert!(sha_crypt::sha512_check("correct horse", hash.as_crypt()).is_ok());
+        assert!(sha_crypt::sha512_check("wrong horse", hash.as_crypt()).is_err());
+        assert_eq!(hash.as_crypt().parse::<PasswordHash>(), Ok(hash.clone()));
+        assert_ne!(PasswordHash::of_plain("correct horse").unwrap(), hash, "the salt is random");
+        assert!(!format!("{hash:?}").contains("$6$"));
+    }
+
+    #[test]
+    fn host_names() {
+        for good in ["xen1", "a", "xen-1.example.org", "1host"] {
+            assert!(good.parse::<Hostname>().is_ok(), "{good}");
+        }
+        let long = "a".repeat(64);
+        for bad in ["", "-a", "a-", "a..b", "a_b", "hôte", "192.168.1.1", "a b", long.as_str()] {
+            assert!(bad.parse::<Hostname>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_and_gateways() {
+        let host = ipv4_cidr("192.0.2.10/24").unwrap();
+        assert!(ipv4_gateway("192.0.2.1", host).is_ok());
+        for bad in ["192.0.3.1", "192.0.2.10", "x"] {
+            assert!(ipv4_gateway(bad, host).is_err(), "{bad}");
+        }
+        for bad in ["192.0.2.10", "192.0.2.0/24", "192.0.2.255/24", "127.0.0.1/8", "1.2.3.4/33"] {
+            assert!(ipv4_cidr(bad).is_err(), "{bad}");
+        }
+        assert!(ipv4_cidr("192.0.2.0/31").is_ok());
+    }
+
+    #[test]
+    fn keys_and_macs() {
+        let blob = format!("AAAA{}", "C3NzaC1lZDI1".repeat(5));
+        assert!(format!("ssh-ed25519 {blob} me@here").parse::<SshKey>().is_ok());
+        for bad in [String::new(), blob.clone(), format!("ssh-foo {blob}"), "ssh-rsa AAA".into()] {
+            assert!(bad.parse::<SshKey>().is_err(), "{bad}");
+        }
+        let mac: MacAddress = "52-54-00-AB-cd-01".parse().unwrap();
+        assert_eq!(mac.as_str(), "52:54:00:ab:cd:01");
+        for bad in ["", "52:54:00:ab:cd", "01:00:5e:00:00:01", "52:54:00:ab:cd:0g"] {
+            assert!(bad.parse::<MacAddress>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the person who installs decides: the answer file, or the same things typed into screens.
+//!
+//! ```toml
+//! hostname = "xen1"
+//! root-password = "correct horse"      # or root-password-hash = "$6$…"
+//! ssh-keys = ["ssh-ed25519 AAAA… me"]
+//! on-success = "reboot"                # or poweroff, shell
+//!
+//! [disk]
+//! device = "/dev/sda"                  # or serial = "S3Z*", or select = "smallest", or [disk.filter]
+//! wipe = true                          # consent: everything on that disk is lost
+//!
+//! [network]
+//! interface = "eth0"                   # or mac = "52:54:00:12:34:56"
+//! mode = "static"                      # or dhcp
+//! address = "192.0.2.10/24"
+//! gateway = "192.0.2.1"
+//! dns = ["192.0.2.53"]
+//!
+//! [storage]
+//! type = "ext"                         # or lvm-thin, none
+//!
+//! [pool]
+//! name = "Rack 4"
+//! ```
+
+mod check;
+mod fields;
+mod glob;
+mod names;
+mod raw;
+mod source;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use appliance_model::handover::{AddressMode, LocalSrKind};
+
+pub use fields::{BadField, Hostname, MacAddress, PasswordHash, SshKey, ipv4_cidr, ipv4_gateway};
+pub use glob::Glob;
+pub use source::{ANSWERS_LABEL, ANSWERS_ON_MEDIUM, AnswerSource, SourceError};
+
+/// Everything the plan needs, valid in itself; whether it fits the machine is the plan's question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    /// The disk that is wiped.
+    pub disk: DiskChoice,
+    /// Name of the host.
+    pub hostname: Hostname,
+    /// The management interface; none: the first card with DHCP, found at every first start.
+    pub network: Option<NetworkAnswer>,
+    /// Root's password; plain text is hashed as soon as it is read.
+    pub root_password: PasswordHash,
+    /// Keys that may log in as root; with at least one, the SSH server is switched on.
+    pub ssh_keys: Vec<SshKey>,
+    /// Switches the SSH server on without keys too.
+    pub ssh: bool,
+    /// The local SR on the rest of the disk; none: no local SR.
+    pub storage: Option<LocalSrKind>,
+    /// `name_label` of the pool; may be empty.
+    pub pool_name: String,
+    /// What happens after a success.
+    pub on_success: OnSuccess,
+}
+
+/// How the disk is named. Unless exactly one disk is meant, the plan refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DiskChoice {
+    /// A device path, links below `/dev/disk` included.
+    Device(PathBuf),
+    /// Every property must match; names as udev has them (`ID_MODEL`, `ID_SERIAL_SHORT`, …).
+    Filter(BTreeMap<String, Glob>),
+    /// The smallest disk that is large enough; two of that size are ambiguous.
+    Smallest,
+}
+
+/// The management interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkAnswer {
+    /// Which card.
+    pub interface: InterfaceChoice,
+    /// Its IPv4 address.
+    pub address: AddressMode,
+}
+
+/// How the network card is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InterfaceChoice {
+    /// By the kernel's name on this machine.
+    Name(String),
+    /// By MAC address.
+    Mac(MacAddress),
+    /// The only one there is; several are ambiguous.
+    Only,
+}
+
+/// What happens after a success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnSuccess {
+    /// Starts the installed host.
+    #[default]
+    Reboot,
+    /// Switches the machine off.
+    Poweroff,
+    /// Leaves a shell.
+    Shell,
+}
+
+/// Why an answer file is refused: every finding, not only the first.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.text())]
+pub struct AnswersError {
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Dotted key, empty for the file as a whole.
+    pub key: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    fn new(key: &str, message: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), message: message.into(), hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl AnswersError {
+    fn text(&self) -> String {
+        let mut lines = Vec::new();
+        for problem in &self.problems {
+            match problem.key.as_str() {
+                "" => lines.push(problem.message.trim_end().to_owned()),
+                key => lines.push(format!("{key}: {}", problem.message)),
+            }
+            lines.extend(problem.hint.iter().map(|hint| format!("  hint: {hint}")));
+        }
+        lines.join("\n")
+    }
+}
+
+impl Answers {
+    /// Reads and checks the text of an answer file.
+    ///
+    /// # Errors
+    /// Every finding in the file; see [`AnswersError`].
+    pub fn from_toml(text: &str) -> Result<Self, AnswersError> {
+        check::check(raw::parse(text)?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

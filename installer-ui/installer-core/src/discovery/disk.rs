@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Disks and what is on them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::mounts::Mounts;
+use super::{DiscoveryError, Roots};
+
+/// A whole disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// `/dev/sda`.
+    pub path: PathBuf,
+    /// Other names of it: links below `/dev/disk`.
+    pub links: Vec<PathBuf>,
+    /// Maker and model, if it tells.
+    pub model: Option<String>,
+    /// Serial number, if it tells.
+    pub serial: Option<String>,
+    /// Size in bytes.
+    pub size: u64,
+    /// Logical sector size in bytes.
+    pub sector_size: u32,
+    /// Whether it can be pulled out.
+    pub removable: bool,
+    /// Whether it refuses to be written.
+    pub read_only: bool,
+    /// Whether the installation medium lies on it.
+    pub is_medium: bool,
+    /// What was found on it.
+    pub contents: Vec<Content>,
+    /// Why it may not be touched now: mounted, swapped to; empty if it is free.
+    pub uses: Vec<String>,
+    /// Mapped devices on top of it that must be taken down first, topmost first.
+    pub holders: Vec<Holder>,
+    /// udev's properties, and `ID_MODEL` and `ID_SERIAL_SHORT` from the kernel where udev has none.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Something recognisable on a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// `sda` or `sda1`.
+    pub device: String,
+    /// File system or other format (`ext4`, `LVM2_member`, `gpt`).
+    pub kind: String,
+    /// Label of the file system or name of the partition.
+    pub label: Option<String>,
+}
+
+/// A device that the kernel keeps on top of a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// Device mapper, by its own name (`vg-lv`).
+    Mapper(String),
+    /// Software RAID, by device path.
+    Raid(PathBuf),
+    /// Something that this program cannot take down, by kernel name.
+    Other(String),
+}
+
+/// What a block device's folder in `/sys/class/block` tells.
+struct Block<'a> {
+    roots: &'a Roots,
+    name: String,
+}
+
+impl Block<'_> {
+    fn text(&self, file: &str) -> Option<String> {
+        self.roots.sys_text(Path::new("class/block").join(&self.name).join(file))
+    }
+
+    fn number(&self) -> String {
+        self.text("dev").unwrap_or_default()
+    }
+
+    fn partitions(&self) -> Vec<Self> {
+        let names = self.roots.sys_names(Path::new("class/block").join(&self.name));
+        let own = names.into_iter().filter(|name| name.starts_with(&self.name));
+        let blocks = own.map(|name| Self { roots: self.roots, name });
+        let mut blocks: Vec<Self> = blocks.filter(|b| b.text("partition").is_some()).collect();
+        blocks.sort_by_key(|b| b.text("partition").and_then(|n| n.parse::<u32>().ok()));
+        blocks
+    }
+
+    fn neighbours(&self, folder: &str) -> Vec<Self> {
+        let names = self.roots.sys_names(Path::new("class/block").join(&self.name).join(folder));
+        names.into_iter().map(|name| Self { roots: self.roots, name }).collect()
+    }
+}
+
+/// Kernel names that are never disks to install on.
+const NO_DISKS: &[&str] = &["ram", "zram", "dm-", "md", "sr", "fd", "nbd", "mtdblock", "rbd"];
+
+pub(super) fn look(
+    roots: &Roots,
+    mounts: &Mounts,
+    medium: &[String],
+) -> Result<Vec<Disk>, DiscoveryError> {
+    let mut disks = Vec::new();
+    for name in roots.sys_names("block") {
+        let loop_device = name.starts_with("loop");
+        if NO_DISKS.iter().any(|no| name.starts_with(no)) || (loop_device && !roots.loop_devices) {
+            continue;
+        }
+        let block = Block { roots, name };
+        let sectors = block.text("size").and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        let hidden = block.text("hidden").is_some_and(|text| text == "1");
+        let boot_area = block.name.starts_with("mmcblk")
+            && (block.name.contains("boot") || block.name.contains("rpmb"));
+        if sectors > 0 && !hidden && !boot_area {
+            disks.push(disk(&block, sectors * 512, mounts, medium)?);
+        }
+    }
+    Ok(disks)
+}
+
+fn disk(
+    block: &Block<'_>,
+    size: u64,
+    mounts: &Mounts,
+    medium: &[String],
+) -> Result<Disk, DiscoveryError> {
+    let flag = |file| block.text(file).is_some_and(|text| text == "1");
+    let number = block.number();
+    let mut properties = block.roots.udev_properties(&number);
+    let model = join([block.text("device/vendor"), block.text("device/model")]);
+    let serial = block.text("device/serial").or_else(|| block.text("serial"));
+    for (key, value) in [("ID_MODEL", &model), ("ID_SERIAL_SHORT", &serial)] {
+        if let Some(value) = value {
+            properties.entry(key.to_owned()).or_insert_with(|| value.clone());
+        }
+    }
+    let mut uses = Vec::new();
+    let mut holders = Vec::new();
+    let mut contents = Vec::new();
+    let partitions = block.partitions();
+    for part in std::iter::once(block).chain(&partitions) {
+        uses.extend(mounts.uses(&part.number(), &part.name));
+        hold(part, mounts, &mut uses, &mut holders);
+        contents.extend(content(part)?);
+    }
+    let sector_size = block.text("queue/logical_block_size").and_then(|text| text.parse().ok());
+    Ok(Disk {
+        path: block.roots.dev.join(&block.name),
+        links: block.roots.udev_links(&number),
+        model,
+        serial: properties.get("ID_SERIAL_SHORT").cloned(),
+        size,
+        sector_size: sector_size.unwrap_or(512),
+        removable: flag("removable"),
+        read_only: flag("ro"),
+        is_medium: medium.contains(&block.name),
+        contents,
+        uses,
+        holders,
+        properties,
+    })
+}
+
+fn join(words: [Option<String>; 2]) -> Option<String> {
+    // SATA disks have "ATA" as their vendor, virtio ones a number.
+    let vendor = |word: &&String| *word != "ATA" && !word.starts_with("0x");
+    let words: Vec<String> = words.iter().flatten().filter(vendor).cloned().collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+/// Goes up from a device to everything on top of it.
+fn hold(block: &Block<'_>, mounts: &Mounts, uses: &mut Vec<String>, holders: &mut Vec<Holder>) {
+    for above in block.neighbours("holders") {
+        hold(&above, mounts, uses, holders);
+        uses.extend(mounts.uses(&above.number(), &above.name));
+        let holder = match above.text("dm/name") {
+            Some(name) => Holder::Mapper(name),
+            None if above.name.starts_with("md") => Holder::Raid(block.roots.dev.join(&above.name)),
+            None => Holder::Other(above.name.clone()),
+        };
+        if !holders.contains(&holder) {
+            holders.push(holder);
+        }
+    }
+}
+
+fn content(block: &Block<'_>) -> Result<Option<Content>, DiscoveryError> {
+    let found = (block.roots.probe)(&block.roots.dev.join(&block.name))?;
+    let get = |key: &str| found.get(key).filter(|value| !value.is_empty()).cloned();
+    let is_partition = block.text("partition").is_some();
+    let label = get("LABEL").or_else(|| get("PART_ENTRY_NAME"));
+    let kind = get("TYPE").or_else(|| get("PTTYPE"));
+    Ok(match kind {
+        Some(kind) => Some(Content { device: block.name.clone(), kind, label }),
+        None if is_partition => {
+            let kind = "unknown".to_owned();
+            Some(Content { device: block.name.clone(), kind, label })
+        }
+        None => None,
+    })
+}
+
+/// Names of the whole disks on which the device `major:minor` lies.
+pub(super) fn disks_below(roots: &Roots, number: &str) -> Vec<String> {
+    let Ok(folder) = fs::canonicalize(roots.sys.join("dev/block").join(number)) else {
+        return Vec::new();
+    };
+    let Some(name) = folder.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+        return Vec::new();
+    };
+    if folder.join("partition").exists() {
+        let parent = folder.parent().and_then(Path::file_name);
+        return parent.map(|name| name.to_string_lossy().into_owned()).into_iter().collect();
+    }
+    let block = Block { roots, name };
+    let below = block.neighbours("slaves");
+    if below.is_empty() {
+        return vec![block.name];
+    }
+    below.iter().flat_map(|slave| disks_below(roots, &slave.number())).collect()
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the machine has: disks, network cards, firmware, the medium. Only reads.
+
+mod disk;
+mod machine;
+mod medium;
+mod mounts;
+mod nic;
+mod roots;
+
+use std::path::PathBuf;
+
+pub use disk::{Content, Disk, Holder};
+pub use machine::{Firmware, Machine, Virtualization};
+pub use medium::{BootFiles, Medium};
+pub use nic::Nic;
+pub use roots::Roots;
+
+use crate::program::ProgramError;
+
+/// Everything at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discovery {
+    /// Disks, the medium's own too (marked), by name.
+    pub disks: Vec<Disk>,
+    /// Network cards, by name.
+    pub nics: Vec<Nic>,
+    /// The rest.
+    pub machine: Machine,
+    /// Where the installation comes from.
+    pub medium: Medium,
+}
+
+/// Why nothing could be found out.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscoveryError {
+    /// Reading one of the kernel's files or a file of the medium.
+    #[error("reading {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A program failed.
+    #[error("looking at {what}")]
+    Program {
+        /// At what.
+        what: String,
+        /// The cause.
+        #[source]
+        source: ProgramError,
+    },
+}
+
+impl DiscoveryError {
+    fn read(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Read { path, source }
+    }
+}
+
+impl Discovery {
+    /// Looks at the machine. `medium` is the folder at which the medium is mounted.
+    ///
+    /// # Errors
+    /// The medium is not whole, or the kernel's files cannot be read.
+    pub fn look(roots: &Roots, medium: &std::path::Path) -> Result<Self, DiscoveryError> {
+        let mounts = mounts::Mounts::read(roots)?;
+        let medium = Medium::look(medium)?;
+        let medium_disks = match mounts.device_of(&medium.path) {
+            Some(device) => disk::disks_below(roots, &device),
+            None => Vec::new(),
+        };
+        Ok(Self {
+            disks: disk::look(roots, &mounts, &medium_disks)?,
+            nics: nic::look(roots)?,
+            machine: Machine::look(roots)?,
+            medium,
+        })
+    }
+
+    /// Disks that may be installed on, by name.
+    pub fn candidates(&self) -> impl Iterator<Item = &Disk> {
+        self.disks.iter().filter(|disk| !disk.is_medium)
+    }
+}
+
+#[cfg(test)]
+mod tests;

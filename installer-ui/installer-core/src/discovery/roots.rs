@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Where the kernel's and udev's files are, so that tests can bring their own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::DiscoveryError;
+use crate::program::Program;
+
+/// Finds out what a block device holds: blkid's variables (`TYPE`, `LABEL`, `PTTYPE`, …).
+pub type Probe = fn(&Path) -> Result<BTreeMap<String, String>, DiscoveryError>;
+
+/// The folders that discovery reads.
+#[derive(Debug, Clone)]
+pub struct Roots {
+    /// `/sys`.
+    pub sys: PathBuf,
+    /// `/proc`.
+    pub proc: PathBuf,
+    /// `/dev`.
+    pub dev: PathBuf,
+    /// `/run/udev/data`.
+    pub udev: PathBuf,
+    /// How devices are probed.
+    pub probe: Probe,
+    /// Offers loop devices as disks too: for trying the installer on an image file.
+    pub loop_devices: bool,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self {
+            sys: "/sys".into(),
+            proc: "/proc".into(),
+            dev: "/dev".into(),
+            udev: "/run/udev/data".into(),
+            probe: blkid,
+            loop_devices: false,
+        }
+    }
+}
+
+impl Roots {
+    /// The trimmed text of a file below `/sys`, none if it is not there or empty.
+    pub(super) fn sys_text(&self, path: impl AsRef<Path>) -> Option<String> {
+        let text = fs::read_to_string(self.sys.join(path)).ok()?;
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+
+    /// Sorted names in a folder below `/sys`; none if it is not there.
+    pub(super) fn sys_names(&self, path: impl AsRef<Path>) -> Vec<String> {
+        let entries = fs::read_dir(self.sys.join(path)).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// udev's properties of a block device, given `major:minor`; empty without udev.
+    pub(super) fn udev_properties(&self, number: &str) -> BTreeMap<String, String> {
+        let text = fs::read_to_string(self.udev.join(format!("b{number}"))).unwrap_or_default();
+        let properties = text.lines().filter_map(|line| line.strip_prefix("E:")?.split_once('='));
+        properties.map(|(k, v)| (k.to_owned(), v.trim().to_owned())).collect()
+    }
+
+    /// Links below `/dev` that udev made for a block device, as absolute paths.
+    pub(super) fn udev_links(&self, number: &str) -> Vec<PathBuf> {
+        let text = fs::read_to_string(self.udev.join(format!("b{number}"))).unwrap_or_default();
+        let links = text.lines().filter_map(|line| line.strip_prefix("S:"));
+        links.map(|link| self.dev.join(link)).collect()
+    }
+}
+
+/// Reads the superblocks themselves, not a cache that may be out of date. Status 2: nothing found.
+fn blkid(device: &Path) -> Result<BTreeMap<String, String>, DiscoveryError> {
+    let program = Program::new("blkid").args(["-p", "-o", "export"]);
+    let program = program.arg(device.display().to_string());
+    let what = || format!("what is on {}", device.display());
+    let (_, text) =
+        program.ask().map_err(|source| DiscoveryError::Program { what: what(), source })?;
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(k, v)| (k.to_owned(), v.replace("\\ ", " "))).collect())
+}

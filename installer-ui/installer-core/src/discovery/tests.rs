@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Machines as folders.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::*;
+
+struct Tree(TempDir);
+
+impl Tree {
+    fn new() -> Self {
+        let tree = Self(tempfile::tempdir().unwrap());
+        for folder in ["sys/block", "sys/class/block", "sys/dev/block", "sys/class/net", "udev"] {
+            fs::create_dir_all(tree.path(folder)).unwrap();
+        }
+        tree.put("proc/self/mountinfo", "");
+        tree.put("proc/swaps", "Filename Type Size Used Priority\n");
+        tree.put("proc/meminfo", "MemTotal:        2048 kB\n");
+        tree.put("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu svm\n");
+        for (name, size) in [
+            (BootFiles::ROOT_IMAGE, 100),
+            (BootFiles::XEN, 1),
+            (BootFiles::KERNEL, 2),
+            (BootFiles::INITRD, 3),
+            (BootFiles::GRUB_EFI, 4),
+            (BootFiles::BOOT_IMG, 5),
+            (BootFiles::CORE_IMG, 6),
+        ] {
+            tree.put(&format!("medium/{name}"), &"x".repeat(size));
+        }
+        tree.put("medium/xenith/build-id", "build-1\n");
+        tree
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// A block device below `parent` (empty: a whole disk).
+    fn block(&self, parent: &str, name: &str, number: &str, sectors: u64) {
+        let folder = Path::new("sys/block").join(parent).join(name).display().to_string();
+        self.put(&format!("{folder}/dev"), number);
+        self.put(&format!("{folder}/size"), &sectors.to_string());
+        if !parent.is_empty() {
+            let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
+            self.put(&format!("{folder}/partition"), digits);
+        }
+        symlink(self.path(&folder), self.path(&format!("sys/class/block/{name}"))).unwrap();
+        symlink(self.path(&folder), self.path(&format!("sys/dev/block/{number}"))).unwrap();
+    }
+
+    fn look(&self) -> Discovery {
+        let roots = Roots {
+            sys: self.path("sys"),
+            proc: self.path("proc"),
+            dev: "/dev".into(),
+            udev: self.path("udev"),
+            probe,
+            loop_devices: false,
+        };
+        Discovery::look(&roots, &self.path("medium")).unwrap()
+    }
+}
+
+/// What blkid would say.
+fn probe(device: &Path) -> Result<BTreeMap<String, String>, DiscoveryError> {
+    let found: &[(&str, &str)] = match device.to_str().unwrap() {
+        "/dev/sda" => &[("PTTYPE", "gpt")],
+        "/dev/sda1" => &[("TYPE", "ext4"), ("LABEL", "data")],
+        "/dev/sda2" => &[("TYPE", "LVM2_member"), ("PART_ENTRY_NAME", "old-sr")],
+        _ => &[],
+    };
+    Ok(found.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+}
+
+fn machine() -> Tree {
+    let tree = Tree::new();
+    tree.block("", "sda", "8:0", 40_000_000);
+    tree.block("sda", "sda1", "8:1", 1000);
+    tree.block("sda", "sda2", "8:2", 1000);
+    tree.put("sys/block/sda/device/vendor", "ATA     \n");
+    tree.put("sys/block/sda/device/model", "SPINNER 9000\n");
+    tree.put("sys/block/sda/queue/logical_block_size", "4096\n");
+    tree.put("sys/block/sda/removable", "0\n");
+    tree.put(
+        "udev/b8:0",
+        "S:disk/by-id/ata-SPINNER\nE:ID_SERIAL_SHORT=Z1\nE:ID_MODEL=SPINNER_9000\n",
+    );
+    tree.block("", "dm-0", "253:0", 500);
+    tree.put("sys/block/dm-0/dm/name", "old-root\n");
+    fs::create_dir_all(tree.path("sys/block/sda/sda2/holders/dm-0")).unwrap();
+    tree
+}
+
+#[test]
+fn disks_are_described() {
+    let found = machine().look();
+    let [disk] = found.disks.as_slice() else { panic!("{:?}", found.disks) };
+    assert_eq!(disk.path, Path::new("/dev/sda"));
+    assert_eq!(disk.links, [Path::new("/dev/disk/by-id/ata-SPINNER")]);
+    assert_eq!(disk.model.as_deref(), Some("SPINNER 9000"));
+    assert_eq!(disk.serial.as_deref(), Some("Z1"));
+    assert_eq!((disk.size, disk.sector_size), (20_480_000_000, 4096));
+    assert_eq!(disk.holders, [Holder::Mapper("old-root".into())]);
+    assert!(disk.uses.is_empty() && !disk.is_medium);
+    let contents: Vec<String> =
+        disk.contents.iter().map(|c| format!("{} {} {:?}", c.device, c.kind, c.label)).collect();
+    assert_eq!(
+        contents,
+        ["sda gpt None", "sda1 ext4 Some(\"data\")", "sda2 LVM2_member Some(\"old-sr\")"]
+    );
+    assert_eq!(found.machine.memory, Some(2 << 20));
+    assert_eq!(found.machine.virtualization, Virtualization::Present);
+    assert_eq!((found.medium.root_image_size, found.medium.boot_size), (100, 10));
+    assert_eq!(found.medium.build_id, "build-1");
+}
+
+#[test]
+fn what_is_mounted_is_in_use_also_through_a_volume_group() {
+    let tree = machine();
+    tree.put(
+        "proc/self/mountinfo",
+        "1 0 8:1 / /srv/my\\040data rw - ext4 /dev/sda1 rw\n\
+         2 0 253:0 / /old rw - ext4 /dev/mapper/old-root rw\n",
+    );
+    tree.put("proc/swaps", "Filename Type Size Used Priority\n/dev/sda2 partition 1 0 -2\n");
+    let found = tree.look();
+    assert_eq!(
+        found.disks[0].uses,
+        ["sda1 is mounted at /srv/my data", "sda2 is swap space in use", "dm-0 is mounted at /old"]
+    );
+}
+
+#[test]
+fn the_mediums_disk_is_marked() {
+    let tree = machine();
+    tree.block("", "sdb", "8:16", 40_000_000);
+    tree.block("sdb", "sdb1", "8:17", 1000);
+    let line = format!("1 0 8:17 / {} ro - iso9660 /dev/sdb1 ro\n", tree.path("medium").display());
+    tree.put("proc/self/mountinfo", &line);
+    let found = tree.look();
+    let marked: Vec<bool> = found.disks.iter().map(|disk| disk.is_medium).collect();
+    assert_eq!(marked, [false, true]);
+    assert_eq!(found.candidates().count(), 1);
+}
+
+#[test]
+fn only_real_network_cards_count() {
+    let tree = machine();
+    for (name, kind, real) in [("eth0", "1", true), ("lo", "772", true), ("xenbr0", "1", false)] {
+        tree.put(&format!("sys/class/net/{name}/type"), kind);
+        tree.put(&format!("sys/class/net/{name}/address"), "52:54:00:00:00:01\n");
+        if real {
+            fs::create_dir_all(tree.path(&format!("sys/class/net/{name}/device"))).unwrap();
+        }
+    }
+    tree.put("sys/class/net/eth0/carrier", "1\n");
+    let found = tree.look();
+    let [nic] = found.nics.as_slice() else { panic!("{:?}", found.nics) };
+    assert_eq!((nic.name.as_str(), nic.carrier), ("eth0", Some(true)));
+}
+
+#[test]
+fn a_medium_that_is_not_whole_is_an_error() {
+    let tree = machine();
+    fs::remove_file(tree.path("medium/boot/vmlinuz")).unwrap();
+    let roots = Roots { proc: tree.path("proc"), sys: tree.path("sys"), ..Roots::default() };
+    let error = Discovery::look(&roots, &tree.path("medium")).unwrap_err().to_string();
+    assert!(error.ends_with("medium/boot/vmlinuz"), "{error}");
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Why there is no plan.
+
+use std::path::PathBuf;
+
+use image_formats::gpt::DiskLayout;
+
+use crate::discovery::{Disk, Holder};
+use crate::size::Size;
+
+/// Why a disk cannot be installed on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Fewer bytes than a host needs.
+    #[error("it is too small: {}, at least {} are needed", Size(*.0), Size(DiskLayout::MINIMUM_BYTES))]
+    TooSmall(u64),
+    /// Mounted, or swap.
+    #[error("it is in use: {}", .0.join(", "))]
+    InUse(Vec<String>),
+    /// Something is on top of it that cannot be taken down.
+    #[error("the kernel keeps {0} on top of it")]
+    Held(String),
+    /// It refuses writes.
+    #[error("it is read-only")]
+    ReadOnly,
+    /// The installation comes from there.
+    #[error("it is the installation medium")]
+    Medium,
+    /// Neither 512 nor 4096 bytes.
+    #[error("its sectors have {0} bytes; 512 and 4096 are supported")]
+    SectorSize(u32),
+}
+
+impl Refusal {
+    /// Whether this disk can be installed on; the same question for screens and for plans.
+    pub fn of(disk: &Disk) -> Option<Self> {
+        let held = disk.holders.iter().find_map(|holder| match holder {
+            Holder::Other(name) => Some(name.clone()),
+            Holder::Mapper(_) | Holder::Raid(_) => None,
+        });
+        if disk.is_medium {
+            return Some(Self::Medium);
+        }
+        if disk.size < DiskLayout::MINIMUM_BYTES {
+            return Some(Self::TooSmall(disk.size));
+        }
+        if disk.read_only {
+            return Some(Self::ReadOnly);
+        }
+        if !disk.uses.is_empty() {
+            return Some(Self::InUse(disk.uses.clone()));
+        }
+        if let Some(name) = held {
+            return Some(Self::Held(name));
+        }
+        let known = super::sector_size(disk).is_some();
+        (!known).then_some(Self::SectorSize(disk.sector_size))
+    }
+}
+
+/// Why there is no plan. Nothing has been written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// The disk that is named cannot be used.
+    #[error("{} cannot be installed on: {refusal}", disk.display())]
+    Disk {
+        /// Which.
+        disk: PathBuf,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Nothing matches.
+    #[error("no disk is {what}; found: {}", found.join(", "))]
+    NoDisk {
+        /// What was asked for.
+        what: String,
+        /// What is there.
+        found: Vec<String>,
+    },
+    /// More than one matches.
+    #[error("{what} is not one disk but {}: {}", found.len(), found.join(", "))]
+    AmbiguousDisk {
+        /// What was asked for.
+        what: String,
+        /// What matches.
+        found: Vec<String>,
+    },
+    /// Nothing matches.
+    #[error("no network card is {what}; found: {}", found.join(", "))]
+    NoNic {
+        /// What was asked for.
+        what: String,
+        /// What is there.
+        found: Vec<String>,
+    },
+    /// There are several, and none is named.
+    #[error("there are several network cards: {}; name one by network.mac", found.join(", "))]
+    AmbiguousNic {
+        /// What is there.
+        found: Vec<String>,
+    },
+    /// Something on the medium does not fit.
+    #[error("{what} has {}, there is room for {}", Size(*size), Size(*room))]
+    ImageTooLarge {
+        /// What.
+        what: &'static str,
+        /// In bytes.
+        size: u64,
+        /// In bytes.
+        room: u64,
+    },
+}

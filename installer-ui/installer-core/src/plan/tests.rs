@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Plans for machines that do not exist.
+
+use std::collections::BTreeMap;
+
+use appliance_model::handover::{AddressMode, LocalSrKind};
+use uuid::Uuid;
+
+use super::*;
+use crate::answers::{DiskChoice, Glob, InterfaceChoice, NetworkAnswer};
+use crate::discovery::{Content, Firmware, Holder, Machine, Nic, Virtualization};
+
+pub(crate) fn disk(name: &str, size: u64) -> Disk {
+    let serial = format!("SER-{name}");
+    Disk {
+        path: PathBuf::from("/dev").join(name),
+        links: vec![PathBuf::from("/dev/disk/by-id").join(&serial)],
+        model: Some("TESTDISK".into()),
+        serial: Some(serial.clone()),
+        size,
+        sector_size: 512,
+        removable: false,
+        read_only: false,
+        is_medium: false,
+        contents: vec![],
+        uses: vec![],
+        holders: vec![],
+        properties: BTreeMap::from([
+            ("ID_MODEL".to_owned(), "TESTDISK".to_owned()),
+            ("ID_SERIAL_SHORT".to_owned(), serial),
+        ]),
+    }
+}
+
+fn nic(name: &str, last: u8) -> Nic {
+    Nic {
+        name: name.into(),
+        mac: format!("52:54:00:12:34:{last:02x}").parse().unwrap(),
+        driver: None,
+        carrier: Some(true),
+    }
+}
+
+pub(crate) fn machine() -> Discovery {
+    let mut stick = disk("sdc", 64_000_000_000);
+    stick.removable = true;
+    let mut medium = disk("sdd", 32_000_000_000);
+    medium.is_medium = true;
+    let mut sda = disk("sda", 480_000_000_000);
+    sda.contents = vec![
+        Content { device: "sda".into(), kind: "gpt".into(), label: None },
+        Content { device: "sda1".into(), kind: "ntfs".into(), label: Some("Photos".into()) },
+    ];
+    Discovery {
+        disks: vec![sda, disk("sdb", 240_000_000_000), stick, medium],
+        nics: vec![nic("eth0", 0x56), nic("eth1", 0x57)],
+        machine: Machine {
+            firmware: Firmware::Bios,
+            memory: Some(8 << 30),
+            cpus: Some(4),
+            virtualization: Virtualization::Present,
+            product: None,
+        },
+        medium: Medium {
+            path: "/run/xenith/medium".into(),
+            build_id: "0.1.0-test".into(),
+            root_image_size: 3_500_000,
+            boot_size: 20_000,
+        },
+    }
+}
+
+pub(crate) fn answers() -> Answers {
+    let text = "hostname = \"xen1\"\nroot-password = \"correct horse\"\n\
+                disk = { device = \"/dev/sda\", wipe = true }";
+    Answers::from_toml(text).unwrap()
+}
+
+pub(crate) fn ids() -> Ids {
+    let partitions = std::array::from_fn(|at| Uuid::from_u128(0x10 + at as u128));
+    Ids {
+        guids: DiskGuids { disk: Uuid::from_u128(0xd15c), partitions },
+        state: Uuid::from_u128(0x57a7e),
+        esp: 0x1234_5678,
+        machine: Uuid::from_u128(0xbac),
+        sr: Uuid::from_u128(0x5a),
+    }
+}
+
+fn refused(choice: DiskChoice, found: &Discovery) -> String {
+    Plan::make(&Answers { disk: choice, ..answers() }, found, ids()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_plan_reads_like_this() {
+    let mut answers = answers();
+    answers.network = Some(NetworkAnswer {
+        interface: InterfaceChoice::Name("eth1".into()),
+        address: AddressMode::Static {
+            address: "192.0.2.10/24".into(),
+            gateway: Some("192.0.2.1".into()),
+            dns: vec!["192.0.2.53".into()],
+        },
+    });
+    answers.storage = Some(LocalSrKind::LvmThin);
+    answers.pool_name = "Rack 4".into();
+    let plan = Plan::make(&answers, &machine(), ids()).unwrap();
+    assert_eq!(plan.handover.management.as_ref().unwrap().mac, "52:54:00:12:34:57");
+    let expected = "\
+Xenith 0.1.0-test will be installed:
+  disk      /dev/sda  480 GB  TESTDISK  (serial SER-sda)
+            EVERYTHING on it will be lost:
+              sda: gpt
+              sda1: ntfs \"Photos\"
+            1  xenith-bios     1.0 MB  boot loader for BIOS
+            2  xenith-esp      536 MB  EFI system partition
+            3  xenith-a        1.0 GB  system
+            4  xenith-b        1.0 GB  room for the next version
+            5  xenith-state    4.2 GB  settings, logs, database
+            6  xenith-sr       473 GB  local storage
+  host      xen1
+  network   eth1 (52:54:00:12:34:57): 192.0.2.10/24, gateway 192.0.2.1, DNS 192.0.2.53
+  login     root, by password; SSH off
+  storage   473 GB, thin logical volumes
+  pool      Rack 4
+  then      restart into the installed host";
+    assert_eq!(plan.to_string(), expected);
+}
+
+#[test]
+fn a_disk_is_found_by_each_of_its_names() {
+    let found = machine();
+    let filter = |key: &str, value: &str| {
+        DiskChoice::Filter(BTreeMap::from([(key.to_owned(), Glob::new(value))]))
+    };
+    for (choice, expected) in [
+        (DiskChoice::Device("/dev/sdb".into()), "/dev/sdb"),
+        (DiskChoice::Device("/dev/disk/by-id/SER-sdb".into()), "/dev/sdb"),
+        (filter("ID_SERIAL_SHORT", "*-sdb"), "/dev/sdb"),
+        // The stick is smaller than nothing else, but it is removable.
+        (DiskChoice::Smallest, "/dev/sdb"),
+        // A removable disk that is named is meant.
+        (DiskChoice::Device("/dev/sdc".into()), "/dev/sdc"),
+    ] {
+        let plan = Plan::make(&Answers { disk: choice, ..answers() }, &found, ids()).unwrap();
+        assert_eq!(plan.disk.path, PathBuf::from(expected));
+    }
+    assert_eq!(
+        refused(filter("ID_MODEL", "TEST*"), &found),
+        "ID_MODEL=TEST* is not one disk but 3: /dev/sda 480 GB TESTDISK SER-sda, \
+         /dev/sdb 240 GB TESTDISK SER-sdb, /dev/sdc 64.0 GB TESTDISK SER-sdc"
+    );
+    let text = refused(DiskChoice::Device("/dev/sdx".into()), &found);
+    assert!(text.starts_with("no disk is /dev/sdx; found: /dev/sda 480 GB"), "{text}");
+    let mut twins = machine();
+    twins.disks[0].size = twins.disks[1].size;
+    assert!(refused(DiskChoice::Smallest, &twins).contains("is not one disk but 2"));
+}
+
+#[test]
+fn unusable_disks_are_refused_with_the_reason() {
+    type Change = fn(&mut Disk);
+    let cases: [(Change, &str); 8] = [
+        (|d| d.size = 15_999_999_999, "it is too small: 15.9 GB, at least 16.0 GB are needed"),
+        (|d| d.uses = vec!["sda1 is mounted at /x".into()], "it is in use: sda1 is mounted at /x"),
+        (|d| d.read_only = true, "it is read-only"),
+        (|d| d.is_medium = true, "it is the installation medium"),
+        (|d| d.sector_size = 2048, "its sectors have 2048 bytes; 512 and 4096 are supported"),
+        (|d| d.holders = vec![Holder::Other("bcache0".into())], "keeps bcache0 on top of it"),
+        (|d| d.size = 0, "it is too small: 0 B, at least 16.0 GB are needed"),
+        (|d| d.uses = vec!["a".into(), "b".into()], "it is in use: a, b"),
+    ];
+    for (change, expected) in cases {
+        let mut found = machine();
+        change(&mut found.disks[0]);
+        let text = refused(DiskChoice::Device("/dev/sda".into()), &found);
+        assert!(text.starts_with("/dev/sda cannot be installed on: "), "{text}");
+        assert!(text.ends_with(expected), "{text}");
+    }
+}
+
+#[test]
+fn volume_groups_on_the_disk_are_no_obstacle_and_4k_sectors_neither() {
+    let mut found = machine();
+    found.disks[0].holders = vec![Holder::Mapper("old-root".into())];
+    found.disks[0].sector_size = 4096;
+    let plan = Plan::make(&answers(), &found, ids()).unwrap();
+    assert!(!plan.bios_boots());
+    assert!(plan.to_string().contains("only UEFI will start this disk"));
+    assert_eq!(plan.layout.partition(Role::Esp).first_sector, 512);
+}
+
+#[test]
+fn network_cards_must_be_unambiguous() {
+    let mut answers = answers();
+    let mut make = |interface, found: &Discovery| {
+        answers.network = Some(NetworkAnswer { interface, address: AddressMode::Dhcp });
+        Plan::make(&answers, found, ids())
+    };
+    let found = machine();
+    let error = make(InterfaceChoice::Only, &found).unwrap_err().to_string();
+    assert!(error.starts_with("there are several network cards: eth0 52:54:00:12:34:56"));
+    let error = make(InterfaceChoice::Name("eth7".into()), &found).unwrap_err().to_string();
+    assert!(error.starts_with("no network card is eth7; found: eth0"), "{error}");
+    let mac = "52:54:00:12:34:56".parse().unwrap();
+    let plan = make(InterfaceChoice::Mac(mac), &found).unwrap();
+    assert_eq!(plan.nic_name.as_deref(), Some("eth0"));
+    let mut one = machine();
+    one.nics.truncate(1);
+    assert!(make(InterfaceChoice::Only, &one).is_ok());
+    one.nics.clear();
+    let error = make(InterfaceChoice::Only, &one).unwrap_err().to_string();
+    assert_eq!(error, "no network card is there; found: none at all");
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let mut found = machine();
+    found.medium.root_image_size = (1 << 30) + 1;
+    let error = Plan::make(&answers(), &found, ids()).unwrap_err().to_string();
+    assert_eq!(error, "the system's image has 1.0 GB, there is room for 1.0 GB");
+    let mut found = machine();
+    found.medium.boot_size = 200_000_000;
+    assert!(Plan::make(&answers(), &found, ids()).is_err());
+}

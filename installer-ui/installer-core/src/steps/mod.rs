@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs a plan. Every step may be repeated; a step that fails ends the installation.
+
+mod boot;
+mod disk;
+mod medium;
+mod root_image;
+mod state;
+mod storage;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use image_formats::fat::FatError;
+use image_formats::gpt::{Role, WriteError};
+use image_formats::grub::GrubError;
+use sha2::{Digest as _, Sha256};
+
+use crate::events::{DiskState, Event, Step};
+use crate::plan::Plan;
+use crate::system::{System, SystemError};
+
+/// Why a step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The machine did not do what it was told.
+    #[error(transparent)]
+    System(#[from] SystemError),
+    /// A file of the medium could not be read to its end.
+    #[error("reading {}", path.display())]
+    Medium {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of the medium has another size than when the plan was made.
+    #[error("{} has {found} bytes instead of {expected}: the medium is damaged or was changed", path.display())]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Bytes at planning time.
+        expected: u64,
+        /// Bytes now.
+        found: u64,
+    },
+    /// The partition table.
+    #[error("writing the partition table")]
+    Table(#[source] WriteError),
+    /// The EFI system partition.
+    #[error("filling the EFI system partition")]
+    Fat(#[source] FatError),
+    /// GRUB's images do not fit.
+    #[error("preparing the boot loader")]
+    Grub(#[source] GrubError),
+    /// What was read back is not what was written.
+    #[error(
+        "{what} was read back with SHA-256 {found} instead of {expected}: the disk does not keep what is written to it"
+    )]
+    ReadBack {
+        /// Which part.
+        what: &'static str,
+        /// As written.
+        expected: String,
+        /// As read.
+        found: String,
+    },
+    /// The running system's password file is not as expected.
+    #[error("/etc/shadow has no line for root")]
+    NoRoot,
+    /// The settings for the toolstack.
+    #[error("writing down the settings for the toolstack")]
+    Handover(#[source] toml::ser::Error),
+}
+
+/// An installation that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{step} failed")]
+pub struct InstallError {
+    /// Where.
+    pub step: Step,
+    /// The disk now.
+    pub disk: DiskState,
+    /// Why.
+    #[source]
+    pub source: StepError,
+}
+
+/// Carried from step to step.
+pub(crate) struct Run<'a> {
+    plan: &'a Plan,
+    system: &'a mut dyn System,
+    sink: &'a mut dyn FnMut(Event),
+    /// Of the root image as it was read from the medium.
+    image_digest: Option<String>,
+}
+
+/// Installs, telling `sink` about it.
+///
+/// # Errors
+/// The step that failed; `sink` has heard of it too.
+pub fn install(
+    plan: &Plan,
+    system: &mut dyn System,
+    sink: &mut dyn FnMut(Event),
+) -> Result<(), InstallError> {
+    let mut run = Run { plan, system, sink, image_digest: None };
+    for step in Step::ALL {
+        (run.sink)(Event::Started(step));
+        if let Err(source) = run.step(step) {
+            let error = InstallError { step, disk: step.disk_state(), source };
+            let text = chain(&error.source);
+            (run.sink)(Event::Failed { step, error: text });
+            return Err(error);
+        }
+        (run.sink)(Event::Done(step));
+    }
+    (run.sink)(Event::Complete);
+    Ok(())
+}
+
+impl Run<'_> {
+    fn step(&mut self, step: Step) -> Result<(), StepError> {
+        match step {
+            Step::Medium => self.check_medium(),
+            Step::Release => self.release(),
+            Step::Wipe => self.wipe(),
+            Step::Partition => self.write_table(),
+            Step::RootImage => self.copy_root_image(),
+            Step::Verify => self.verify_root_image(),
+            Step::State => self.make_state(),
+            Step::Storage => self.make_storage(),
+            Step::BootFiles => self.copy_boot_files(),
+            Step::BootLoader => self.write_boot_loader(),
+        }
+    }
+
+    fn progress(&mut self, done: u64, total: u64) {
+        (self.sink)(Event::Progress { done, total });
+    }
+
+    /// Device of a partition.
+    fn partition(&self, role: Role) -> PathBuf {
+        self.system.partition(&self.plan.disk.path, role.number())
+    }
+
+    /// Size of a partition in bytes.
+    fn size_of(&self, role: Role) -> u64 {
+        let layout = &self.plan.layout;
+        layout.partition(role).sectors * layout.sector_size().bytes()
+    }
+
+    /// A whole file of the medium in memory; for the small ones.
+    fn read_medium(&mut self, name: &str) -> Result<Vec<u8>, StepError> {
+        let path = self.plan.source(name);
+        let mut bytes = Vec::new();
+        let mut file = self.system.open(&path)?;
+        match file.read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(source) => Err(StepError::Medium { path, source }),
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Errors that repeat their cause would say it twice.
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn hex(digest: Sha256) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in digest.finalize() {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The state partition; see [`crate::layout`] for what lies where.
+
+use std::path::Path;
+
+use image_formats::gpt::Role;
+
+use super::{Run, StepError};
+use crate::layout::{Entry, EntryKind, STATE_LABEL};
+use crate::plan::Plan;
+use crate::system::Ext4;
+
+/// Debian's fixed id of the group `shadow`.
+const GROUP_SHADOW: u32 = 42;
+const SHADOW: &str = "/etc/shadow";
+
+impl Run<'_> {
+    pub(super) fn make_state(&mut self) -> Result<(), StepError> {
+        let mut shadow = String::new();
+        let mut file = self.system.open(Path::new(SHADOW))?;
+        let read = file.read_to_string(&mut shadow);
+        read.map_err(|source| StepError::Medium { path: SHADOW.into(), source })?;
+        let entries = entries(self.plan, &shadow)?;
+        let device = self.partition(Role::State);
+        let content = Ext4 { label: STATE_LABEL, uuid: self.plan.ids.state, entries: &entries };
+        self.system.make_ext4(&device, &content)?;
+        Ok(())
+    }
+}
+
+/// Everything on the state partition, folders before what is in them.
+fn entries(plan: &Plan, shadow: &str) -> Result<Vec<Entry>, StepError> {
+    let handover = toml::to_string(&plan.handover).map_err(StepError::Handover)?;
+    let name = plan.hostname.as_str();
+    let short = name.split('.').next().unwrap_or(name);
+    let names = if short == name { name.to_owned() } else { format!("{name} {short}") };
+    let hosts = format!(
+        "127.0.0.1 localhost\n127.0.1.1 {names}\n::1       localhost ip6-localhost ip6-loopback\n"
+    );
+    let shadow = EntryKind::File {
+        bytes: with_root_password(shadow, plan.root_password.as_crypt())?.into_bytes(),
+        mode: 0o640,
+        group: GROUP_SHADOW,
+    };
+    let mut entries = vec![
+        Entry::folder("etc/upper", 0o755),
+        Entry::folder("etc/work", 0o755),
+        Entry::folder("root", 0o700),
+        Entry::folder("var/lib/xenith", 0o700),
+        Entry::file("etc/upper/hostname", 0o644, format!("{name}\n")),
+        Entry::file("etc/upper/hosts", 0o644, hosts),
+        Entry::file("etc/upper/machine-id", 0o444, format!("{}\n", plan.ids.machine.simple())),
+        Entry { path: "etc/upper/shadow".into(), kind: shadow },
+        Entry::file("var/lib/xenith/handover.toml", 0o600, handover),
+    ];
+    if plan.ssh {
+        entries.push(Entry::link(
+            "etc/upper/systemd/system/multi-user.target.wants/ssh.service",
+            "/usr/lib/systemd/system/ssh.service",
+        ));
+    }
+    if !plan.ssh_keys.is_empty() {
+        let keys: String = plan.ssh_keys.iter().map(|key| format!("{}\n", key.as_str())).collect();
+        entries.push(Entry::folder("root/.ssh", 0o700));
+        entries.push(Entry::file("root/.ssh/authorized_keys", 0o600, keys));
+    }
+    Ok(entries)
+}
+
+/// Replaces the second field of root's line.
+fn with_root_password(shadow: &str, hash: &str) -> Result<String, StepError> {
+    let mut found = false;
+    let mut text = String::new();
+    for line in shadow.lines() {
+        let mut fields: Vec<&str> = line.split(':').collect();
+        if fields.len() >= 2 && fields[0] == "root" {
+            fields[1] = hash;
+            found = true;
+        }
+        text.push_str(&fields.join(":"));
+        text.push('\n');
+    }
+    if found { Ok(text) } else { Err(StepError::NoRoot) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_roots_password_changes() {
+        let shadow = "root:*:20000:0:99999:7:::\nsshd:!:20000::::::\n";
+        let text = with_root_password(shadow, "$6$s$h").unwrap();
+        assert_eq!(text, "root:$6$s$h:20000:0:99999:7:::\nsshd:!:20000::::::\n");
+        assert!(matches!(with_root_password("x:*::\n", "h"), Err(StepError::NoRoot)));
+    }
+}

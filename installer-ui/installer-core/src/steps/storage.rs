@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The local storage repository, as the toolstack's drivers would make it.
+
+use appliance_model::handover::LocalSrKind;
+use image_formats::gpt::Role;
+
+use super::{Run, StepError};
+use crate::program::Program;
+
+impl Run<'_> {
+    pub(super) fn make_storage(&mut self) -> Result<(), StepError> {
+        let Some(sr) = self.plan.handover.local_sr.clone() else {
+            return Ok(());
+        };
+        let group = format!("xsr-{}", sr.uuid);
+        let device = self.partition(Role::Sr).display().to_string();
+        let programs = match sr.kind {
+            LocalSrKind::Ext => vec![
+                Program::new("vgcreate").args(["--yes", &group, &device]),
+                Program::new("lvcreate")
+                    .args(["--yes", "--wipesignatures", "y", "--zero", "y"])
+                    .args(["--extents", "100%FREE", "--name", "data", &group]),
+                Program::new("mkfs.ext4")
+                    .args(["-q", "-F", "-m", "0", "-T", "largefile", "-L", "sr"])
+                    .arg(format!("/dev/{group}/data")),
+            ],
+            LocalSrKind::LvmThin => vec![
+                Program::new("vgcreate").args(["--yes", &group, &device]),
+                Program::new("lvcreate")
+                    .args(["--yes", "--type", "thin-pool", "--errorwhenfull", "y"])
+                    .args(["--extents", "98%FREE", "--name", "pool", &group]),
+            ],
+        };
+        for program in &programs {
+            self.system.run(program)?;
+        }
+        // So that the disk is free again: for another try, or to be pulled out.
+        self.system.run(&Program::new("vgchange").args(["--activate", "n", &group]))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Installs on a machine in memory, and lets every step fail.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use appliance_model::handover::{Handover, LocalSrKind};
+
+use super::*;
+use crate::discovery::{BootFiles, Holder};
+use crate::layout::EntryKind;
+use crate::plan::tests::{answers, ids, machine};
+use crate::system::fake::Fake;
+
+fn plan() -> Plan {
+    let mut found = machine();
+    found.disks[0].size = 20_000_000_000;
+    found.disks[0].holders = vec![Holder::Mapper("old-root".into())];
+    let mut answers = answers();
+    answers.ssh_keys = vec![format!("ssh-ed25519 AAAA{}", "C3Nz".repeat(12)).parse().unwrap()];
+    answers.ssh = true;
+    Plan::make(&answers, &found, ids()).unwrap()
+}
+
+fn boot_img() -> Vec<u8> {
+    let mut image = vec![0x11; 512];
+    image[0x66] = 0xeb;
+    image[510..].copy_from_slice(&[0x55, 0xaa]);
+    image
+}
+
+fn core_img() -> Vec<u8> {
+    let mut image = vec![0x22; 2048];
+    image[0x1fc..0x1fe].copy_from_slice(&3u16.to_le_bytes());
+    image
+}
+
+fn fake(plan: &Plan) -> Fake {
+    let mut fake = Fake::new(&plan.disk.path, plan.disk.size);
+    let image = (0..plan.medium.root_image_size).map(|i| (i % 251) as u8).collect();
+    for (name, bytes) in [
+        (BootFiles::XEN, vec![1; 4000]),
+        (BootFiles::KERNEL, vec![2; 5000]),
+        (BootFiles::INITRD, vec![3; 6000]),
+        (BootFiles::GRUB_EFI, vec![4; 5000]),
+        (BootFiles::BOOT_IMG, boot_img()),
+        (BootFiles::CORE_IMG, core_img()),
+        (BootFiles::ROOT_IMAGE, image),
+    ] {
+        fake.files.insert(plan.source(name), bytes);
+    }
+    fake.files.insert("/etc/shadow".into(), b"root:*:20000:0:99999:7:::\n".to_vec());
+    fake.put_old_system();
+    fake
+}
+
+/// Runs and returns the events with the number of operations before each.
+fn run(plan: &Plan, fake: &mut Fake) -> (Vec<Event>, Result<(), InstallError>) {
+    let mut events = Vec::new();
+    let result = install(plan, fake, &mut |event| events.push(event));
+    (events, result)
+}
+
+#[test]
+fn a_whole_installation() {
+    let plan = plan();
+    let mut fake = fake(&plan);
+    let (events, result) = run(&plan, &mut fake);
+    result.unwrap();
+    assert_eq!(events.last(), Some(&Event::Complete));
+    let done = events.iter().filter(|event| matches!(event, Event::Done(_))).count();
+    assert_eq!(done, Step::ALL.len());
+    let size = plan.medium.root_image_size;
+    assert!(events.contains(&Event::Progress { done: size, total: size }));
+
+    assert!(fake.starts());
+    let image = &fake.files[&plan.source(BootFiles::ROOT_IMAGE)];
+    assert_eq!(&fake.partition_bytes(3, image.len()), image);
+    assert_eq!(fake.partition_bytes(1, 4)[..], [0x22; 4]);
+    let files: BTreeMap<String, Vec<u8>> = fake.esp_files().into_iter().collect();
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "/EFI/BOOT/BOOTX64.EFI",
+            "/boot/grub/grub.cfg",
+            "/xenith/a/initrd.img",
+            "/xenith/a/vmlinuz",
+            "/xenith/a/xen.gz"
+        ]
+    );
+    assert_eq!(files["/xenith/a/vmlinuz"], vec![2; 5000]);
+    let menu = String::from_utf8(files["/boot/grub/grub.cfg"].clone()).unwrap();
+    assert!(menu.contains("xenith.root=PARTUUID=00000000-0000-0000-0000-000000000012 "));
+    assert!(menu.contains("xenith.state=PARTUUID=00000000-0000-0000-0000-000000000014\n"));
+    assert_eq!(
+        fake.programs,
+        [
+            "dmsetup remove --retry old-root",
+            "vgcreate --yes xsr-00000000-0000-0000-0000-00000000005a /dev/sda6",
+            "lvcreate --yes --wipesignatures y --zero y --extents 100%FREE --name data \
+             xsr-00000000-0000-0000-0000-00000000005a",
+            "mkfs.ext4 -q -F -m 0 -T largefile -L sr \
+             /dev/xsr-00000000-0000-0000-0000-00000000005a/data",
+            "vgchange --activate n xsr-00000000-0000-0000-0000-00000000005a",
+        ]
+    );
+}
+
+#[test]
+fn the_state_partition_holds_the_hosts_settings() {
+    let plan = plan();
+    let mut fake = fake(&plan);
+    run(&plan, &mut fake).1.unwrap();
+    let (device, entries) = fake.state.unwrap();
+    assert_eq!(device, PathBuf::from("/dev/sda5"));
+    let text = |path: &str| {
+        let entry = entries.iter().find(|entry| entry.path.as_os_str() == path).unwrap();
+        match &entry.kind {
+            EntryKind::File { bytes, mode, .. } => {
+                (String::from_utf8(bytes.clone()).unwrap(), *mode)
+            }
+            other => panic!("{path} is {other:?}"),
+        }
+    };
+    assert_eq!(text("etc/upper/hostname").0, "xen1\n");
+    assert_eq!(text("etc/upper/machine-id").0, "00000000000000000000000000000bac\n");
+    let (shadow, mode) = text("etc/upper/shadow");
+    assert!(shadow.starts_with("root:$6$") && mode == 0o640, "{shadow}");
+    let (handover, mode) = text("var/lib/xenith/handover.toml");
+    let handover: Handover = toml::from_str(&handover).unwrap();
+    assert_eq!(handover, plan.handover);
+    assert_eq!(handover.local_sr.unwrap().kind, LocalSrKind::Ext);
+    assert_eq!(mode, 0o600);
+    assert!(text("root/.ssh/authorized_keys").0.starts_with("ssh-ed25519 "));
+    assert!(entries.iter().any(|entry| matches!(&entry.kind,
+        EntryKind::Link { target } if target.ends_with("ssh.service"))));
+}
+
+/// For every step, its first operation, its last and one in between fail (a write only half done);
+/// afterwards the disk starts nothing, or everything is on it, and a new run succeeds.
+#[test]
+fn every_step_may_fail_and_be_repeated() {
+    let plan = plan();
+    let mut whole = fake(&plan);
+    // How many operations there were when a step began, from a run without failures.
+    let mut begins = Vec::new();
+    for stop in 0..Step::ALL.len() {
+        let mut probe = fake(&plan);
+        let mut run =
+            Run { plan: &plan, system: &mut probe, sink: &mut |_| {}, image_digest: None };
+        for step in &Step::ALL[..stop] {
+            run.step(*step).unwrap();
+        }
+        begins.push(probe.operations);
+    }
+    run(&plan, &mut whole).1.unwrap();
+    begins.push(whole.operations);
+    for (index, step) in Step::ALL.into_iter().enumerate() {
+        let (first, last) = (begins[index] + 1, begins[index + 1]);
+        assert!(first <= last, "{step} does nothing");
+        for part in 0..=2 {
+            let at = first + (last - first) * part / 2;
+            let mut fake = fake(&plan);
+            fake.fail_at = Some(at);
+            let (events, result) = run(&plan, &mut fake);
+            let error = result.unwrap_err();
+            assert_eq!(error.step, step, "operation {at}");
+            let text = chain(&error);
+            assert!(text.contains("injected failure"), "{text}");
+            assert!(matches!(events.last(), Some(Event::Failed { step: s, .. }) if *s == step));
+            match error.disk {
+                DiskState::Untouched => assert!(!fake.written && fake.starts(), "{at}"),
+                // The very first write was cut: the old boot sector may be there.
+                DiskState::DoesNotStart => assert!(!fake.starts(), "{step}, operation {at}"),
+                DiskState::MayStart => assert_eq!(step, Step::BootLoader),
+            }
+            fake.fail_at = None;
+            run(&plan, &mut fake).1.unwrap();
+            assert_eq!(fake.get(0, 1 << 20), whole.get(0, 1 << 20), "operation {at}");
+            assert_eq!(fake.esp_files(), whole.esp_files(), "operation {at}");
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_forgets_is_noticed() {
+    let plan = plan();
+    let mut fake = fake(&plan);
+    fake.rotten = true;
+    let error = run(&plan, &mut fake).1.unwrap_err();
+    assert_eq!(error.step, Step::Verify);
+    assert!(chain(&error).contains("the disk does not keep what is written to it"));
+    assert!(!fake.starts());
+}
+
+#[test]
+fn a_bad_medium_is_noticed_before_anything_is_written() {
+    let plan = plan();
+    type Change = fn(&mut Fake, &Plan);
+    let changes: [Change; 3] = [
+        |fake, plan| fake.files.get_mut(&plan.source(BootFiles::KERNEL)).unwrap().truncate(9),
+        |fake, plan| drop(fake.files.remove(&plan.source(BootFiles::ROOT_IMAGE))),
+        |fake, plan| fake.files.get_mut(&plan.source(BootFiles::BOOT_IMG)).unwrap()[510] = 0,
+    ];
+    for change in changes {
+        let mut fake = fake(&plan);
+        change(&mut fake, &plan);
+        let error = run(&plan, &mut fake).1.unwrap_err();
+        assert_eq!((error.step, error.disk), (Step::Medium, DiskState::Untouched));
+        assert!(!fake.written);
+    }
+}

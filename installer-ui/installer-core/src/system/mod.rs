@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The seam to the machine that is installed: devices, programs, files of the medium.
+
+mod device;
+#[cfg(test)]
+pub(crate) mod fake;
+mod real;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use image_formats::gpt::DiskLayout;
+use uuid::Uuid;
+
+pub use device::Device;
+pub use real::RealSystem;
+
+use crate::layout::Entry;
+use crate::program::{Program, ProgramError};
+
+/// A file system that is made with everything in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ext4<'a> {
+    /// Label, at most 16 bytes.
+    pub label: &'a str,
+    /// Its id.
+    pub uuid: Uuid,
+    /// Files and folders, folders before what is in them.
+    pub entries: &'a [Entry],
+}
+
+/// Why the machine did not do something.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemError {
+    /// Reading or writing a file or device.
+    #[error("{doing} {}", path.display())]
+    Io {
+        /// What was done, `reading`.
+        doing: &'static str,
+        /// Of what.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A program failed.
+    #[error("running a program")]
+    Program(#[source] ProgramError),
+    /// The kernel does not see the new partitions as they were written.
+    #[error("{} is not where it was written: {detail}", partition.display())]
+    Partition {
+        /// Which.
+        partition: PathBuf,
+        /// What is there instead.
+        detail: String,
+    },
+}
+
+/// The machine. Every call that changes something may be repeated.
+pub trait System {
+    /// Fills `buffer` with the bytes at `offset` of a device.
+    ///
+    /// # Errors
+    /// [`SystemError::Io`].
+    fn read_at(&mut self, device: &Path, offset: u64, buffer: &mut [u8])
+    -> Result<(), SystemError>;
+
+    /// Writes bytes at `offset` of a device.
+    ///
+    /// # Errors
+    /// [`SystemError::Io`].
+    fn write_at(&mut self, device: &Path, offset: u64, bytes: &[u8]) -> Result<(), SystemError>;
+
+    /// Returns once everything written is on the device itself; what is read later comes from there.
+    ///
+    /// # Errors
+    /// [`SystemError::Io`].
+    fn sync(&mut self, device: &Path) -> Result<(), SystemError>;
+
+    /// Opens a file of the medium, or of the running system.
+    ///
+    /// # Errors
+    /// [`SystemError::Io`].
+    fn open(&mut self, path: &Path) -> Result<Box<dyn Read>, SystemError>;
+
+    /// Runs a program to its end.
+    ///
+    /// # Errors
+    /// [`SystemError::Program`].
+    fn run(&mut self, program: &Program) -> Result<String, SystemError>;
+
+    /// Path of partition `number` of a disk.
+    fn partition(&self, disk: &Path, number: u32) -> PathBuf;
+
+    /// Makes the kernel read the partition table anew; afterwards the partitions of `layout` are
+    /// there, and nothing else looks at them any more.
+    ///
+    /// # Errors
+    /// The kernel refuses, or sees something else.
+    fn reread_partitions(&mut self, disk: &Path, layout: &DiskLayout) -> Result<(), SystemError>;
+
+    /// Makes an ext4 file system with content.
+    ///
+    /// # Errors
+    /// Staging the content, or `mkfs.ext4`.
+    fn make_ext4(&mut self, device: &Path, content: &Ext4<'_>) -> Result<(), SystemError>;
+}

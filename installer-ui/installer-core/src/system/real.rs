@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! This machine.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+
+use image_formats::gpt::DiskLayout;
+use rustix::fs::{Advice, FlockOperation};
+
+use super::{Ext4, System, SystemError};
+use crate::layout::{Entry, EntryKind};
+use crate::program::Program;
+
+/// Where content is staged before a file system is made of it: in memory, root's only.
+const STAGING: &str = "/run/xenith/installer-staging";
+
+/// This machine.
+#[derive(Debug, Default)]
+pub struct RealSystem {
+    /// Open devices. While a whole disk is open here it is also locked, which keeps udev from
+    /// looking at it between two writes.
+    open: HashMap<PathBuf, File>,
+}
+
+fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> SystemError {
+    let path = path.to_owned();
+    move |source| SystemError::Io { doing, path, source }
+}
+
+impl RealSystem {
+    fn device(&mut self, path: &Path) -> Result<&File, SystemError> {
+        if !self.open.contains_key(path) {
+            let file = OpenOptions::new().read(true).write(true).open(path);
+            let file = file.map_err(io("opening", path))?;
+            rustix::fs::flock(&file, FlockOperation::LockExclusive)
+                .map_err(|error| io("locking", path)(error.into()))?;
+            self.open.insert(path.to_owned(), file);
+        }
+        Ok(&self.open[path])
+    }
+
+    /// Waits until udev has handled what it knows of.
+    fn settle(&mut self) -> Result<(), SystemError> {
+        // Without udev (in a container) there is nothing to wait for.
+        if !Path::new("/run/udev/control").exists() {
+            return Ok(());
+        }
+        self.run(&Program::new("udevadm").args(["settle", "--timeout=60"])).map(drop)
+    }
+}
+
+impl System for RealSystem {
+    fn read_at(
+        &mut self,
+        device: &Path,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> Result<(), SystemError> {
+        self.device(device)?.read_exact_at(buffer, offset).map_err(io("reading", device))
+    }
+
+    fn write_at(&mut self, device: &Path, offset: u64, bytes: &[u8]) -> Result<(), SystemError> {
+        self.device(device)?.write_all_at(bytes, offset).map_err(io("writing", device))
+    }
+
+    fn sync(&mut self, device: &Path) -> Result<(), SystemError> {
+        let file = self.device(device)?;
+        file.sync_all().map_err(io("flushing", device))?;
+        rustix::fs::fadvise(file, 0, None, Advice::DontNeed)
+            .map_err(|error| io("dropping the cache of", device)(error.into()))
+    }
+
+    fn open(&mut self, path: &Path) -> Result<Box<dyn Read>, SystemError> {
+        Ok(Box::new(File::open(path).map_err(io("opening", path))?))
+    }
+
+    fn run(&mut self, program: &Program) -> Result<String, SystemError> {
+        self.open.clear();
+        program.run().map_err(SystemError::Program)
+    }
+
+    fn partition(&self, disk: &Path, number: u32) -> PathBuf {
+        let disk = disk.display().to_string();
+        match disk.ends_with(|c: char| c.is_ascii_digit()) {
+            true => format!("{disk}p{number}").into(),
+            false => format!("{disk}{number}").into(),
+        }
+    }
+
+    fn reread_partitions(&mut self, disk: &Path, layout: &DiskLayout) -> Result<(), SystemError> {
+        self.open.clear();
+        self.settle()?;
+        let path = disk.display().to_string();
+        self.run(&Program::new("blockdev").args(["--rereadpt"]).arg(path))?;
+        self.settle()?;
+        for planned in layout.partitions() {
+            let partition = self.partition(disk, planned.role.number());
+            let name = partition.file_name().unwrap_or_default();
+            let folder = Path::new("/sys/class/block").join(name);
+            let per_sector = layout.sector_size().bytes() / 512;
+            for (file, expected) in [("start", planned.first_sector), ("size", planned.sectors)] {
+                // The kernel counts in 512-byte sectors whatever the disk's own are.
+                let expected = (expected * per_sector).to_string();
+                let file = folder.join(file);
+                let found = fs::read_to_string(&file).map_err(io("reading", &file))?;
+                if found.trim() != expected {
+                    let what = file.file_name().unwrap_or_default().display().to_string();
+                    let detail = format!("{what} {} instead of {expected}", found.trim());
+                    return Err(SystemError::Partition { partition, detail });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn make_ext4(&mut self, device: &Path, content: &Ext4<'_>) -> Result<(), SystemError> {
+        let staging = Path::new(STAGING);
+        remove(staging)?;
+        let staged = content.entries.iter().try_for_each(|entry| stage(staging, entry));
+        let uuid = content.uuid.to_string();
+        let program = Program::new("mkfs.ext4")
+            .args(["-q", "-F", "-E", "root_owner=0:0", "-L", content.label, "-U", &uuid, "-d"])
+            .arg(STAGING)
+            .arg(device.display().to_string());
+        let made = staged.and_then(|()| self.run(&program));
+        // The staged files hold secrets: they go whatever happened.
+        remove(staging)?;
+        made?;
+        self.sync(device)
+    }
+}
+
+fn remove(staging: &Path) -> Result<(), SystemError> {
+    match fs::remove_dir_all(staging) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io("removing", staging)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn stage(staging: &Path, entry: &Entry) -> Result<(), SystemError> {
+    let path = staging.join(&entry.path);
+    let folder = path.parent().unwrap_or(staging);
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o755).create(folder).map_err(io("creating", folder))?;
+    match &entry.kind {
+        EntryKind::Folder { mode } => {
+            builder.create(&path).map_err(io("creating", &path))?;
+            set_mode(&path, *mode)
+        }
+        EntryKind::File { bytes, mode, group } => {
+            let mut options = OpenOptions::new();
+            let file = options.write(true).create_new(true).mode(0o600).open(&path);
+            let file = file.map_err(io("creating", &path))?;
+            file.write_all_at(bytes, 0).map_err(io("writing", &path))?;
+            if *group != 0 {
+                chown(&path, None, Some(*group)).map_err(io("changing the group of", &path))?;
+            }
+            set_mode(&path, *mode)
+        }
+        EntryKind::Link { target } => symlink(target, &path).map_err(io("linking", &path)),
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) -> Result<(), SystemError> {
+    let permissions = fs::Permissions::from_mode(mode);
+    fs::set_permissions(path, permissions).map_err(io("setting the permissions of", path))
+}
