@@ -43,7 +43,7 @@ pub struct Profile {
 pub struct Xen {
     /// The lock's name of the source.
     pub source: String,
-    /// Kconfig fragments by file name below `hypervisor/fragments/`; a later one wins.
+    /// Kconfig fragments by file name below `hypervisor/kconfig/`; a later one wins.
     pub fragments: Vec<String>,
     /// Options of Xen's command line.
     pub options: Vec<String>,
