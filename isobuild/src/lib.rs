@@ -8,11 +8,14 @@
 //! ```
 
 pub mod assemble;
+pub mod debian;
 pub mod digest;
 pub mod emulator;
+pub mod fetch;
 pub mod graph;
 pub mod inputs;
 pub mod interrupt;
+pub mod lock;
 pub mod progress;
 pub mod recipe;
 pub mod report;

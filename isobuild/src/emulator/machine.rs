@@ -89,8 +89,9 @@ pub struct Machine {
     pub serial: Line,
     /// Socket of the monitor protocol that somebody listens on already.
     pub qmp: Option<String>,
-    /// A window on the person's desktop, else no display (the graphics card is there in any case).
-    pub window: bool,
+    /// TCP port on 127.0.0.1 where the screen is served by VNC, 5900 or above; the graphics card is
+    /// there in any case.
+    pub vnc: Option<u16>,
     /// Power off instead of a reboot.
     pub no_reboot: bool,
 }
@@ -105,7 +106,10 @@ impl Machine {
         };
         args.pair("-accel", accel).pair("-cpu", cpu).pair("-machine", "q35").pair("-smp", "1");
         args.pair("-m", self.memory_mib.to_string()).flag("-nodefaults").pair("-vga", "std");
-        args.pair("-display", if self.window { "gtk" } else { "none" });
+        match self.vnc {
+            Some(port) => args.pair("-display", format!("vnc=127.0.0.1:{}", port - 5900)),
+            None => args.pair("-display", "none"),
+        };
         if let Firmware::Uefi { variables } = &self.firmware {
             args.pair(
                 "-drive",
@@ -201,7 +205,7 @@ mod tests {
             forwards: Vec::new(),
             serial: Line::Terminal,
             qmp: None,
-            window: false,
+            vnc: None,
             no_reboot: false,
         }
     }

@@ -49,7 +49,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn work(engine: &Engine<'_>, nodes: &[Node<'_>], plan: &Mutex<Plan<'_, '_>>, changed: &Condvar) {
     let mut state = lock(plan);
     loop {
-        if state.error.is_none() && engine.interrupt.is_set() {
+        // A recipe that is running reports the interrupt itself.
+        if state.error.is_none() && state.running == 0 && engine.interrupt.is_set() {
             state.error = Some(GraphError::Interrupted { recipe: None });
         }
         if state.error.is_some() || state.waiting.is_empty() {
@@ -65,7 +66,7 @@ fn work(engine: &Engine<'_>, nodes: &[Node<'_>], plan: &Mutex<Plan<'_, '_>>, cha
             };
             node.needs.iter().all(|need| !unmet(need) && built(need))
         });
-        let Some(ready) = ready else {
+        let Some(ready) = ready.filter(|_| !engine.interrupt.is_set()) else {
             state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             continue;
         };
