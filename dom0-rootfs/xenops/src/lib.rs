@@ -5,17 +5,23 @@ mod admission;
 mod error;
 mod events;
 mod hypervisor;
+mod known;
+#[cfg(any(feature = "libxl", test))]
+mod libxl;
 mod simulator;
 mod spec;
 #[cfg(test)]
 mod testing;
 mod vdev;
 mod worker;
+pub mod xenstore;
 
 pub use admission::{Admission, Admitted, needed_kib};
 pub use error::XenopsError;
 pub use hypervisor::*;
+#[cfg(feature = "libxl")]
+pub use libxl::{Libxl, understood};
 pub use simulator::{Call, Manners, SimulatedHost, Simulator};
 pub use spec::{CheckedSpec, MAX_VCPUS, MIN_MEMORY_KIB};
 pub use vdev::Vdev;
-pub use worker::{Deadlines, OPERATIONS, ServeError, Worker, serve};
+pub use worker::{Deadlines, OPERATIONS, ServeError, Worker, answer_once, serve};

@@ -7,6 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// How a worker comes to life. Tests put threads in place of processes.
 pub(crate) trait Launch: Send {
@@ -15,8 +19,8 @@ pub(crate) trait Launch: Send {
 
 /// The living worker.
 pub(crate) trait Peer: Send {
-    /// Ends it, if it still runs, and says how it ended: "exited with status 1".
-    fn end(&mut self) -> String;
+    /// Ends it, if it still runs after `grace`, and says how it ended: "exited with status 1".
+    fn end(&mut self, grace: Duration) -> String;
 }
 
 /// The worker program, started by exec with its end of a socket pair as standard input.
@@ -47,15 +51,29 @@ impl Launch for Program {
 struct Running(Child);
 
 impl Peer for Running {
-    fn end(&mut self) -> String {
-        // A child that is dead already keeps its own status: it has not been waited for.
-        if let Err(error) = self.0.kill() {
+    fn end(&mut self, grace: Duration) -> String {
+        // A child that is dead keeps its own status: it has not been waited for.
+        if !self.ends_within(grace)
+            && let Err(error) = self.0.kill()
+        {
             tracing::warn!(pid = self.0.id(), %error, "killing the hypervisor worker failed");
         }
         match self.0.wait() {
             Ok(status) => describe(status),
             Err(error) => format!("could not be waited for: {error}"),
         }
+    }
+}
+
+impl Running {
+    /// Waits for the process to end by itself; false if it has not, or that cannot be known.
+    fn ends_within(&self, grace: Duration) -> bool {
+        let Ok(grace) = Timespec::try_from(grace) else { return false };
+        let Ok(process) = pidfd_open(Pid::from_child(&self.0), PidfdFlags::empty()) else {
+            return false;
+        };
+        let mut ended = [PollFd::new(&process, PollFlags::IN)];
+        poll(&mut ended, Some(&grace)).is_ok_and(|count| count == 1)
     }
 }
 

@@ -9,7 +9,6 @@
 //! told what they missed.
 
 mod frame;
-mod known;
 mod launch;
 mod protocol;
 mod server;
@@ -31,7 +30,7 @@ use crate::hypervisor::{
 };
 use launch::{Launch, Program};
 use protocol::{Answer, Request};
-pub use server::{OPERATIONS, ServeError, serve};
+pub use server::{OPERATIONS, ServeError, answer_once, serve};
 use supervisor::Shared;
 
 /// How long an operation may take before the worker is killed for it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The worker's side of the socket: any [`Hypervisor`], served to the daemon.
 
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,12 +42,14 @@ pub fn serve(socket: UnixStream, hypervisor: Arc<dyn Hypervisor>) -> Result<(), 
     say(&writer, &FromWorker::Ready)?;
     let teller = Arc::clone(&writer);
     thread::spawn(move || {
-        // Ends when the hypervisor or the socket is gone; the reader below notices the latter.
         for event in events {
             if say(&teller, &FromWorker::Event(event)).is_err() {
                 break;
             }
         }
+        // The hypervisor cannot be watched any more, or the daemon is gone: end the reader below.
+        let teller = teller.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = teller.shutdown(Shutdown::Both);
     });
     let questions = lane(1, &hypervisor, &writer);
     let operations = lane(OPERATIONS, &hypervisor, &writer);
@@ -102,4 +105,14 @@ fn perform(hypervisor: &dyn Hypervisor, request: &Request) -> Result<Answer, Xen
         Request::Shutdown(id, how) => hypervisor.request_shutdown(*id, *how).map(|()| Answer::Done),
         Request::Destroy(id) => hypervisor.destroy(*id).map(|()| Answer::Done),
     }
+}
+
+/// Answers one request in the worker's own notation, for trying things by hand:
+/// `"Domains"`, `{"Destroy":3}`, `{"Create":{…}}`.
+pub fn answer_once(hypervisor: &dyn Hypervisor, request: &str) -> Result<String, XenopsError> {
+    let doing = "reading the request";
+    let request: Request =
+        serde_json::from_str(request).map_err(|error| XenopsError::failed(doing, error))?;
+    let answer = perform(hypervisor, &request)?;
+    serde_json::to_string(&answer).map_err(|error| XenopsError::failed(request.doing(), error))
 }

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use crate::error::XenopsError;
 use crate::events::Watchers;
 use crate::hypervisor::Event;
+use crate::known::Known;
 use crate::worker::frame::{self, FrameError};
-use crate::worker::known::Known;
 use crate::worker::launch::Launch;
 use crate::worker::protocol::{Answer, Call, FromWorker, Lane, Request};
 use crate::worker::server::OPERATIONS;
@@ -26,6 +26,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How long a new worker may take until it is ready.
 const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long a worker that closed its socket may take to end, so that its status is known.
+const GRACE: Duration = Duration::from_secs(2);
 /// The supervisor's own question to a new worker.
 const FIRST_LIST: u64 = 0;
 
@@ -170,7 +172,12 @@ impl Shared {
         state.link = None;
         state.ready = false;
         let detail = state.killed_because.take().unwrap_or(ended);
-        tracing::error!(%detail, calls = state.calls.len(), "the hypervisor worker is lost");
+        match state.stopping {
+            true => tracing::info!("the hypervisor worker has ended"),
+            false => {
+                tracing::error!(%detail, calls = state.calls.len(), "the hypervisor worker is lost")
+            }
+        }
         for call in state.calls.values_mut().filter(|call| call.result.is_none()) {
             let doing = call.request.doing();
             call.result = Some(Err(XenopsError::WorkerLost { doing, detail: detail.clone() }));
@@ -249,6 +256,11 @@ impl Shared {
         !state.stopping
     }
 
+    /// Whether the socket was closed from this side.
+    fn hung_up(&self) -> bool {
+        self.lock().killed_because.is_some()
+    }
+
     /// Whether the worker became ready, and whether it answered a call.
     fn merits(&self) -> (bool, bool) {
         let state = self.lock();
@@ -302,7 +314,8 @@ fn run_one(shared: &Shared, launch: &mut dyn Launch) -> bool {
         true => listen(shared, &link).err(),
         false => None,
     };
-    let ended = match (peer.end(), broken) {
+    let grace = if shared.hung_up() { Duration::ZERO } else { GRACE };
+    let ended = match (peer.end(grace), broken) {
         (ended, Some(error)) => format!("{ended} ({error})"),
         (ended, None) => ended,
     };

@@ -27,7 +27,7 @@ struct Lives {
 struct Thread(UnixStream);
 
 impl Peer for Thread {
-    fn end(&mut self) -> String {
+    fn end(&mut self, _grace: Duration) -> String {
         let _ = self.0.shutdown(Shutdown::Both);
         "was a thread".into()
     }

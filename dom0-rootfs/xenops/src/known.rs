@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What the daemon knows of domains, so that a worker's death hides no event.
+//! Domains as last seen, and what happened to them since: the worker turns lists into events
+//! with it, the daemon bridges the death of a worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use crate::hypervisor::{DomId, DomainInfo, Event, EventKind, ShutdownReason};
 
 /// The domains as last seen.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(crate) struct Known {
     domains: BTreeMap<DomId, Domain>,
     /// Found missing by comparison, so the worker's own word on it would be the second.
     found_gone: BTreeSet<DomId>,
@@ -23,14 +24,14 @@ struct Domain {
 
 impl Known {
     /// A domain was built.
-    pub(super) fn built(&mut self, id: DomId, uuid: Uuid) {
+    pub(crate) fn built(&mut self, id: DomId, uuid: Uuid) {
         self.found_gone.remove(&id);
         self.domains.insert(id, Domain { uuid, shutdown: None });
     }
 
     /// The worker reports something: the event with what is known added, or none if watchers
     /// have been told.
-    pub(super) fn reported(&mut self, event: Event) -> Option<Event> {
+    pub(crate) fn reported(&mut self, event: Event) -> Option<Event> {
         let known = self.domains.get(&event.domain).copied();
         let uuid = event.uuid.or(known.map(|domain| domain.uuid));
         match event.kind {
@@ -53,7 +54,7 @@ impl Known {
     }
 
     /// A new worker's first list: the events that were missed.
-    pub(super) fn compare(&mut self, list: &[DomainInfo]) -> Vec<Event> {
+    pub(crate) fn compare(&mut self, list: &[DomainInfo]) -> Vec<Event> {
         let mut events = Vec::new();
         let old = std::mem::take(&mut self.domains);
         self.found_gone.clear();

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A domain's configuration as the JSON that `libxl_domain_config_from_json` reads.
+//!
+//! The names are those of `tools/libs/light/libxl_types.idl`. libxl gives every field that is
+//! not there its default, so only what differs from it is written; it also passes over names
+//! that it does not know, which is why the worker can print a configuration as libxl understood
+//! it (`xenops-worker config`).
+
+use std::path::Path;
+
+use serde::{Serialize, Serializer};
+
+use crate::hypervisor::{DirectBoot, Disk, DomainSpec, Firmware, GuestKind, Nic};
+use crate::spec::CheckedSpec;
+
+/// What libxl runs in place of its hotplug scripts. It has to run something: devices are
+/// connected by [`super::hotplug`] afterwards.
+pub(crate) const NO_SCRIPT: &str = "/usr/bin/true";
+
+/// libxl's three-valued boolean; the default is a field that is not there.
+#[derive(Debug, Clone, Copy)]
+struct DefBool(bool);
+
+impl Serialize for DefBool {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(if self.0 { "True" } else { "False" })
+    }
+}
+
+/// `libxl_domain_config`.
+#[derive(Debug, Serialize)]
+pub(crate) struct DomainConfig<'a> {
+    c_info: CreateInfo<'a>,
+    b_info: BuildInfo<'a>,
+    disks: Vec<DeviceDisk<'a>>,
+    nics: Vec<DeviceNic<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct CreateInfo<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    name: &'a str,
+    uuid: String,
+}
+
+#[derive(Debug, Serialize)]
+struct BuildInfo<'a> {
+    max_vcpus: u32,
+    avail_vcpus: Vec<u32>,
+    /// One node, or it is not ours to place: the automatic placement costs a walk over all CPUs.
+    numa_placement: DefBool,
+    max_memkb: u64,
+    target_memkb: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_model_version: Option<&'static str>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    direct: Option<Direct<'a>>,
+    #[serde(rename = "type.pv", skip_serializing_if = "Option::is_none")]
+    pv: Option<Nothing>,
+    #[serde(rename = "type.pvh", skip_serializing_if = "Option::is_none")]
+    pvh: Option<Nothing>,
+    #[serde(rename = "type.hvm", skip_serializing_if = "Option::is_none")]
+    hvm: Option<Hvm<'a>>,
+}
+
+/// An arm of the union that is chosen and left at its defaults.
+#[derive(Debug, Serialize)]
+struct Nothing {}
+
+#[derive(Debug, Serialize)]
+struct Direct<'a> {
+    kernel: &'a Path,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ramdisk: Option<&'a Path>,
+    cmdline: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Hvm<'a> {
+    bios: &'static str,
+    boot: &'a str,
+    vga: Vga,
+    vnc: Vnc,
+    xen_platform_pci: DefBool,
+}
+
+#[derive(Debug, Serialize)]
+struct Vga {
+    kind: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Vnc {
+    enable: DefBool,
+    findunused: DefBool,
+    /// With a colon in it, libxl passes it to QEMU's `-vnc` as it is.
+    listen: String,
+}
+
+#[derive(Debug, Serialize)]
+struct DeviceDisk<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pdev_path: Option<&'a Path>,
+    vdev: &'a str,
+    backend: &'static str,
+    format: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    script: Option<&'static str>,
+    removable: u8,
+    readwrite: u8,
+    is_cdrom: u8,
+}
+
+#[derive(Debug, Serialize)]
+struct DeviceNic<'a> {
+    devid: u32,
+    mac: &'a str,
+    mtu: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'static str>,
+    script: &'static str,
+    nictype: &'static str,
+}
+
+/// Whether QEMU serves the disk, rather than the kernel's block backend. CD drives of HVM guests,
+/// so that media can come and go.
+pub(crate) fn by_qemu(disk: &Disk, kind: &GuestKind) -> bool {
+    disk.cdrom && matches!(kind, GuestKind::Hvm { .. })
+}
+
+impl<'a> DomainConfig<'a> {
+    /// `vnc` is the socket on which an HVM guest's display is served.
+    pub(crate) fn new(checked: &'a CheckedSpec, vnc: &Path) -> DomainConfig<'a> {
+        let spec = checked.spec();
+        DomainConfig {
+            c_info: CreateInfo {
+                kind: match spec.kind {
+                    GuestKind::Pv(_) => "pv",
+                    GuestKind::Pvh(_) => "pvh",
+                    GuestKind::Hvm { .. } => "hvm",
+                },
+                name: &spec.name,
+                uuid: spec.uuid.to_string(),
+            },
+            b_info: build_info(spec, vnc),
+            disks: spec.disks.iter().map(|disk| device_disk(disk, &spec.kind)).collect(),
+            nics: spec.nics.iter().map(|nic| device_nic(nic, &spec.kind)).collect(),
+        }
+    }
+}
+
+fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
+    let mut info = BuildInfo {
+        max_vcpus: spec.vcpus_max,
+        avail_vcpus: (0..spec.vcpus).collect(),
+        numa_placement: DefBool(false),
+        max_memkb: spec.memory_max_kib,
+        target_memkb: spec.memory_kib,
+        device_model_version: None,
+        direct: None,
+        pv: None,
+        pvh: None,
+        hvm: None,
+    };
+    let direct = |boot: &'a DirectBoot| Direct {
+        kernel: &boot.kernel,
+        ramdisk: boot.ramdisk.as_deref(),
+        cmdline: &boot.cmdline,
+    };
+    match &spec.kind {
+        GuestKind::Pv(boot) => {
+            info.direct = Some(direct(boot));
+            info.pv = Some(Nothing {});
+        }
+        GuestKind::Pvh(boot) => {
+            info.direct = Some(direct(boot));
+            info.pvh = Some(Nothing {});
+        }
+        GuestKind::Hvm { boot_order, firmware } => {
+            info.device_model_version = Some("qemu_xen");
+            info.hvm = Some(Hvm {
+                bios: match firmware {
+                    Firmware::Bios => "seabios",
+                    Firmware::Uefi => "ovmf",
+                },
+                boot: boot_order,
+                vga: Vga { kind: "std" },
+                vnc: Vnc {
+                    enable: DefBool(true),
+                    findunused: DefBool(false),
+                    listen: format!("unix:{}", vnc.display()),
+                },
+                xen_platform_pci: DefBool(true),
+            });
+        }
+    }
+    info
+}
+
+fn device_disk<'a>(disk: &'a Disk, kind: &GuestKind) -> DeviceDisk<'a> {
+    let by_qemu = by_qemu(disk, kind);
+    DeviceDisk {
+        pdev_path: disk.source.as_deref(),
+        vdev: &disk.vdev,
+        backend: if by_qemu { "qdisk" } else { "phy" },
+        format: if disk.source.is_some() { "raw" } else { "empty" },
+        script: (!by_qemu).then_some(NO_SCRIPT),
+        removable: u8::from(disk.cdrom),
+        readwrite: u8::from(!disk.read_only),
+        is_cdrom: u8::from(disk.cdrom),
+    }
+}
+
+fn device_nic<'a>(nic: &'a Nic, kind: &GuestKind) -> DeviceNic<'a> {
+    let emulated = matches!(kind, GuestKind::Hvm { .. });
+    DeviceNic {
+        devid: nic.devid,
+        mac: &nic.mac,
+        mtu: nic.mtu,
+        model: emulated.then_some("e1000"),
+        script: NO_SCRIPT,
+        nictype: if emulated { "vif_ioemu" } else { "vif" },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::testing;
+
+    fn config(spec: &DomainSpec) -> Value {
+        let checked = CheckedSpec::check(spec, &testing::host()).unwrap();
+        serde_json::to_value(DomainConfig::new(&checked, Path::new("/run/vnc/1"))).unwrap()
+    }
+
+    #[test]
+    fn pvh() {
+        let spec = testing::pvh();
+        let uuid = spec.uuid.to_string();
+        assert_eq!(
+            config(&spec),
+            json!({
+                "c_info": {"type": "pvh", "name": uuid, "uuid": uuid},
+                "b_info": {
+                    "max_vcpus": 2, "avail_vcpus": [0], "numa_placement": "False",
+                    "max_memkb": 65536, "target_memkb": 65536,
+                    "kernel": "/boot/guest/vmlinux", "cmdline": "console=hvc0", "type.pvh": {},
+                },
+                "disks": [{
+                    "pdev_path": "/dev/loop0", "vdev": "xvda", "backend": "phy", "format": "raw",
+                    "script": "/usr/bin/true", "removable": 0, "readwrite": 1, "is_cdrom": 0,
+                }],
+                "nics": [{
+                    "devid": 0, "mac": "00:16:3e:01:02:03", "mtu": 1500,
+                    "script": "/usr/bin/true", "nictype": "vif",
+                }],
+            })
+        );
+    }
+
+    #[test]
+    fn hvm() {
+        let config = config(&testing::hvm());
+        assert_eq!(config["c_info"]["type"], "hvm");
+        assert_eq!(config["b_info"]["device_model_version"], "qemu_xen");
+        assert_eq!(
+            config["b_info"]["type.hvm"],
+            json!({
+                "bios": "seabios", "boot": "dc", "vga": {"kind": "std"},
+                "vnc": {"enable": "True", "findunused": "False", "listen": "unix:/run/vnc/1"},
+                "xen_platform_pci": "True",
+            })
+        );
+        assert_eq!(config["b_info"].get("kernel"), None);
+        assert_eq!(
+            config["disks"][1],
+            json!({
+                "vdev": "xvdd", "backend": "qdisk", "format": "empty",
+                "removable": 1, "readwrite": 0, "is_cdrom": 1,
+            })
+        );
+        assert_eq!(config["nics"][0]["nictype"], "vif_ioemu");
+    }
+
+    #[test]
+    fn exactly_one_arm_of_the_union_is_chosen() {
+        for (spec, arm) in
+            [(testing::pv(), "type.pv"), (testing::pvh(), "type.pvh"), (testing::hvm(), "type.hvm")]
+        {
+            let config = config(&spec);
+            let info = config["b_info"].as_object().unwrap();
+            let arms: Vec<_> = info.keys().filter(|key| key.starts_with("type.")).collect();
+            assert_eq!(arms, [arm]);
+        }
+    }
+}

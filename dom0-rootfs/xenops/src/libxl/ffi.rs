@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Calls into `shim.c`: integers and strings, nothing else crosses.
+#![expect(unsafe_code, reason = "the one door to libxl")]
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::ptr::NonNull;
+
+use crate::hypervisor::ShutdownRequest;
+
+/// `struct xenith_ctx`, opaque.
+#[repr(C)]
+struct RawCtx {
+    _private: [u8; 0],
+}
+
+unsafe extern "C" {
+    fn xenith_open(verbose: c_int) -> *mut RawCtx;
+    fn xenith_close(x: *mut RawCtx);
+    fn xenith_forget_error(x: *mut RawCtx);
+    fn xenith_first_error(x: *const RawCtx) -> *const c_char;
+    fn xenith_create(x: *mut RawCtx, json: *const c_char, domid: *mut u32) -> c_int;
+    fn xenith_unpause(x: *mut RawCtx, domid: u32) -> c_int;
+    fn xenith_pause(x: *mut RawCtx, domid: u32) -> c_int;
+    fn xenith_shutdown(x: *mut RawCtx, domid: u32) -> c_int;
+    fn xenith_reboot(x: *mut RawCtx, domid: u32) -> c_int;
+    fn xenith_destroy(x: *mut RawCtx, domid: u32) -> c_int;
+    fn xenith_exists(x: *mut RawCtx, domid: u32) -> c_int;
+    fn xenith_domains(x: *mut RawCtx) -> *mut c_char;
+    fn xenith_physinfo(x: *mut RawCtx) -> *mut c_char;
+    fn xenith_version(x: *mut RawCtx) -> *mut c_char;
+    fn xenith_understood(x: *mut RawCtx, json: *const c_char) -> *mut c_char;
+    fn xenith_free(text: *mut c_char);
+}
+
+/// A libxl context. One thread uses it at a time, any thread may.
+#[derive(Debug)]
+pub(crate) struct Ctx(NonNull<RawCtx>);
+
+// SAFETY: the shim keeps no thread-local state and libxl contexts are not bound to the thread
+// that made them (libxl.h, "contexts"); `&mut self` on every call keeps two threads apart.
+unsafe impl Send for Ctx {}
+
+impl Ctx {
+    /// None if the hypervisor or xenstore cannot be reached; libxl has logged why.
+    pub(crate) fn open(verbose: bool) -> Option<Ctx> {
+        // SAFETY: takes no pointer; the result is null or a context that is ours to close.
+        NonNull::new(unsafe { xenith_open(c_int::from(verbose)) }).map(Ctx)
+    }
+
+    /// Builds a domain from a configuration in JSON.
+    pub(crate) fn create(&mut self, json: &CStr) -> Result<u32, String> {
+        let mut domid = 0;
+        // SAFETY: the context is alive (`self` owns it), `json` is NUL-terminated and only read,
+        // and `domid` outlives the call.
+        let rc = self.forgetting(|x| unsafe { xenith_create(x, json.as_ptr(), &mut domid) });
+        self.check(rc).map(|_| domid)
+    }
+
+    pub(crate) fn unpause(&mut self, domid: u32) -> Result<(), String> {
+        // SAFETY: the context is alive; the other argument is a number.
+        let rc = self.forgetting(|x| unsafe { xenith_unpause(x, domid) });
+        self.check(rc).map(drop)
+    }
+
+    pub(crate) fn pause(&mut self, domid: u32) -> Result<(), String> {
+        // SAFETY: the context is alive; the other argument is a number.
+        let rc = self.forgetting(|x| unsafe { xenith_pause(x, domid) });
+        self.check(rc).map(drop)
+    }
+
+    pub(crate) fn ask(&mut self, domid: u32, how: ShutdownRequest) -> Result<(), String> {
+        // SAFETY: the context is alive; the other argument is a number.
+        let rc = self.forgetting(|x| unsafe {
+            match how {
+                ShutdownRequest::PowerOff => xenith_shutdown(x, domid),
+                ShutdownRequest::Reboot => xenith_reboot(x, domid),
+            }
+        });
+        self.check(rc).map(drop)
+    }
+
+    pub(crate) fn destroy(&mut self, domid: u32) -> Result<(), String> {
+        // SAFETY: the context is alive; the other argument is a number.
+        let rc = self.forgetting(|x| unsafe { xenith_destroy(x, domid) });
+        self.check(rc).map(drop)
+    }
+
+    pub(crate) fn exists(&mut self, domid: u32) -> Result<bool, String> {
+        // SAFETY: the context is alive; the other argument is a number.
+        let rc = self.forgetting(|x| unsafe { xenith_exists(x, domid) });
+        self.check(rc).map(|found| found == 1)
+    }
+
+    /// `libxl_dominfo` of every domain, a JSON array.
+    pub(crate) fn domains(&mut self) -> Result<String, String> {
+        // SAFETY: the context is alive.
+        let text = self.forgetting(|x| unsafe { xenith_domains(x) });
+        self.text(text)
+    }
+
+    pub(crate) fn physinfo(&mut self) -> Result<String, String> {
+        // SAFETY: the context is alive.
+        let text = self.forgetting(|x| unsafe { xenith_physinfo(x) });
+        self.text(text)
+    }
+
+    pub(crate) fn version(&mut self) -> Result<String, String> {
+        // SAFETY: the context is alive.
+        let text = self.forgetting(|x| unsafe { xenith_version(x) });
+        self.text(text)
+    }
+
+    /// A configuration as libxl understood it.
+    pub(crate) fn understood(&mut self, json: &CStr) -> Result<String, String> {
+        // SAFETY: the context is alive and `json` is NUL-terminated and only read.
+        let text = self.forgetting(|x| unsafe { xenith_understood(x, json.as_ptr()) });
+        self.text(text)
+    }
+
+    /// Makes one call, after which the first error is of this call.
+    fn forgetting<T>(&mut self, call: impl FnOnce(*mut RawCtx) -> T) -> T {
+        // SAFETY: the context is alive.
+        unsafe { xenith_forget_error(self.0.as_ptr()) };
+        call(self.0.as_ptr())
+    }
+
+    fn first_error(&self) -> String {
+        // SAFETY: the context is alive; the text is NUL-terminated, part of the context, and
+        // copied before anything can change it, for `self` is borrowed.
+        let words = unsafe { CStr::from_ptr(xenith_first_error(self.0.as_ptr())) };
+        words.to_string_lossy().into_owned()
+    }
+
+    fn check(&self, rc: c_int) -> Result<c_int, String> {
+        match rc {
+            0.. => Ok(rc),
+            _ => match self.first_error() {
+                words if words.is_empty() => Err(format!("libxl error {rc}")),
+                words => Err(format!("{words} (libxl error {rc})")),
+            },
+        }
+    }
+
+    fn text(&self, text: *mut c_char) -> Result<String, String> {
+        if text.is_null() {
+            return Err(self.first_error());
+        }
+        // SAFETY: not null, so it is NUL-terminated text from malloc that is ours; it is copied,
+        // then freed once.
+        let copy = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+        // SAFETY: see above; `text` is not used afterwards.
+        unsafe { xenith_free(text) };
+        Ok(copy)
+    }
+}
+
+impl Drop for Ctx {
+    fn drop(&mut self) {
+        // SAFETY: the context is alive and nobody else has the pointer.
+        unsafe { xenith_close(self.0.as_ptr()) };
+    }
+}
+
+/// Text for the calls above; a NUL inside is refused.
+pub(crate) fn c_text(text: String) -> Result<CString, String> {
+    CString::new(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/* See shim.h. */
+#define LIBXL_API_VERSION 0x041800
+#include <libxl.h>
+#include <libxl_event.h>
+#include <libxl_utils.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shim.h"
+
+/* Exit status when libxl has lost track of its own events or children. */
+#define DISASTER 70
+
+/* Starts with the vtable: libxl sees it as a xentoollog_logger. */
+struct logger {
+    xentoollog_logger vtable;
+    xentoollog_level least;
+    char first_error[512];
+};
+
+struct xenith_ctx {
+    struct logger logger;
+    libxl_ctx *ctx;
+};
+
+/*
+ * libxl forks without exec and logs in the child, so neither malloc nor a lock may be used here:
+ * one buffer on the stack, one write. The child's copy of first_error is its own.
+ */
+static void log_message(xentoollog_logger *base, xentoollog_level level, int errnoval,
+                        const char *context, const char *format, va_list arguments)
+{
+    struct logger *logger = (struct logger *)base;
+    char line[1024];
+    const int room = sizeof line - 1;
+    int start, used;
+
+    if (level < logger->least)
+        return;
+    start = snprintf(line, room, "%s: %s: ", context ? context : "xen",
+                     xtl_level_to_string(level));
+    used = start;
+    if (used < room) {
+        int more = vsnprintf(line + used, room - used, format, arguments);
+        used = more < 0 ? used : used + more;
+    }
+    if (used < room && errnoval >= 0)
+        used += snprintf(line + used, room - used, ": %s", strerror(errnoval));
+    if (used >= room)
+        used = room - 1;
+    /* The first error is the cause; those after it say what came of it. */
+    if (level >= XTL_ERROR && used > start && !logger->first_error[0])
+        snprintf(logger->first_error, sizeof logger->first_error, "%.*s", used - start,
+                 line + start);
+    line[used++] = '\n';
+    if (write(STDERR_FILENO, line, used) < 0)
+        return; /* Nowhere left to say so. */
+}
+
+/* Nobody reads progress bars here. */
+static void log_progress(xentoollog_logger *base, const char *context, const char *doing,
+                         int percent, unsigned long done, unsigned long total)
+{
+    (void)base, (void)context, (void)doing, (void)percent, (void)done, (void)total;
+}
+
+static void log_destroy(xentoollog_logger *base)
+{
+    (void)base; /* Part of xenith_ctx. */
+}
+
+/* No event can be trusted any more: end, so that the daemon starts a new worker. */
+static void disaster(void *user, libxl_event_type type, const char *message, int errnoval)
+{
+    xentoollog_logger *logger = user;
+    xtl_log(logger, XTL_CRITICAL, errnoval, "libxl", "disaster (event type %d): %s", type,
+            message);
+    _exit(DISASTER);
+}
+
+static const libxl_event_hooks event_hooks = { .disaster = disaster };
+
+/* The default mode takes child statuses that are not libxl's; this one reaps its own only. */
+static const libxl_childproc_hooks child_hooks = {
+    .chldowner = libxl_sigchld_owner_libxl_always_selective_reap,
+};
+
+struct xenith_ctx *xenith_open(int verbose)
+{
+    struct xenith_ctx *x = calloc(1, sizeof *x);
+
+    if (!x)
+        return NULL;
+    x->logger.vtable.vmessage = log_message;
+    x->logger.vtable.progress = log_progress;
+    x->logger.vtable.destroy = log_destroy;
+    x->logger.least = verbose ? XTL_DEBUG : XTL_WARN;
+    if (libxl_ctx_alloc(&x->ctx, LIBXL_VERSION, 0, &x->logger.vtable)) {
+        free(x);
+        return NULL;
+    }
+    libxl_childproc_setmode(x->ctx, &child_hooks, NULL);
+    libxl_event_register_callbacks(x->ctx, &event_hooks, &x->logger.vtable);
+    return x;
+}
+
+void xenith_close(struct xenith_ctx *x)
+{
+    libxl_ctx_free(x->ctx);
+    free(x);
+}
+
+void xenith_forget_error(struct xenith_ctx *x)
+{
+    x->logger.first_error[0] = '\0';
+}
+
+const char *xenith_first_error(const struct xenith_ctx *x)
+{
+    return x->logger.first_error;
+}
+
+int xenith_create(struct xenith_ctx *x, const char *json, uint32_t *domid)
+{
+    libxl_domain_config config;
+    int rc;
+
+    libxl_domain_config_init(&config);
+    rc = libxl_domain_config_from_json(x->ctx, &config, json);
+    if (!rc)
+        rc = libxl_domain_create_new(x->ctx, &config, domid, NULL, NULL);
+    libxl_domain_config_dispose(&config);
+    return rc;
+}
+
+int xenith_unpause(struct xenith_ctx *x, uint32_t domid)
+{
+    return libxl_domain_unpause(x->ctx, domid, NULL);
+}
+
+int xenith_pause(struct xenith_ctx *x, uint32_t domid)
+{
+    return libxl_domain_pause(x->ctx, domid, NULL);
+}
+
+int xenith_shutdown(struct xenith_ctx *x, uint32_t domid)
+{
+    int rc = libxl_domain_shutdown(x->ctx, domid, NULL);
+
+    if (rc == ERROR_NOPARAVIRT)
+        rc = libxl_send_trigger(x->ctx, domid, LIBXL_TRIGGER_POWER, 0, NULL);
+    return rc;
+}
+
+int xenith_reboot(struct xenith_ctx *x, uint32_t domid)
+{
+    int rc = libxl_domain_reboot(x->ctx, domid, NULL);
+
+    if (rc == ERROR_NOPARAVIRT)
+        rc = libxl_send_trigger(x->ctx, domid, LIBXL_TRIGGER_RESET, 0, NULL);
+    return rc;
+}
+
+int xenith_destroy(struct xenith_ctx *x, uint32_t domid)
+{
+    return libxl_domain_destroy(x->ctx, domid, NULL);
+}
+
+int xenith_exists(struct xenith_ctx *x, uint32_t domid)
+{
+    int rc = libxl_domain_info(x->ctx, NULL, domid);
+
+    return rc == ERROR_DOMAIN_NOTFOUND ? 0 : rc ? rc : 1;
+}
+
+char *xenith_domains(struct xenith_ctx *x)
+{
+    int count = 0, i;
+    libxl_dominfo *list = libxl_list_domain(x->ctx, &count);
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out;
+
+    if (!list)
+        return NULL;
+    out = open_memstream(&text, &length);
+    if (out) {
+        int ok = fputc('[', out) != EOF;
+
+        for (i = 0; ok && i < count; i++) {
+            char *one = libxl_dominfo_to_json(x->ctx, &list[i]);
+
+            ok = one && fprintf(out, "%s%s", i ? "," : "", one) > 0;
+            free(one);
+        }
+        ok = ok && fputc(']', out) != EOF;
+        if (fclose(out) || !ok) {
+            free(text);
+            text = NULL;
+        }
+    }
+    libxl_dominfo_list_free(list, count);
+    return text;
+}
+
+char *xenith_physinfo(struct xenith_ctx *x)
+{
+    libxl_physinfo info;
+    char *text = NULL;
+
+    libxl_physinfo_init(&info);
+    if (!libxl_get_physinfo(x->ctx, &info))
+        text = libxl_physinfo_to_json(x->ctx, &info);
+    libxl_physinfo_dispose(&info);
+    return text;
+}
+
+char *xenith_version(struct xenith_ctx *x)
+{
+    const libxl_version_info *info = libxl_get_version_info(x->ctx);
+
+    return info ? libxl_version_info_to_json(x->ctx, (libxl_version_info *)info) : NULL;
+}
+
+char *xenith_understood(struct xenith_ctx *x, const char *json)
+{
+    libxl_domain_config config;
+    char *text = NULL;
+
+    libxl_domain_config_init(&config);
+    if (!libxl_domain_config_from_json(x->ctx, &config, json))
+        text = libxl_domain_config_to_json(x->ctx, &config);
+    libxl_domain_config_dispose(&config);
+    return text;
+}
+
+void xenith_free(char *text)
+{
+    free(text);
+}

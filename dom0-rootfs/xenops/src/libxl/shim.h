@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0 */
+/*
+ * The whole of libxl that Xenith uses, in terms of integers and strings, so that the C compiler
+ * checks every libxl type against the headers and Rust has none to describe.
+ *
+ * A context belongs to one thread at a time. Functions that return int return 0 or a libxl error
+ * (negative). Functions that return char * return malloc'ed text, or NULL on failure.
+ */
+#ifndef XENITH_SHIM_H
+#define XENITH_SHIM_H
+
+#include <stdint.h>
+
+struct xenith_ctx;
+
+/* Opens a context; NULL on failure. verbose: log libxl's debug messages too. */
+struct xenith_ctx *xenith_open(int verbose);
+void xenith_close(struct xenith_ctx *x);
+
+/* Forgets, or returns, the first error message that libxl logged; "" if none. */
+void xenith_forget_error(struct xenith_ctx *x);
+const char *xenith_first_error(const struct xenith_ctx *x);
+
+/* Builds a domain, left paused, from a libxl_domain_config in JSON. */
+int xenith_create(struct xenith_ctx *x, const char *json, uint32_t *domid);
+int xenith_unpause(struct xenith_ctx *x, uint32_t domid);
+int xenith_pause(struct xenith_ctx *x, uint32_t domid);
+/* Ask the guest; an HVM guest without PV drivers gets the ACPI button. */
+int xenith_shutdown(struct xenith_ctx *x, uint32_t domid);
+int xenith_reboot(struct xenith_ctx *x, uint32_t domid);
+int xenith_destroy(struct xenith_ctx *x, uint32_t domid);
+/* 1 if it exists, 0 if not, negative on failure. */
+int xenith_exists(struct xenith_ctx *x, uint32_t domid);
+
+/* libxl_dominfo of every domain as a JSON array. */
+char *xenith_domains(struct xenith_ctx *x);
+/* libxl_physinfo and libxl_version_info in JSON. */
+char *xenith_physinfo(struct xenith_ctx *x);
+char *xenith_version(struct xenith_ctx *x);
+/* A configuration as libxl understood it. */
+char *xenith_understood(struct xenith_ctx *x, const char *json);
+
+void xenith_free(char *text);
+
+#endif

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A small client of xenstore over its Unix socket.
+//!
+//! libxl has its own; this one is for device nodes that we write ourselves, and for waiting
+//! until a node has a value. One request at a time on a connection of one's own.
+
+mod wire;
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use wire::{Kind, Message, watch_event};
+
+/// How often a transaction is repeated that collides with others.
+const ATTEMPTS: u32 = 50;
+
+/// Why xenstore did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum XenstoreError {
+    /// The connection does not work, or xenstored talks nonsense.
+    #[error("talking to xenstored")]
+    Connection(#[source] io::Error),
+    /// xenstored refused: `ENOENT`, `EACCES`, ….
+    #[error("{doing} in xenstore: {code}")]
+    Refused {
+        /// A lower-case gerund with its object: "writing /a/b".
+        doing: String,
+        /// The name of the error.
+        code: String,
+    },
+    /// The node did not get the value in time.
+    #[error("{path} in xenstore was not written within {} s", .within.as_secs_f32())]
+    TimedOut {
+        /// The node.
+        path: String,
+        /// How long it was waited for.
+        within: Duration,
+    },
+}
+
+/// A connection to xenstored.
+#[derive(Debug)]
+pub struct Xenstore {
+    socket: UnixStream,
+    requests: u32,
+    /// Watch events that arrived while an answer was waited for.
+    events: VecDeque<WatchEvent>,
+}
+
+/// A watched node, or one below it, may have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchEvent {
+    /// Which node.
+    pub path: String,
+    /// What the watch was registered with.
+    pub token: String,
+}
+
+impl Xenstore {
+    /// Where xenstored listens.
+    pub const SOCKET: &'static str = "/run/xenstored/socket";
+
+    /// Connects to the xenstored that listens at `socket`.
+    pub fn connect(socket: &Path) -> Result<Xenstore, XenstoreError> {
+        let socket = UnixStream::connect(socket).map_err(XenstoreError::Connection)?;
+        Ok(Xenstore { socket, requests: 0, events: VecDeque::new() })
+    }
+
+    /// The value of a node, if it exists.
+    pub fn read(&mut self, path: &str) -> Result<Option<String>, XenstoreError> {
+        match self.ask(Kind::Read, 0, &[path], false, || format!("reading {path}")) {
+            Ok(value) => Ok(Some(String::from_utf8_lossy(&value).into_owned())),
+            Err(XenstoreError::Refused { code, .. }) if code == "ENOENT" => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes all nodes, or none.
+    pub fn write_all(&mut self, nodes: &[(String, String)]) -> Result<(), XenstoreError> {
+        for attempt in 1.. {
+            let id = self.ask(Kind::TransactionStart, 0, &[""], true, transaction)?;
+            let id: u32 = String::from_utf8_lossy(&id)
+                .trim_end_matches('\0')
+                .parse()
+                .map_err(|_| nonsense("a transaction without a number"))?;
+            for (path, value) in nodes {
+                let doing = || format!("writing {path}");
+                if let Err(error) = self.ask(Kind::Write, id, &[path, value], false, doing) {
+                    self.end(id, false)?;
+                    return Err(error);
+                }
+            }
+            match self.end(id, true) {
+                Err(XenstoreError::Refused { code, .. })
+                    if code == "EAGAIN" && attempt < ATTEMPTS => {}
+                result => return result,
+            }
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    /// Asks to be told about `path`; the first event comes at once.
+    pub fn watch(&mut self, path: &str, token: &str) -> Result<(), XenstoreError> {
+        self.ask(Kind::Watch, 0, &[path, token], true, || format!("watching {path}")).map(drop)
+    }
+
+    /// Waits for the next event of any watch.
+    pub fn next_event(&mut self) -> Result<WatchEvent, XenstoreError> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(event);
+            }
+            let message = Message::receive(&mut self.socket).map_err(XenstoreError::Connection)?;
+            self.keep_event(&message)?;
+        }
+    }
+
+    /// Waits until a node has a value that `wanted` accepts, and returns that.
+    pub fn wait_for(
+        &mut self,
+        path: &str,
+        within: Duration,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<String, XenstoreError> {
+        let deadline = Instant::now() + within;
+        self.watch(path, path)?;
+        let result = loop {
+            if let Some(value) = self.read(path)?.filter(|value| wanted(value)) {
+                break Ok(value);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timed_out = || XenstoreError::TimedOut { path: path.into(), within };
+            if left.is_zero() {
+                break Err(timed_out());
+            }
+            self.socket.set_read_timeout(Some(left)).map_err(XenstoreError::Connection)?;
+            match self.next_event() {
+                Ok(_) => {}
+                Err(XenstoreError::Connection(error))
+                    if error.kind() == io::ErrorKind::WouldBlock =>
+                {
+                    break Err(timed_out());
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        self.socket.set_read_timeout(None).map_err(XenstoreError::Connection)?;
+        result
+    }
+
+    fn end(&mut self, id: u32, commit: bool) -> Result<(), XenstoreError> {
+        let word = if commit { "T" } else { "F" };
+        self.ask(Kind::TransactionEnd, id, &[word], true, transaction).map(drop)
+    }
+
+    /// Sends one request, its arguments separated by NUL (and ended by one, if `ended`).
+    fn ask(
+        &mut self,
+        kind: Kind,
+        transaction: u32,
+        arguments: &[&str],
+        ended: bool,
+        doing: impl Fn() -> String,
+    ) -> Result<Vec<u8>, XenstoreError> {
+        self.requests = self.requests.wrapping_add(1);
+        let mut payload = arguments.join("\0").into_bytes();
+        // A read's path is ended by NUL, a written value is not.
+        if ended || arguments.len() == 1 {
+            payload.push(0);
+        }
+        let message = Message { kind, request: self.requests, transaction, payload };
+        let bytes = message
+            .encode()
+            .ok_or_else(|| XenstoreError::Refused { doing: doing(), code: "E2BIG".into() })?;
+        self.socket.write_all(&bytes).map_err(XenstoreError::Connection)?;
+        loop {
+            let answer = Message::receive(&mut self.socket).map_err(XenstoreError::Connection)?;
+            match answer.kind {
+                Kind::WatchEvent => self.keep_event(&answer)?,
+                Kind::Error if answer.request == message.request => {
+                    let code = String::from_utf8_lossy(&answer.payload);
+                    let code = code.trim_end_matches('\0').to_owned();
+                    return Err(XenstoreError::Refused { doing: doing(), code });
+                }
+                kind if kind == message.kind && answer.request == message.request => {
+                    return Ok(answer.payload);
+                }
+                _ => return Err(nonsense("an answer that was not asked for")),
+            }
+        }
+    }
+
+    fn keep_event(&mut self, message: &Message) -> Result<(), XenstoreError> {
+        let event = Some(message)
+            .filter(|message| message.kind == Kind::WatchEvent)
+            .and_then(|message| watch_event(&message.payload));
+        let (path, token) = event.ok_or_else(|| nonsense("no watch event where one was due"))?;
+        self.events.push_back(WatchEvent { path, token });
+        Ok(())
+    }
+}
+
+fn transaction() -> String {
+    "beginning or ending a transaction".into()
+}
+
+fn nonsense(what: &str) -> XenstoreError {
+    XenstoreError::Connection(io::Error::new(io::ErrorKind::InvalidData, what))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The client against a xenstored of a few lines.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use super::*;
+
+/// Serves one connection: a flat store, watches on whole paths, and `collisions` transactions
+/// that end with EAGAIN.
+fn stored(mut socket: UnixStream, mut nodes: BTreeMap<String, String>, mut collisions: u32) {
+    let mut watches: Vec<(String, String)> = Vec::new();
+    let mut staged: Vec<(String, String)> = Vec::new();
+    while let Ok(message) = Message::receive(&mut socket) {
+        let text = String::from_utf8(message.payload.clone()).unwrap();
+        let mut parts = text.split('\0').map(str::to_owned);
+        let (first, second) = (parts.next().unwrap(), parts.next().unwrap_or_default());
+        let ok = |payload: &str| (message.kind, payload.to_owned());
+        let mut fire: Vec<(String, String)> = Vec::new();
+        let (kind, payload) = match message.kind {
+            Kind::Read => match nodes.get(&first) {
+                Some(value) => ok(value),
+                None => (Kind::Error, "ENOENT\0".into()),
+            },
+            Kind::Write if first.starts_with("/forbidden") => (Kind::Error, "EACCES\0".into()),
+            Kind::Write => {
+                assert_eq!(message.transaction, 42);
+                staged.push((first, second));
+                ok("OK\0")
+            }
+            Kind::TransactionStart => ok("42\0"),
+            Kind::TransactionEnd if first == "T" && collisions > 0 => {
+                collisions -= 1;
+                staged.clear();
+                (Kind::Error, "EAGAIN\0".into())
+            }
+            Kind::TransactionEnd => {
+                let written = std::mem::take(&mut staged);
+                if first == "T" {
+                    nodes.extend(written);
+                }
+                ok("OK\0")
+            }
+            Kind::Watch => {
+                fire.push((first.clone(), second.clone()));
+                watches.push((first.clone(), second.clone()));
+                // The node appears only after the watch was registered.
+                if first == "/late" {
+                    nodes.insert("/late/tty".into(), "x".into());
+                    nodes.insert(first.clone(), "/dev/pts/7".into());
+                    fire.push((first, second));
+                }
+                ok("OK\0")
+            }
+            other => panic!("{other:?}"),
+        };
+        let mut send = |kind, request, payload: String| {
+            let payload = payload.into_bytes();
+            let answer = Message { kind, request, transaction: 0, payload };
+            socket.write_all(&answer.encode().unwrap())
+        };
+        for (path, token) in fire {
+            send(Kind::WatchEvent, 0, format!("{path}\0{token}\0")).unwrap();
+        }
+        send(kind, message.request, payload).unwrap();
+    }
+}
+
+fn client(collisions: u32) -> Xenstore {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let nodes = BTreeMap::from([("/a".to_owned(), "1".to_owned())]);
+    thread::spawn(move || stored(theirs, nodes, collisions));
+    Xenstore { socket: ours, requests: 0, events: VecDeque::new() }
+}
+
+fn pair(path: &str, value: &str) -> (String, String) {
+    (path.into(), value.into())
+}
+
+#[test]
+fn nodes_are_read_and_written() {
+    let mut store = client(0);
+    assert_eq!(store.read("/a").unwrap().as_deref(), Some("1"));
+    assert_eq!(store.read("/b").unwrap(), None);
+    store.write_all(&[pair("/b", "2"), pair("/c", "")]).unwrap();
+    assert_eq!(store.read("/b").unwrap().as_deref(), Some("2"));
+    assert_eq!(store.read("/c").unwrap().as_deref(), Some(""));
+}
+
+#[test]
+fn collisions_are_repeated_but_not_for_ever() {
+    let mut store = client(3);
+    store.write_all(&[pair("/b", "2")]).unwrap();
+    assert_eq!(store.read("/b").unwrap().as_deref(), Some("2"));
+    let error = client(1000).write_all(&[pair("/b", "2")]).unwrap_err();
+    assert!(matches!(error, XenstoreError::Refused { code, .. } if code == "EAGAIN"));
+}
+
+#[test]
+fn a_refused_write_writes_nothing() {
+    let mut store = client(0);
+    let error = store.write_all(&[pair("/b", "2"), pair("/forbidden", "")]).unwrap_err();
+    assert_eq!(error.to_string(), "writing /forbidden in xenstore: EACCES");
+    assert_eq!(store.read("/b").unwrap(), None);
+}
+
+#[test]
+fn a_value_that_comes_late_is_waited_for() {
+    let mut store = client(0);
+    let within = Duration::from_secs(30);
+    let value = store.wait_for("/late", within, |value| !value.is_empty()).unwrap();
+    assert_eq!(value, "/dev/pts/7");
+    let error = store.wait_for("/never", Duration::from_millis(50), |_| true).unwrap_err();
+    assert!(matches!(error, XenstoreError::TimedOut { .. }), "{error}");
+    assert_eq!(store.read("/a").unwrap().as_deref(), Some("1"), "the connection still works");
+}
+
+#[test]
+fn a_value_too_long_is_refused_before_it_is_sent() {
+    let error = client(0).write_all(&[pair("/b", &"x".repeat(5000))]).unwrap_err();
+    assert!(matches!(error, XenstoreError::Refused { code, .. } if code == "E2BIG"));
+}
