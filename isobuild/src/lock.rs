@@ -2,10 +2,13 @@
 //! Makes the lock: resolves every set once, from signed indices.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use appliance_model::lock::{Archive, Lock, LockError, Package, Request, Set, Source};
+use appliance_model::profile::Profile;
 use jiff::Timestamp;
 
 use crate::debian::index::{Binary, Index, IndexError};
@@ -15,6 +18,8 @@ use crate::debian::unxz;
 use crate::fetch::{Http, HttpError, Mirrors};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::progress::{Progress, Reporter};
+use crate::store::{StoreError, failed};
+use crate::tools;
 
 /// Suites with their archives. Of equal versions the earlier suite's is taken.
 const SUITES: [(&str, Archive); 3] = [
@@ -27,7 +32,7 @@ const SUITES: [(&str, Archive); 3] = [
 const INDEX: &str = "main/binary-amd64/Packages.xz";
 
 /// How many servers are asked at once whether they have a file.
-const PARALLEL: usize = 16;
+const PARALLEL: usize = 8;
 
 /// What is to be locked.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +41,68 @@ pub struct Wanted {
     pub sets: BTreeMap<String, Request>,
     /// Sources, pinned by hand.
     pub sources: BTreeMap<String, Source>,
+}
+
+/// A lock file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LockFileError {
+    /// It cannot be read.
+    #[error("reading the lock {}; make one with: cargo xtask lock", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// It is not a lock.
+    #[error("using the lock {}", path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: LockError,
+    },
+    /// It cannot be written.
+    #[error(transparent)]
+    Write(#[from] StoreError),
+}
+
+/// Reads a lock file.
+///
+/// # Errors
+/// It is not there, or is not a lock.
+pub fn load(path: &Path) -> Result<Lock, LockFileError> {
+    let own = || path.to_owned();
+    let text =
+        fs::read_to_string(path).map_err(|source| LockFileError::Read { path: own(), source })?;
+    Lock::parse(&text).map_err(|source| LockFileError::Lock { path: own(), source })
+}
+
+/// Writes a lock file, in one step.
+///
+/// # Errors
+/// It cannot be written; then the old one is still there.
+pub fn save(path: &Path, lock: &Lock) -> Result<(), LockFileError> {
+    let text = lock.to_toml().map_err(|e| failed("describing", path)(std::io::Error::other(e)))?;
+    let fresh = path.with_extension("toml.new");
+    fs::write(&fresh, text).map_err(failed("writing", &fresh))?;
+    fs::rename(&fresh, path).map_err(failed("finishing", path))?;
+    Ok(())
+}
+
+impl Wanted {
+    /// The sets of the build itself, those of `profiles`, and pinned `sources`.
+    ///
+    /// # Errors
+    /// The list of sets in this repository is malformed.
+    pub fn new(
+        profiles: &[Profile],
+        sources: BTreeMap<String, Source>,
+    ) -> Result<Self, tools::SetsError> {
+        let mut sets = tools::sets()?;
+        sets.extend(profiles.iter().map(|profile| (profile.set_name(), profile.request())));
+        Ok(Self { sets, sources })
+    }
 }
 
 /// A lock that cannot be made.
@@ -221,10 +288,12 @@ impl Refresher<'_> {
         Err(last)
     }
 
+    /// Whether some mirror has a file. One that gives no clear answer counts only where no other
+    /// gives one; then the file is believed to be there, which will show when it is fetched.
     fn has(&self, archive: Archive, path: &str) -> bool {
         let urls = self.mirrors.urls(archive, path);
-        // A server that does not answer does not have it, for this purpose.
-        urls.iter().any(|url| self.http.has(url).unwrap_or(false))
+        let mut answers = urls.iter().filter_map(|url| self.http.has(url)).peekable();
+        !urls.is_empty() && (answers.peek().is_none() || answers.any(|has| has))
     }
 
     /// The paths of those files that no mirror has.

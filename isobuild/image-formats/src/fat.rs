@@ -4,12 +4,15 @@
 //! Every entry is dated 1980-01-01, the first day that FAT knows, and the volume id is a parameter.
 //! So the same files in the same order give the same bytes.
 
+mod shared;
+
 use std::io::{self, Read};
 
 use fatfs::{
     Date, DateTime, FatType, FileSystem, FormatVolumeOptions, FsOptions, Time, TimeProvider,
 };
 
+use self::shared::Shared;
 use crate::BlockIo;
 
 const SECTOR: u64 = 512;
@@ -74,7 +77,8 @@ pub struct FatVolume<'a> {
 
 /// A FAT file system that is being filled.
 pub struct FatWriter<D: BlockIo> {
-    volume: FileSystem<D>,
+    volume: FileSystem<Shared<D>>,
+    device: Shared<D>,
 }
 
 impl<D: BlockIo> FatWriter<D> {
@@ -122,7 +126,9 @@ impl<D: BlockIo> FatWriter<D> {
     /// [`FatError::Open`].
     pub fn open(device: D) -> Result<Self, FatError> {
         let options = FsOptions::new().time_provider(&FirstDay);
-        Ok(Self { volume: FileSystem::new(device, options).map_err(FatError::Open)? })
+        let device = Shared::new(device);
+        let volume = FileSystem::new(device.clone(), options).map_err(FatError::Open)?;
+        Ok(Self { volume, device })
     }
 
     /// Makes a folder and those above it, as far as they are not there yet.
@@ -131,9 +137,15 @@ impl<D: BlockIo> FatWriter<D> {
     /// [`FatError::Folder`].
     pub fn folder(&mut self, path: &str) -> Result<(), FatError> {
         let root = self.volume.root_dir();
-        for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
-            root.create_dir(&path[..end])
-                .map_err(|source| FatError::Folder { path: path.to_owned(), source })?;
+        let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+        for part in ends.map(|end| &path[..end]) {
+            let made = match root.open_dir(part) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    root.create_dir(part).and_then(|_| self.device.correct_new_folder())
+                }
+                there => there.map(drop),
+            };
+            made.map_err(|source| FatError::Folder { path: part.to_owned(), source })?;
         }
         Ok(())
     }

@@ -89,15 +89,18 @@ impl Http {
         Ok(bytes)
     }
 
-    /// Whether the server has a file. Anything but a clear no is a yes: it will show when fetched.
-    ///
-    /// # Errors
-    /// The server cannot be reached.
-    pub fn has(&self, url: &str) -> Result<bool, HttpError> {
-        let transport = |e| HttpError::Transport { url: url.to_owned(), source: Box::new(e) };
-        let answer = self.agent.head(url).call().map_err(transport)?;
-        let status = answer.status().as_u16();
-        Ok(!HttpError::Status { url: String::new(), status }.is_missing())
+    /// Whether the server has a file; `None` where it gives no clear answer.
+    pub fn has(&self, url: &str) -> Option<bool> {
+        for _ in 0..2 {
+            if let Ok(answer) = self.agent.head(url).call() {
+                let status = answer.status();
+                let missing = HttpError::Status { url: String::new(), status: status.as_u16() };
+                if status.is_success() || missing.is_missing() {
+                    return Some(status.is_success());
+                }
+            }
+        }
+        None
     }
 
     /// Asks for a file from byte `start` on; the server may begin at 0 nevertheless.
