@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Trust in a server's certificate: the one seen first, as `ssh` has it.
+//!
+//! Hosts make their own certificate, so there is no authority to ask. The fingerprint of the first
+//! one that a server shows is kept in `~/.xe-known-hosts`; another one later is refused.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use sha2::{Digest, Sha256};
+
+/// What is known of servers' certificates.
+#[derive(Debug, Clone)]
+pub(crate) enum Trust {
+    /// Any will do.
+    Any,
+    /// What the file says; servers that are not in it are added.
+    File(PathBuf),
+}
+
+impl Trust {
+    /// Decides on the certificate that a server showed.
+    pub(crate) fn check(&self, server: &str, certificate: &CertificateDer<'_>) -> Result<()> {
+        let Trust::File(path) = self else {
+            return Ok(());
+        };
+        let shown = fingerprint(certificate);
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(error).context(format!("reading {}", path.display())),
+        };
+        let known = text.lines().filter_map(|line| line.split_once(' '));
+        if let Some((_, known)) = known.into_iter().find(|(name, _)| *name == server) {
+            if known.trim() == shown {
+                return Ok(());
+            }
+            bail!(
+                "{server} shows another certificate than before: {shown}. If it was installed \
+                 anew, remove its line from {} and connect again",
+                path.display()
+            );
+        }
+        let doing = || format!("adding {server} to {}", path.display());
+        fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .and_then(|mut file| writeln!(file, "{server} {shown}"))
+            .with_context(doing)?;
+        eprintln!("{server} is new; its certificate is kept in {}: {shown}", path.display());
+        Ok(())
+    }
+}
+
+/// SHA-256 of the certificate as DER, in hexadecimal with colons.
+fn fingerprint(certificate: &CertificateDer<'_>) -> String {
+    let bytes: Vec<_> =
+        Sha256::digest(certificate).iter().map(|byte| format!("{byte:02X}")).collect();
+    bytes.join(":")
+}
+
+/// Accepts any certificate whose key the server really has; [`Trust`] decides afterwards.
+#[derive(Debug)]
+pub(crate) struct ByFingerprint(Arc<CryptoProvider>);
+
+impl ByFingerprint {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(ring::default_provider()))
+    }
+
+    /// The cryptography that it checks with.
+    pub(crate) fn provider(&self) -> Arc<CryptoProvider> {
+        self.0.clone()
+    }
+}
+
+impl ServerCertVerifier for ByFingerprint {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_is_kept_and_another_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let trust = Trust::File(dir.path().join("known"));
+        let (one, two) = (CertificateDer::from(vec![1]), CertificateDer::from(vec![2]));
+        trust.check("a:443", &one).unwrap();
+        trust.check("a:443", &one).unwrap();
+        trust.check("b:443", &two).unwrap();
+        let error = trust.check("a:443", &two).unwrap_err();
+        assert!(error.to_string().starts_with("a:443 shows another certificate"), "{error}");
+        Trust::Any.check("a:443", &two).unwrap();
+        let text = fs::read_to_string(dir.path().join("known")).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert!(
+            text.starts_with("a:443 4B:F5:12:2F:34:45:54:C5:3B:DE:2E:BB:8C:D2:B7:E3:"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn trust_that_cannot_be_kept_is_an_error() {
+        let trust = Trust::File("/nope/known".into());
+        assert!(trust.check("a:443", &CertificateDer::from(vec![1])).is_err());
+    }
+}

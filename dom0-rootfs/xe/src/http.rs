@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! As much of HTTP/1.1 as a client of one server needs.
+
+use std::io::{BufRead, BufReader, Read, Write};
+
+use anyhow::{Context, Result, bail};
+
+/// Anything that bytes go through both ways.
+pub(crate) trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
+/// A connection, kept open from one request to the next.
+pub(crate) struct Connection {
+    stream: BufReader<Box<dyn Stream>>,
+    host: String,
+}
+
+/// How the length of a body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Known(u64),
+    Chunked,
+    ToTheEnd,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Box<dyn Stream>, host: String) -> Self {
+        Self { stream: BufReader::new(stream), host }
+    }
+
+    /// Sends a request with a body of known length and reads the answer's body whole.
+    pub(crate) fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        length: u64,
+        body: &mut dyn Read,
+    ) -> Result<Vec<u8>> {
+        let mut answer = Vec::new();
+        self.send(method, path, length, body)?;
+        self.receive(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// Asks for something and writes the answer's body to `sink`.
+    pub(crate) fn get(&mut self, path: &str, sink: &mut dyn Write) -> Result<()> {
+        self.send("GET", path, 0, &mut std::io::empty())?;
+        self.receive(sink)
+    }
+
+    fn send(&mut self, method: &str, path: &str, length: u64, body: &mut dyn Read) -> Result<()> {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: xe/{}\r\nContent-Type: text/xml\r\n\
+             Content-Length: {length}\r\n\r\n",
+            self.host,
+            env!("CARGO_PKG_VERSION"),
+        );
+        let stream = self.stream.get_mut();
+        stream.write_all(head.as_bytes()).context("sending a request")?;
+        let sent = std::io::copy(&mut body.take(length), stream).context("sending a request")?;
+        if sent != length {
+            bail!("sending a request: the file became shorter while it was read");
+        }
+        stream.flush().context("sending a request")
+    }
+
+    fn receive(&mut self, sink: &mut dyn Write) -> Result<()> {
+        let (status, reason, length) = self.head()?;
+        if status == 200 {
+            return self.body(length, sink);
+        }
+        let mut text = Vec::new();
+        self.body(length, &mut text)?;
+        let text = String::from_utf8_lossy(&text);
+        bail!("the server answered {status} {reason}: {}", text.trim());
+    }
+
+    fn head(&mut self) -> Result<(u16, String, Length)> {
+        let status_line = self.line()?;
+        let mut words = status_line.splitn(3, ' ');
+        let (version, status) = (words.next().unwrap_or_default(), words.next());
+        let status = status.and_then(|code| code.parse().ok());
+        let (true, Some(status)) = (version.starts_with("HTTP/1."), status) else {
+            bail!("the server does not speak HTTP: {status_line:?}");
+        };
+        let reason = words.next().unwrap_or_default().to_owned();
+        let mut length = Length::ToTheEnd;
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                return Ok((status, reason, length));
+            }
+            let (name, value) = line.split_once(':').unwrap_or((&line, ""));
+            let value = value.trim();
+            if name.eq_ignore_ascii_case("transfer-encoding")
+                && value.eq_ignore_ascii_case("chunked")
+            {
+                length = Length::Chunked;
+            } else if name.eq_ignore_ascii_case("content-length") && length != Length::Chunked {
+                length = Length::Known(value.parse().context("reading the length of an answer")?);
+            }
+        }
+    }
+
+    fn body(&mut self, length: Length, sink: &mut dyn Write) -> Result<()> {
+        match length {
+            Length::Known(bytes) => self.copy(bytes, sink),
+            Length::ToTheEnd => {
+                std::io::copy(&mut self.stream, sink).context("reading an answer")?;
+                Ok(())
+            }
+            Length::Chunked => loop {
+                let line = self.line()?;
+                let digits = line.split(';').next().unwrap_or_default().trim();
+                let bytes = u64::from_str_radix(digits, 16)
+                    .with_context(|| format!("reading an answer: {line:?} is no chunk"))?;
+                if bytes == 0 {
+                    while !self.line()?.is_empty() {}
+                    return Ok(());
+                }
+                self.copy(bytes, sink)?;
+                self.line()?;
+            },
+        }
+    }
+
+    fn copy(&mut self, bytes: u64, sink: &mut dyn Write) -> Result<()> {
+        let copied = std::io::copy(&mut (&mut self.stream).take(bytes), sink)
+            .context("reading an answer")?;
+        if copied != bytes {
+            bail!("Lost connection to the server.");
+        }
+        Ok(())
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = Vec::new();
+        let limit = 64 << 10;
+        (&mut self.stream).take(limit).read_until(b'\n', &mut line).context("reading an answer")?;
+        if line.pop() != Some(b'\n') {
+            bail!("Lost connection to the server.");
+        }
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        Ok(String::from_utf8_lossy(&line).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// A server that has its answers ready.
+    struct Ready {
+        answers: Cursor<Vec<u8>>,
+        sent: std::rc::Rc<std::cell::RefCell<Vec<u8>>>,
+    }
+
+    impl Read for Ready {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.answers.read(buffer)
+        }
+    }
+
+    impl Write for Ready {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.sent.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn connection(answers: &str) -> (Connection, std::rc::Rc<std::cell::RefCell<Vec<u8>>>) {
+        let sent = std::rc::Rc::default();
+        let answers = Cursor::new(answers.as_bytes().to_vec());
+        let ready = Ready { answers, sent: std::rc::Rc::clone(&sent) };
+        (Connection::new(Box::new(ready), "host".into()), sent)
+    }
+
+    #[test]
+    fn one_connection_carries_several_requests() {
+        let (mut connection, sent) = connection(concat!(
+            "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\none",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\ntw\r\n1\r\no\r\n0\r\n\r\n",
+            "HTTP/1.0 200 OK\r\n\r\nthree",
+        ));
+        let mut ask = |text: &str| {
+            let body = connection.exchange("POST", "/", text.len() as u64, &mut text.as_bytes());
+            String::from_utf8(body.unwrap()).unwrap()
+        };
+        assert_eq!((ask("a"), ask("bc"), ask("")), ("one".into(), "two".into(), "three".into()));
+        let sent = String::from_utf8(sent.borrow().clone()).unwrap();
+        assert!(sent.starts_with("POST / HTTP/1.1\r\nHost: host\r\n"), "{sent}");
+        assert!(sent.contains("Content-Length: 2\r\n\r\nbc"), "{sent}");
+    }
+
+    #[test]
+    fn what_breaks_off_or_is_refused_is_an_error() {
+        for (answer, expected) in [
+            ("", "Lost connection to the server."),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nshort", "Lost connection to the server."),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", "is no chunk"),
+            ("SSH-2.0-x\r\n", "does not speak HTTP"),
+            ("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno", "answered 403 Forbidden: no"),
+        ] {
+            let error = connection(answer).0.get("/", &mut Vec::new()).unwrap_err();
+            assert!(format!("{error:#}").contains(expected), "{error:#}");
+        }
+        let (mut connection, _) = connection("");
+        let error = connection.exchange("PUT", "/", 5, &mut "abc".as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("became shorter"), "{error}");
+    }
+}

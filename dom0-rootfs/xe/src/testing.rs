@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A small pool that answers from memory, and command lines with what they have to say and to ask.
+//!
+//! Each file of `tests/golden` is one case: a line `$ xe …`, then what goes to standard output,
+//! lines with `! ` for standard error, and lines with `> ` for calls that may change something.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::Path;
+use std::rc::Rc;
+
+use xapi_model::{ApiError, Call, Reply, Value, catalogue, classes, errors, xmlrpc};
+
+use crate::failure::Failure;
+use crate::options::Options;
+use crate::transport::Transport;
+
+/// The pool of the cases.
+struct Pool {
+    calls: Rc<RefCell<Vec<String>>>,
+}
+
+type Set<'a> = &'a [(&'a str, Value)];
+
+fn reference(text: &str) -> Value {
+    Value::Ref(xapi_model::Ref::new(text))
+}
+
+fn refs(all: &[&str]) -> Value {
+    Value::Set(all.iter().map(|text| reference(text)).collect())
+}
+
+/// Every field of a class, with these set.
+fn record(class: &str, uuid: &str, set: Set<'_>) -> Value {
+    let class = classes::find(class).unwrap();
+    let mut fields: BTreeMap<String, Value> =
+        class.fields.iter().map(|field| (field.name.to_owned(), field.initial())).collect();
+    fields.insert("uuid".to_owned(), Value::from(uuid));
+    for (name, value) in set {
+        assert!(fields.insert((*name).to_owned(), value.clone()).is_some(), "{name}");
+    }
+    Value::Map(fields)
+}
+
+fn objects(class: &str) -> Value {
+    let named = |name: &'static str| ("name_label", Value::from(name));
+    let all = match class {
+        "pool" => vec![(
+            "OpaqueRef:pool",
+            record(
+                "pool",
+                "0-pool",
+                &[
+                    named("lab"),
+                    ("master", reference("OpaqueRef:h1")),
+                    ("default_SR", reference("OpaqueRef:s1")),
+                ],
+            ),
+        )],
+        "host" => vec![(
+            "OpaqueRef:h1",
+            record(
+                "host",
+                "0-host",
+                &[
+                    named("xen1"),
+                    ("hostname", Value::from("xen1")),
+                    ("metrics", reference("OpaqueRef:hm1")),
+                ],
+            ),
+        )],
+        "host_metrics" => vec![(
+            "OpaqueRef:hm1",
+            record(
+                "host_metrics",
+                "0-hm",
+                &[("memory_total", Value::Int(8 << 30)), ("live", Value::Bool(true))],
+            ),
+        )],
+        "VM" => vec![
+            (
+                "OpaqueRef:v0",
+                record(
+                    "VM",
+                    "0-dom0",
+                    &[
+                        named("Control domain on host: xen1"),
+                        ("is_control_domain", Value::Bool(true)),
+                        ("power_state", Value::from("Running")),
+                    ],
+                ),
+            ),
+            (
+                "OpaqueRef:v1",
+                record(
+                    "VM",
+                    "1-web",
+                    &[
+                        named("web"),
+                        ("name_description", Value::from("front, end")),
+                        ("power_state", Value::from("Running")),
+                        ("resident_on", reference("OpaqueRef:h1")),
+                        ("VBDs", refs(&["OpaqueRef:b1", "OpaqueRef:b2"])),
+                        ("VIFs", refs(&["OpaqueRef:i1"])),
+                        ("other_config", Value::string_map([("role", "front"), ("tier", "1")])),
+                        ("tags", Value::strings(["blue", "green"])),
+                        ("domid", Value::Int(3)),
+                        ("metrics", reference("OpaqueRef:vm1")),
+                    ],
+                ),
+            ),
+            ("OpaqueRef:v2", record("VM", "2-db", &[named("db")])),
+            ("OpaqueRef:v3", record("VM", "3-db", &[named("db")])),
+            (
+                "OpaqueRef:t1",
+                record(
+                    "VM",
+                    "9-tmpl",
+                    &[named("Other install media"), ("is_a_template", Value::Bool(true))],
+                ),
+            ),
+        ],
+        "VM_metrics" => vec![(
+            "OpaqueRef:vm1",
+            record(
+                "VM_metrics",
+                "0-vm1",
+                &[("memory_actual", Value::Int(64 << 20)), ("hvm", Value::Bool(true))],
+            ),
+        )],
+        "VBD" => vec![
+            (
+                "OpaqueRef:b1",
+                record(
+                    "VBD",
+                    "1-vbd",
+                    &[
+                        ("VM", reference("OpaqueRef:v1")),
+                        ("VDI", reference("OpaqueRef:d1")),
+                        ("userdevice", Value::from("0")),
+                        ("device", Value::from("xvda")),
+                    ],
+                ),
+            ),
+            (
+                "OpaqueRef:b2",
+                record(
+                    "VBD",
+                    "2-vbd",
+                    &[
+                        ("VM", reference("OpaqueRef:v1")),
+                        ("userdevice", Value::from("3")),
+                        ("type", Value::from("CD")),
+                        ("empty", Value::Bool(true)),
+                    ],
+                ),
+            ),
+        ],
+        "VDI" => vec![(
+            "OpaqueRef:d1",
+            record(
+                "VDI",
+                "1-vdi",
+                &[
+                    named("root disk"),
+                    ("SR", reference("OpaqueRef:s1")),
+                    ("VBDs", refs(&["OpaqueRef:b1"])),
+                    ("virtual_size", Value::Int(1 << 30)),
+                ],
+            ),
+        )],
+        "SR" => vec![(
+            "OpaqueRef:s1",
+            record(
+                "SR",
+                "1-sr",
+                &[
+                    named("Local storage"),
+                    ("PBDs", refs(&["OpaqueRef:p1"])),
+                    ("type", Value::from("ext")),
+                    ("content_type", Value::from("user")),
+                ],
+            ),
+        )],
+        "PBD" => vec![(
+            "OpaqueRef:p1",
+            record(
+                "PBD",
+                "1-pbd",
+                &[
+                    ("host", reference("OpaqueRef:h1")),
+                    ("SR", reference("OpaqueRef:s1")),
+                    ("device_config", Value::string_map([("device", "/dev/sdb")])),
+                    ("currently_attached", Value::Bool(true)),
+                ],
+            ),
+        )],
+        "network" => vec![(
+            "OpaqueRef:n1",
+            record(
+                "network",
+                "1-net",
+                &[named("Pool-wide network"), ("bridge", Value::from("xenbr0"))],
+            ),
+        )],
+        "VIF" => vec![(
+            "OpaqueRef:i1",
+            record(
+                "VIF",
+                "1-vif",
+                &[
+                    ("VM", reference("OpaqueRef:v1")),
+                    ("network", reference("OpaqueRef:n1")),
+                    ("device", Value::from("0")),
+                    ("MAC", Value::from("52:54:00:00:00:01")),
+                ],
+            ),
+        )],
+        _ => Vec::new(),
+    };
+    Value::Map(all.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+/// What calls that make or change something answer.
+fn answer(method: &str, params: &[Value]) -> Reply {
+    let first = params.first().map(Value::text).unwrap_or_default();
+    match (method, first.as_str()) {
+        ("VM.start", "OpaqueRef:v1") => {
+            Err(errors::VM_BAD_POWER_STATE.with(["OpaqueRef:v1", "halted", "running"]))
+        }
+        ("VM.provision", _) => Err(ApiError { code: "ODD".into(), args: vec!["1".into()] }),
+        ("VM.get_other_config", _) => {
+            Ok(Value::string_map([("disks", "<provision><disk sr=\"\"/></provision>")]))
+        }
+        ("VM.clone", _) => Ok(reference("OpaqueRef:v2")),
+        ("VDI.create", _) => Ok(reference("OpaqueRef:d1")),
+        ("VBD.create", _) => Ok(reference("OpaqueRef:b1")),
+        ("SR.create", _) => Ok(reference("OpaqueRef:s1")),
+        ("host.compute_free_memory", _) => Ok(Value::Int(1 << 30)),
+        ("event.from", _) => Ok(Value::Map([("token".to_owned(), Value::from("7"))].into())),
+        _ => Ok(Value::Void),
+    }
+}
+
+impl Transport for Pool {
+    fn call(&mut self, call: &Call) -> anyhow::Result<Reply> {
+        // Through the wire's form and back, as a real server has it.
+        let call = xmlrpc::decode_call(&xmlrpc::encode_call(call))?;
+        assert!(catalogue().find(&call.method).is_some(), "{} is no message", call.method);
+        let reply = match call.method.as_str() {
+            "session.login_with_password" => Ok(Value::from("OpaqueRef:session")),
+            "session.logout" => Ok(Value::Void),
+            method => {
+                assert_eq!(call.params[0].text(), "OpaqueRef:session");
+                let params = &call.params[1..];
+                match method.strip_suffix(".get_all_records") {
+                    Some(class) => Ok(objects(class)),
+                    None => {
+                        self.calls.borrow_mut().push(format!("{method}({})", brief(params)));
+                        answer(method, params)
+                    }
+                }
+            }
+        };
+        Ok(xmlrpc::decode_reply(&xmlrpc::encode_reply(&reply))?)
+    }
+
+    fn put(&mut self, path: &str, length: u64, _file: File) -> anyhow::Result<()> {
+        self.calls.borrow_mut().push(format!("PUT {path} {length}"));
+        Ok(())
+    }
+
+    fn get(&mut self, path: &str, mut file: File) -> anyhow::Result<()> {
+        self.calls.borrow_mut().push(format!("GET {path}"));
+        Ok(std::io::Write::write_all(&mut file, b"image")?)
+    }
+}
+
+/// Parameters of a call, of records only what is not usual.
+fn brief(params: &[Value]) -> String {
+    let one = |value: &Value| match value {
+        Value::Map(entries) => {
+            let dull = ["", "0", "false", "OpaqueRef:NULL", "19700101T00:00:00Z"];
+            let inner = entries
+                .iter()
+                .filter(|(_, value)| match value {
+                    Value::Map(map) => !map.is_empty(),
+                    Value::Set(set) => !set.is_empty(),
+                    simple => !dull.contains(&simple.text().as_str()),
+                })
+                .map(|(name, value)| format!("{name}: {}", brief(std::slice::from_ref(value))));
+            format!("{{{}}}", inner.collect::<Vec<_>>().join(", "))
+        }
+        Value::Set(items) => format!("[{}]", brief(items)),
+        simple => simple.text(),
+    };
+    params.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// Runs a command line against the pool and says everything that came of it.
+fn run(line: &str) -> String {
+    let args: Vec<String> = line.split(' ').skip(1).map(|word| word.replace('+', " ")).collect();
+    let calls = Rc::new(RefCell::new(Vec::new()));
+    let pool = Pool { calls: calls.clone() };
+    let mut out = Vec::new();
+    let connect = || Ok::<Box<dyn Transport>, Failure>(Box::new(pool));
+    let done = crate::run(&Options::default(), &args, connect, &mut out);
+    let mut text = String::from_utf8(out).unwrap();
+    if let Err(failure) = done {
+        for line in failure.render().lines() {
+            let _ = writeln!(text, "! {line}");
+        }
+        let _ = writeln!(text, "! (exit code {})", failure.code());
+    }
+    for call in calls.borrow().iter() {
+        let _ = writeln!(text, "> {call}");
+    }
+    text
+}
+
+#[test]
+fn golden() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut cases: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    let mut wrong = Vec::new();
+    for path in &cases {
+        let case = fs::read_to_string(path).unwrap();
+        let (line, expected) = case.split_once('\n').unwrap();
+        let got = run(line.strip_prefix("$ ").unwrap());
+        if std::env::var_os("XE_BLESS").is_some() {
+            fs::write(path, format!("{line}\n{got}")).unwrap();
+        } else if got != expected {
+            wrong.push(format!(
+                "{}:\n{line}\n--- expected\n{expected}--- got\n{got}",
+                path.display()
+            ));
+        }
+    }
+    assert!(cases.len() > 20, "{} cases", cases.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_go_to_and_from_vdis() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("image");
+    let name = file.to_str().unwrap();
+    let exported = run(&format!("xe vdi-export uuid=1-vdi filename={name}"));
+    assert_eq!(
+        exported,
+        "> GET /export_raw_vdi?session_id=OpaqueRef:session&vdi=OpaqueRef:d1&format=raw\n"
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), "image");
+    let again = run(&format!("xe vdi-export uuid=1-vdi filename={name}"));
+    assert!(again.contains("! Error: creating"), "{again}");
+    let imported = run(&format!("xe vdi-import uuid=1-vdi filename={name}"));
+    assert_eq!(
+        imported,
+        "> PUT /import_raw_vdi?session_id=OpaqueRef:session&vdi=OpaqueRef:d1&format=raw 5\n"
+    );
+}
