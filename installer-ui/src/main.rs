@@ -1,4 +1,168 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The installer: terminal screens and unattended mode.
+//!
+//! [`state`] folds events into what [`draw`] shows; [`terminal`] does the input and output for
+//! them. [`unattended`] reads the same events as lines. [`worker`] is what both let do the work.
 
-fn main() {}
+mod draw;
+mod follow;
+mod log;
+mod online;
+mod program;
+mod state;
+mod terminal;
+mod unattended;
+mod worker;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use installer_core::answers::{ANSWERS_ON_MEDIUM, AnswerSource, Answers};
+use installer_core::cmdline;
+
+/// Installs Xenith on a disk of this machine.
+///
+/// Without options it asks on the screen; nothing is written to any disk before the last screen,
+/// where you type "yes". Keys are shown in the bottom row of each screen.
+///
+/// It installs without asking (unattended) if the kernel command line has xenith.answers=..., if the
+/// medium holds /xenith/answers.toml, or with --answers. Try the file first:
+///
+///   xenith-installer check answers.toml      is the file right in itself?
+///
+///   xenith-installer --answers answers.toml --dry-run
+///                                            what would it do on this machine?
+///
+/// An answer file needs at least this:
+///
+///   hostname = "xen1"
+///
+///   root-password = "..."                    or root-password-hash = "$6$..."
+///
+///   [disk]
+///
+///   device = "/dev/sda"                      or serial = "S3Z*", select = "smallest",
+///                                            filter = { ID_MODEL = "INTEL*" }
+///
+///   wipe = true                              consent: everything on that disk is lost
+///
+/// and knows also ssh-keys = [...], ssh, on-success = "reboot" | "poweroff" | "shell", [network]
+/// interface or mac, mode = "dhcp" | "static", address, gateway, dns; [storage] type = "ext" |
+/// "lvm-thin" | "none"; [pool] name.
+#[derive(Debug, Parser)]
+#[command(name = "xenith-installer", version, verbatim_doc_comment)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Install without asking; the answers are looked for as described above.
+    #[arg(long)]
+    unattended: bool,
+    /// Where the answers are: a file, http(s)://..., or label:LABEL (a volume). Implies --unattended.
+    #[arg(long, value_name = "SOURCE")]
+    answers: Option<String>,
+    /// Print what would be done, and do nothing.
+    #[arg(long, requires = "answers")]
+    dry_run: bool,
+    /// Ask on the screen even if answers are there.
+    #[arg(long, conflicts_with_all = ["unattended", "answers"])]
+    ask: bool,
+    /// Where the installation medium is mounted.
+    #[arg(long, value_name = "FOLDER", default_value = "/run/xenith/medium")]
+    medium: PathBuf,
+    /// Offer loop devices as disks too: to try the installer on an image file.
+    #[arg(long)]
+    with_loop_devices: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say whether an answer file is right in itself. Touches nothing.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xenith-installer: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<ExitCode> {
+    if let Some(Command::Check { file }) = &cli.command {
+        return check(file);
+    }
+    let machine = worker::Machine::new(cli.medium.clone(), cli.with_loop_devices);
+    if cli.dry_run {
+        let source = source(cli)?.context("no answers")?;
+        print!("{}", unattended::dry_run(&machine, &source)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let log = log::Log::start(&worker::console_name()?)?;
+    let source = if cli.ask { None } else { source(cli)? };
+    match source {
+        Some(source) => unattended::run(machine, &log, &source),
+        None if cli.unattended => {
+            anyhow::bail!(
+                "--unattended, but there are no answers: neither --answers, nor xenith.answers= on \
+                 the kernel command line, nor {} on the medium",
+                ANSWERS_ON_MEDIUM
+            )
+        }
+        None => {
+            terminal::run(machine, &log)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn check(file: &Path) -> Result<ExitCode> {
+    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    match Answers::from_toml(&text) {
+        Ok(_) => {
+            println!("{}: right in itself", file.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            for line in error.to_string().lines() {
+                println!("{}: {line}", file.display());
+            }
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Where the answers are, if anywhere; the command line goes before the medium.
+fn source(cli: &Cli) -> Result<Option<AnswerSource>> {
+    if let Some(text) = &cli.answers {
+        if !text.contains(':') {
+            return Ok(Some(AnswerSource::File(text.into())));
+        }
+        return Ok(Some(AnswerSource::parse(text, Some(&cli.medium))?));
+    }
+    let line = fs::read_to_string("/proc/cmdline").context("reading /proc/cmdline")?;
+    if let Some(text) = cmdline::value(&line, "xenith.answers") {
+        return Ok(Some(AnswerSource::parse(text, Some(&cli.medium))?));
+    }
+    let file = cli.medium.join(ANSWERS_ON_MEDIUM);
+    Ok(file.is_file().then_some(AnswerSource::File(file)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -12,6 +12,13 @@ use sha_crypt::{Sha512Params, sha512_simple};
 #[error("{0}")]
 pub struct BadField(pub(super) String);
 
+impl BadField {
+    /// With the sentence, which starts in lower case and has no full stop.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
 fn bad<T>(text: impl Into<String>) -> Result<T, BadField> {
     Err(BadField(text.into()))
 }

@@ -46,7 +46,8 @@ impl Roots {
     pub(super) fn sys_text(&self, path: impl AsRef<Path>) -> Option<String> {
         let text = fs::read_to_string(self.sys.join(path)).ok()?;
         let text = text.trim();
-        (!text.is_empty()).then(|| text.to_owned())
+        // Disks name themselves; their words reach terminals.
+        (!text.is_empty()).then(|| text.replace(char::is_control, "?"))
     }
 
     /// Sorted names in a folder below `/sys`; none if it is not there.

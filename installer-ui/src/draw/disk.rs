@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The screen with the disks.
+
+use installer_core::discovery::Disk;
+use installer_core::plan::Refusal;
+use installer_core::size::Size;
+
+use super::body::Body;
+use super::wrap;
+use crate::state::{STORAGE, State};
+
+/// Disks that fit on the screen.
+const SHOWN: usize = 8;
+
+pub(super) fn body(state: &State) -> Body {
+    let mut body = Body::default();
+    body.text("On which disk? EVERYTHING on it will be lost.");
+    body.gap();
+    let disks: Vec<&Disk> =
+        state.found.as_ref().map(|found| found.candidates().collect()).unwrap_or_default();
+    if disks.is_empty() {
+        body.bold("There is no disk besides the installation medium.");
+        return body;
+    }
+    let first = (state.form.disk + 1).saturating_sub(SHOWN);
+    for (index, disk) in disks.iter().enumerate().skip(first).take(SHOWN) {
+        body.choice(index == state.form.disk, &line(disk));
+    }
+    if disks.len() > SHOWN {
+        body.text(&format!("  ({} of {})", state.form.disk + 1, disks.len()));
+    }
+    body.gap();
+    if let Some(disk) = disks.get(state.form.disk) {
+        details(&mut body, disk);
+    }
+    while body.lines.len() < 17 {
+        body.gap();
+    }
+    body.toggle(true, "Guests' storage", STORAGE[state.form.storage].0);
+    body
+}
+
+fn line(disk: &Disk) -> String {
+    let model = disk.model.as_deref().unwrap_or("unknown model");
+    let path = disk.path.display().to_string();
+    let usable = if Refusal::of(disk).is_some() { "  (cannot be used)" } else { "" };
+    let line = format!("{path:<14} {:>8}  {model}{usable}", Size(disk.size).to_string());
+    line.chars().take(74).collect()
+}
+
+fn details(body: &mut Body, disk: &Disk) {
+    if let Some(refusal) = Refusal::of(disk) {
+        body.wrapped(&format!("Cannot be used: {refusal}."));
+    }
+    let serial = disk.serial.as_deref().unwrap_or("not told");
+    let removable = if disk.removable { ", removable" } else { "" };
+    body.text(&format!("Serial {serial}, {}-byte sectors{removable}", disk.sector_size));
+    let contents: Vec<String> = disk
+        .contents
+        .iter()
+        .map(|content| match &content.label {
+            Some(label) => format!("{} {} {label:?}", content.device, content.kind),
+            None => format!("{} {}", content.device, content.kind),
+        })
+        .collect();
+    let text = match contents.is_empty() {
+        true => "Nothing was recognised on it.".to_owned(),
+        false => format!("On it: {}", contents.join(", ")),
+    };
+    for line in wrap(&text, 76).iter().take(4) {
+        body.text(line);
+    }
+}

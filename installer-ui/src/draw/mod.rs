@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the state looks like. ASCII and reverse video only, so that every terminal shows it.
+
+mod ask;
+mod body;
+mod disk;
+mod progress;
+mod summary;
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::Line;
+
+use crate::state::{LEAVE, Screen, State};
+use body::Body;
+
+/// Rows between the title and the message.
+const BODY_ROWS: u16 = 19;
+
+/// Draws everything, for at least 80 columns and 24 rows.
+pub fn draw(state: &State, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let (title, help, body) = match (state.log_open, state.leave) {
+        (Some(up), _) => log(state, up, area),
+        (None, Some(selected)) => leave(selected),
+        (None, None) => screen(state),
+    };
+    bar(frame, 0, &format!(" Xenith installer - {title}"), &counter(state));
+    let width = area.width.saturating_sub(4);
+    for (row, line) in (2..).zip(body.lines.iter().take(usize::from(BODY_ROWS))) {
+        frame.render_widget(line, Rect { x: 2, y: row, width, height: 1 }.intersection(area));
+    }
+    if let Some((x, y)) = body.cursor.filter(|(_, y)| *y < BODY_ROWS) {
+        frame.set_cursor_position((2 + x, 2 + y));
+    }
+    if let (Some(message), None, None) = (&state.message, state.log_open, state.leave) {
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        for (row, text) in (21..23).zip(wrap(&format!("! {message}"), usize::from(width))) {
+            let place = Rect { x: 2, y: row, width, height: 1 };
+            frame.render_widget(Line::styled(text, bold), place.intersection(area));
+        }
+    }
+    bar(frame, area.height.saturating_sub(1), &format!(" {help}"), "");
+}
+
+/// A reversed row, one text at each end.
+fn bar(frame: &mut Frame<'_>, row: u16, left: &str, right: &str) {
+    let area = frame.area();
+    let width = usize::from(area.width);
+    let room = width.saturating_sub(left.chars().count());
+    let text = format!("{left}{right:>room$}");
+    let line = Line::styled(text, Style::new().add_modifier(Modifier::REVERSED));
+    let place = Rect { x: 0, y: row, width: area.width, height: 1 };
+    frame.render_widget(line, place.intersection(area));
+}
+
+fn counter(state: &State) -> String {
+    let number = match state.screen {
+        Screen::Disk => 1,
+        Screen::Hostname => 2,
+        Screen::Network => 3,
+        Screen::Password => 4,
+        Screen::Summary => 5,
+        _ => return String::new(),
+    };
+    format!("{number} of 5 ")
+}
+
+type Drawn = (&'static str, &'static str, Body);
+
+fn screen(state: &State) -> Drawn {
+    match &state.screen {
+        Screen::Looking => ("looking at this machine", "Please wait", looking()),
+        Screen::LookFailed(error) => {
+            ("failed", "Enter try again  s shell  r restart  p power off  l log", failed(error))
+        }
+        Screen::Welcome => {
+            ("welcome", "Enter begin  F2 log  Ctrl-C leave", ask::welcome(state.found.as_ref()))
+        }
+        Screen::Taken(owner) => {
+            ("in use", "Enter try again  Esc back  l log  Ctrl-C leave", taken(owner))
+        }
+        Screen::Disk => (
+            "disk",
+            "Up/Down disk  Left/Right storage  Enter next  r look again  Esc back  F2 log",
+            disk::body(state),
+        ),
+        Screen::Hostname => ("host name", "Enter next  Esc back  F2 log", ask::hostname(state)),
+        Screen::Network => (
+            "network",
+            "Up/Down field  Left/Right change  Enter next  Esc back",
+            ask::network(state),
+        ),
+        Screen::Password => (
+            "login",
+            "Up/Down field  Left/Right change  Enter next  Esc back",
+            ask::password(state),
+        ),
+        Screen::Summary => (
+            "summary",
+            "Up/Down scroll  type yes + Enter: install  Esc back  F2 log",
+            summary::body(state),
+        ),
+        Screen::Progress => ("installing", "l log", progress::body(state)),
+        Screen::Success => {
+            ("complete", "Enter restart  p power off  s shell  l log", progress::success(state))
+        }
+        Screen::Failure => (
+            "failed",
+            "Enter try again  s shell  r restart  p power off  l log",
+            progress::failure(state),
+        ),
+    }
+}
+
+fn looking() -> Body {
+    let mut body = Body::default();
+    body.text("Looking at disks, network cards and the installation medium ...");
+    body
+}
+
+fn failed(error: &str) -> Body {
+    let mut body = Body::default();
+    body.bold("The machine could not be looked at, so nothing can be installed.");
+    body.gap();
+    body.wrapped(error);
+    body.gap();
+    body.text("Nothing was written to any disk.");
+    body
+}
+
+fn taken(owner: &str) -> Body {
+    let mut body = Body::default();
+    body.bold(&format!("Not here: {owner}."));
+    body.gap();
+    body.wrapped(
+        "Only one console can install at a time. Go on at that one. If nobody is there, restart \
+         the machine (Ctrl-C) and begin here. What happens there is logged here: press l.",
+    );
+    body
+}
+
+fn leave(selected: usize) -> Drawn {
+    let mut body = Body::default();
+    body.text("What now? Nothing has been written unless an installation was started.");
+    body.gap();
+    for (index, entry) in LEAVE.iter().enumerate() {
+        body.choice(index == selected, entry);
+    }
+    ("leave", "Up/Down select  Enter do it  Esc back", body)
+}
+
+fn log(state: &State, up: usize, area: Rect) -> Drawn {
+    let mut body = Body::default();
+    let width = usize::from(area.width.saturating_sub(4));
+    let lines: Vec<String> = state.log.iter().flat_map(|line| wrap(line, width)).collect();
+    let rows = usize::from(BODY_ROWS);
+    let end = lines.len().saturating_sub(up).max(rows.min(lines.len()));
+    for line in &lines[end.saturating_sub(rows)..end] {
+        body.text(line);
+    }
+    if lines.is_empty() {
+        body.text("Nothing has been logged yet.");
+    }
+    ("log", "Up/Down PageUp/PageDown scroll  Esc back", body)
+}
+
+/// Breaks a text between words so that no line is wider; longer words are cut.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let mut word: Vec<char> = word.chars().collect();
+        loop {
+            let used = lines.last().map_or(0, |line| line.chars().count());
+            let space = usize::from(used > 0);
+            if used + space + word.len() <= width {
+                let line = lines.last_mut().into_iter();
+                for line in line {
+                    line.extend(std::iter::repeat_n(' ', space));
+                    line.extend(word.iter());
+                }
+                break;
+            }
+            if used > 0 {
+                lines.push(String::new());
+                continue;
+            }
+            let rest = word.split_off(width);
+            lines.last_mut().into_iter().for_each(|line| line.extend(word.iter()));
+            lines.push(String::new());
+            word = rest;
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

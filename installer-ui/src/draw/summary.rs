@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The plan, and the consent below it.
+
+use installer_core::plan::Plan;
+
+use super::body::Body;
+use super::wrap;
+use crate::state::State;
+
+/// Lines of the plan that fit above the consent.
+const SHOWN: usize = 16;
+
+pub(super) fn body(state: &State) -> Body {
+    let mut body = Body::default();
+    let Some(plan) = &state.plan else { return body };
+    let lines = plan_lines(plan);
+    let first = state.scroll.min(lines.len().saturating_sub(SHOWN));
+    for line in lines.iter().skip(first).take(SHOWN) {
+        body.text(line);
+    }
+    while body.lines.len() < SHOWN {
+        body.gap();
+    }
+    let below = lines.len().saturating_sub(first + SHOWN);
+    body.text(&match (first, below) {
+        (0, 0) => String::new(),
+        (_, 0) => "(Up shows the beginning)".to_owned(),
+        (_, 1) => "(one more line: Down)".to_owned(),
+        (_, n) => format!("({n} more lines: Down)"),
+    });
+    body.text(&format!(
+        "To wipe {} and install, type yes and press Enter:",
+        plan.disk.path.display()
+    ));
+    body.field(true, "Install?", &state.form.consent, false);
+    body
+}
+
+/// The plan's lines, long ones broken with the rest below where their text begins.
+fn plan_lines(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for line in plan.to_string().lines() {
+        let (head, text) = line.split_at(line.floor_char_boundary(12));
+        match head.is_ascii() && line.chars().count() > 76 {
+            true => {
+                for (index, part) in wrap(text, 64).into_iter().enumerate() {
+                    let head = if index == 0 { head } else { "" };
+                    lines.push(format!("{head:12}{part}"));
+                }
+            }
+            false => lines.push(line.to_owned()),
+        }
+    }
+    lines
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every screen as text at 80x24, in `tests/screens`. `UPDATE_GOLDEN=1` writes them anew.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use installer_core::events::{Event as News, Step};
+use installer_core::plan::Ids;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use super::*;
+use crate::state::tests::{found, press, to_summary, type_in};
+use crate::state::{Event, Key};
+
+fn shown(state: &State) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    terminal.draw(|frame| draw(state, frame)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let rows = buffer.content().chunks(80);
+    let lines = rows.map(|row| {
+        let line: String = row.iter().map(|cell| cell.symbol()).collect();
+        format!("{}\n", line.trim_end())
+    });
+    lines.collect()
+}
+
+fn golden(name: &str, state: &State) {
+    let text = shown(state);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens").join(name);
+    let file = file.with_extension("txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&file, &text).unwrap();
+    }
+    assert_eq!(text, fs::read_to_string(&file).unwrap(), "{name}");
+}
+
+#[test]
+fn before_the_questions() {
+    let mut state = State::new(Ids::random());
+    golden("looking", &state);
+    let error = "reading /run/xenith/medium/xenith/build-id: No such file or directory".to_owned();
+    state.on(Event::Found(Err(error), Ids::random()));
+    golden("look-failed", &state);
+    let mut state = found();
+    golden("welcome", &state);
+    state.on(Event::Owner(Err("the installation is being done on hvc0".into())));
+    golden("taken", &state);
+    press(&mut state, &[Key::Leave, Key::Down]);
+    golden("leave", &state);
+}
+
+#[test]
+fn the_questions() {
+    let mut state = found();
+    press(&mut state, &[Key::Enter]);
+    state.on(Event::Owner(Ok(())));
+    golden("disk", &state);
+    press(&mut state, &[Key::Up, Key::Enter]);
+    golden("disk-refused", &state);
+    press(&mut state, &[Key::Down, Key::Enter]);
+    golden("hostname", &state);
+    type_in(&mut state, "_");
+    press(&mut state, &[Key::Enter]);
+    golden("hostname-wrong", &state);
+    press(&mut state, &[Key::Backspace, Key::Enter]);
+    golden("network-dhcp", &state);
+    press(&mut state, &[Key::Down, Key::Right, Key::Down]);
+    type_in(&mut state, "192.0.2.10/24");
+    golden("network-fixed", &state);
+    press(&mut state, &[Key::Down, Key::Down, Key::Enter]);
+    type_in(&mut state, "secret");
+    golden("password", &state);
+}
+
+#[test]
+fn a_machine_with_nothing() {
+    let mut state = State::new(Ids::random());
+    let mut machine = crate::state::tests::machine();
+    machine.disks.clear();
+    machine.nics.clear();
+    state.on(Event::Found(Ok(Box::new(machine)), Ids::random()));
+    state.on(Event::Owner(Ok(())));
+    golden("disk-none", &state);
+    state.screen = Screen::Network;
+    golden("network-none", &state);
+}
+
+#[test]
+fn plan_and_installation() {
+    let mut state = found();
+    to_summary(&mut state);
+    golden("summary", &state);
+    press(&mut state, &[Key::PageDown, Key::Enter]);
+    golden("summary-scrolled", &state);
+    type_in(&mut state, "yes");
+    press(&mut state, &[Key::Enter]);
+    for step in &Step::ALL[..4] {
+        state.on(Event::Install(Duration::from_secs(2), News::Started(*step)));
+        state.on(Event::Install(Duration::from_secs(3), News::Done(*step)));
+    }
+    state.on(Event::Install(Duration::from_secs(3), News::Started(Step::RootImage)));
+    let news = News::Progress { done: 60_000_000, total: 130_000_000 };
+    state.on(Event::Install(Duration::from_secs(5), news));
+    golden("progress", &state);
+    for line in 0..30 {
+        state.on(Event::Log(format!("{line}.123s INFO running `program {line}`")));
+    }
+    press(&mut state, &[Key::Char('l'), Key::Up, Key::Up]);
+    golden("log", &state);
+    press(&mut state, &[Key::Esc]);
+    let error = "writing /dev/sda3: Input/output error (os error 5)".to_owned();
+    let news = News::Failed { step: Step::RootImage, error };
+    state.on(Event::Install(Duration::from_secs(9), news));
+    golden("failure", &state);
+}
+
+#[test]
+fn the_end() {
+    let mut state = found();
+    to_summary(&mut state);
+    type_in(&mut state, "yes");
+    press(&mut state, &[Key::Enter]);
+    state.on(Event::Install(Duration::from_secs(61), News::Complete));
+    golden("success", &state);
+}
+
+#[test]
+fn small_and_large_terminals_do_not_panic() {
+    let state = found();
+    for (columns, rows) in [(1, 1), (20, 5), (80, 25), (250, 70)] {
+        let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+        terminal.draw(|frame| draw(&state, frame)).unwrap();
+    }
+}
+
+#[test]
+fn lines_are_broken_between_words() {
+    assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+    assert_eq!(wrap("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
+    assert_eq!(wrap("", 4), [""]);
+}

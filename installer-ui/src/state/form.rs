@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What was chosen and typed, and the answers it makes.
+
+use appliance_model::handover::{AddressMode, LocalSrKind};
+use installer_core::answers::{
+    Answers, BadField, DiskChoice, Hostname, InterfaceChoice, NetworkAnswer, OnSuccess,
+    PasswordHash, ipv4_cidr, ipv4_gateway,
+};
+use installer_core::discovery::{Discovery, Disk};
+use installer_core::plan::Refusal;
+
+use super::Field;
+
+/// Kinds of local storage, in the order of the screen.
+pub const STORAGE: &[(&str, Option<LocalSrKind>)] = &[
+    ("image files on ext4", Some(LocalSrKind::Ext)),
+    ("thin logical volumes", Some(LocalSrKind::LvmThin)),
+    ("none", None),
+];
+
+/// Fields of the network screen, in its order.
+pub const NETWORK_FIELDS: [&str; 5] = ["Card", "Address", "Address/prefix", "Gateway", "DNS"];
+
+/// Everything that the screens ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    /// Index among the candidates.
+    pub disk: usize,
+    /// Index in [`STORAGE`].
+    pub storage: usize,
+    /// The host's name.
+    pub hostname: Field,
+    /// The network screen.
+    pub network: NetworkForm,
+    /// The password screen.
+    pub password: PasswordForm,
+    /// Typed consent.
+    pub consent: Field,
+}
+
+/// The network screen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkForm {
+    /// Index in [`NETWORK_FIELDS`].
+    pub focus: usize,
+    /// Index among the cards.
+    pub card: usize,
+    /// Whether the address is typed.
+    pub fixed: bool,
+    /// Address with prefix length.
+    pub address: Field,
+    /// Gateway, may be empty.
+    pub gateway: Field,
+    /// Name servers with blanks between, may be empty.
+    pub dns: Field,
+}
+
+/// The password screen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PasswordForm {
+    /// 0 password, 1 the same again, 2 SSH.
+    pub focus: usize,
+    /// The password.
+    pub first: Field,
+    /// The same again.
+    pub second: Field,
+    /// Whether the SSH server starts.
+    pub ssh: bool,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self {
+            disk: 0,
+            storage: 0,
+            hostname: Field::new("xenith"),
+            network: NetworkForm::default(),
+            password: PasswordForm::default(),
+            consent: Field::default(),
+        }
+    }
+}
+
+impl Form {
+    /// Keeps the choices within what the machine has; a disk is preselected only if it is the only
+    /// one that can be used.
+    pub(super) fn fit(&mut self, found: &Discovery) {
+        let disks: Vec<&Disk> = found.candidates().collect();
+        let usable = disks.iter().position(|disk| Refusal::of(disk).is_none());
+        self.disk = usable.unwrap_or(0);
+        let connected = found.nics.iter().position(|nic| nic.carrier == Some(true));
+        self.network.card = connected.unwrap_or(0);
+        self.consent = Field::default();
+    }
+
+    /// The selected disk.
+    pub fn disk<'a>(&self, found: &'a Discovery) -> Option<&'a Disk> {
+        found.candidates().nth(self.disk)
+    }
+
+    /// The host's name.
+    ///
+    /// # Errors
+    /// The sentence for the screen.
+    pub fn hostname(&self) -> Result<Hostname, BadField> {
+        self.hostname.text().trim().parse()
+    }
+
+    /// The management network; none on a machine without cards.
+    ///
+    /// # Errors
+    /// The sentence for the screen.
+    pub fn network(&self, found: &Discovery) -> Result<Option<NetworkAnswer>, BadField> {
+        let form = &self.network;
+        let Some(nic) = found.nics.get(form.card) else {
+            return Ok(None);
+        };
+        let interface = InterfaceChoice::Mac(nic.mac.clone());
+        if !form.fixed {
+            return Ok(Some(NetworkAnswer { interface, address: AddressMode::Dhcp }));
+        }
+        let address = form.address.text().trim().to_owned();
+        let host = ipv4_cidr(&address)?;
+        let gateway = match form.gateway.text().trim() {
+            "" => None,
+            text => Some(ipv4_gateway(text, host)?.to_string()),
+        };
+        let servers = form.dns.text().split([' ', ',']).filter(|word| !word.is_empty());
+        let dns = servers.map(|word| match word.parse::<std::net::IpAddr>() {
+            Ok(address) => Ok(address.to_string()),
+            Err(_) => Err(BadField::new(format!("{word:?} is not the address of a name server"))),
+        });
+        let dns = dns.collect::<Result<_, _>>()?;
+        let address = AddressMode::Static { address, gateway, dns };
+        Ok(Some(NetworkAnswer { interface, address }))
+    }
+
+    /// Root's password, hashed.
+    ///
+    /// # Errors
+    /// The sentence for the screen.
+    pub fn password(&self) -> Result<PasswordHash, BadField> {
+        let form = &self.password;
+        let hash = PasswordHash::of_plain(form.first.text())?;
+        match form.first.text() == form.second.text() {
+            true => Ok(hash),
+            false => Err(BadField::new("the two passwords are not the same")),
+        }
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// The first thing that is not right.
+    pub fn answers(&self, found: &Discovery) -> Result<Answers, BadField> {
+        let disk = self.disk(found).ok_or_else(|| BadField::new("no disk is selected"))?;
+        Ok(Answers {
+            disk: DiskChoice::Device(disk.path.clone()),
+            hostname: self.hostname()?,
+            network: self.network(found)?,
+            root_password: self.password()?,
+            ssh_keys: Vec::new(),
+            ssh: self.password.ssh,
+            storage: STORAGE[self.storage].1,
+            pool_name: String::new(),
+            on_success: OnSuccess::Reboot,
+        })
+    }
+}

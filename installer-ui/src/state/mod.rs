@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The screens as a fold: events go in, actions come out, nothing else happens here.
+
+mod field;
+mod form;
+mod keys;
+mod run;
+
+use std::time::Duration;
+
+use installer_core::discovery::Discovery;
+use installer_core::events;
+use installer_core::plan::{Ids, Plan};
+
+pub use field::Field;
+pub use form::{Form, NETWORK_FIELDS, STORAGE};
+pub use run::Run;
+
+/// A key, whatever the terminal sent for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    Char(char),
+    Enter,
+    /// Goes back.
+    Esc,
+    Tab,
+    BackTab,
+    Up,
+    Down,
+    Left,
+    Right,
+    Home,
+    End,
+    PageUp,
+    PageDown,
+    Backspace,
+    Delete,
+    /// Empties a field (Ctrl-U).
+    Clear,
+    /// Shows the log (F2).
+    Log,
+    /// Opens the menu to leave (Ctrl-C).
+    Leave,
+    /// Draws everything anew (Ctrl-L).
+    Redraw,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A key was pressed.
+    Key(Key),
+    /// Looking at the machine ended. The ids are for the next plan.
+    Found(Result<Box<Discovery>, String>, Ids),
+    /// Whether this console has the installation now.
+    Owner(Result<(), String>),
+    /// From the running installation, with the time since its start.
+    Install(Duration, events::Event),
+    /// A line was logged.
+    Log(String),
+}
+
+/// What the caller is to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Look at the machine, then send [`Event::Found`].
+    Look,
+    /// Take the installation for this console, then send [`Event::Owner`].
+    Own,
+    /// Run the plan, sending [`Event::Install`].
+    Install(Box<Plan>),
+    /// Give the person a shell, then draw everything anew.
+    Shell,
+    /// Restart the machine.
+    Reboot,
+    /// Switch the machine off.
+    Poweroff,
+    /// Draw everything anew.
+    Redraw,
+}
+
+/// Which screen is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Screen {
+    /// The machine is being looked at.
+    Looking,
+    /// That failed.
+    LookFailed(String),
+    /// Before the first question.
+    Welcome,
+    /// Another console has the installation.
+    Taken(String),
+    /// Which disk.
+    Disk,
+    /// The host's name.
+    Hostname,
+    /// The management network.
+    Network,
+    /// Root's password.
+    Password,
+    /// The plan, and the consent.
+    Summary,
+    /// The installation runs.
+    Progress,
+    /// It is complete.
+    Success,
+    /// It failed.
+    Failure,
+}
+
+/// Everything that is shown.
+#[derive(Debug)]
+pub struct State {
+    /// Which screen is shown.
+    pub screen: Screen,
+    /// What the machine has.
+    pub found: Option<Discovery>,
+    /// What was chosen and typed so far.
+    pub form: Form,
+    /// The decided installation, from the summary on.
+    pub plan: Option<Plan>,
+    /// Why the person cannot go on.
+    pub message: Option<String>,
+    /// First line of the plan that is shown.
+    pub scroll: usize,
+    /// The running installation.
+    pub run: Run,
+    /// Everything logged.
+    pub log: Vec<String>,
+    /// Lines that the log is scrolled up by, while it is open.
+    pub log_open: Option<usize>,
+    /// Selected entry of the menu to leave, while it is open.
+    pub leave: Option<usize>,
+    /// Whether this console has the installation.
+    owned: bool,
+    ids: Ids,
+}
+
+/// Entries of the menu to leave.
+pub const LEAVE: &[&str] = &["Go on installing", "Shell", "Restart", "Power off"];
+
+/// Log lines that are kept for the screen; the file has them all.
+const LOG_LINES: usize = 2000;
+
+impl State {
+    /// Before anything is known; the caller looks at the machine first.
+    pub fn new(ids: Ids) -> Self {
+        Self {
+            screen: Screen::Looking,
+            found: None,
+            form: Form::default(),
+            plan: None,
+            message: None,
+            scroll: 0,
+            run: Run::default(),
+            log: Vec::new(),
+            log_open: None,
+            leave: None,
+            owned: false,
+            ids,
+        }
+    }
+
+    /// Folds one event in.
+    pub fn on(&mut self, event: Event) -> Option<Action> {
+        match event {
+            Event::Key(key) => self.on_key(key),
+            Event::Found(found, ids) => {
+                self.ids = ids;
+                match found {
+                    Ok(found) => {
+                        self.form.fit(&found);
+                        self.found = Some(*found);
+                        self.plan = None;
+                        self.go(if self.owned { Screen::Disk } else { Screen::Welcome });
+                    }
+                    Err(error) => self.screen = Screen::LookFailed(error),
+                }
+                None
+            }
+            Event::Owner(Ok(())) => {
+                self.owned = true;
+                self.go(Screen::Disk);
+                None
+            }
+            Event::Owner(Err(owner)) => {
+                self.go(Screen::Taken(owner));
+                None
+            }
+            Event::Install(at, event) => {
+                match &event {
+                    events::Event::Complete => self.screen = Screen::Success,
+                    events::Event::Failed { .. } => self.screen = Screen::Failure,
+                    _ => {}
+                }
+                self.run.on(at, event);
+                None
+            }
+            Event::Log(line) => {
+                self.log.push(line);
+                if self.log.len() > LOG_LINES {
+                    self.log.drain(..LOG_LINES / 10);
+                }
+                None
+            }
+        }
+    }
+
+    fn go(&mut self, screen: Screen) {
+        self.message = None;
+        self.scroll = 0;
+        self.screen = screen;
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! How far the running installation is.
+
+use std::time::Duration;
+
+use installer_core::events::{DiskState, Event, Step};
+
+/// What the events have told so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Run {
+    /// Steps that ended well.
+    pub done: Vec<Step>,
+    /// The running or failed step.
+    pub current: Option<Step>,
+    /// Bytes done and to be done in the running step, if it tells.
+    pub progress: Option<(u64, u64)>,
+    /// Time since the start at the last event.
+    pub elapsed: Duration,
+    /// When the running step began.
+    step_began: Duration,
+    /// The failure.
+    pub error: Option<String>,
+}
+
+impl Run {
+    pub(super) fn on(&mut self, at: Duration, event: Event) {
+        self.elapsed = at;
+        match event {
+            Event::Started(step) => {
+                self.current = Some(step);
+                self.progress = None;
+                self.step_began = at;
+            }
+            Event::Progress { done, total } => self.progress = Some((done, total)),
+            Event::Done(step) => {
+                self.done.push(step);
+                self.current = None;
+                self.progress = None;
+            }
+            Event::Complete => {}
+            Event::Failed { error, .. } => self.error = Some(error),
+        }
+    }
+
+    /// Of the running step, 0 to 100.
+    pub fn percent(&self) -> Option<u64> {
+        let (done, total) = self.progress.filter(|(_, total)| *total > 0)?;
+        Some(done.min(total) * 100 / total)
+    }
+
+    /// Bytes a second of the running step, once it has run for a moment.
+    pub fn rate(&self) -> Option<u64> {
+        let (done, _) = self.progress?;
+        let millis = self.elapsed.saturating_sub(self.step_began).as_millis();
+        (millis >= 100).then(|| u64::try_from(u128::from(done) * 1000 / millis).ok())?
+    }
+
+    /// Of the whole installation, 0 to 100: every step counts alike.
+    pub fn overall(&self) -> u64 {
+        let all = Step::ALL.len() as u64;
+        (self.done.len() as u64 * 100 + self.percent().unwrap_or(0)) / all
+    }
+
+    /// What the failure did to the disk.
+    pub fn disk_state(&self) -> Option<DiskState> {
+        self.error.as_ref().and(self.current).map(Step::disk_state)
+    }
+}

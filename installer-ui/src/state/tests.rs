@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A person's way through the screens, without a terminal.
+
+use std::collections::BTreeMap;
+
+use appliance_model::handover::{AddressMode, LocalSrKind};
+use installer_core::discovery::{Content, Disk, Firmware, Machine, Medium, Nic, Virtualization};
+use installer_core::events::{Event as News, Step};
+
+use super::*;
+
+pub(crate) fn disk(name: &str, size: u64, model: &str) -> Disk {
+    Disk {
+        path: format!("/dev/{name}").into(),
+        links: vec![],
+        model: Some(model.into()),
+        serial: Some(format!("SN{name}")),
+        size,
+        sector_size: 512,
+        removable: false,
+        read_only: false,
+        is_medium: false,
+        contents: vec![],
+        uses: vec![],
+        holders: vec![],
+        properties: BTreeMap::new(),
+    }
+}
+
+pub(crate) fn machine() -> Discovery {
+    let content = |device: &str, kind: &str, label: Option<&str>| Content {
+        device: device.into(),
+        kind: kind.into(),
+        label: label.map(str::to_owned),
+    };
+    let mut small = disk("nvme0n1", 8_000_000_000, "FlashCo 8");
+    small.contents = vec![content("nvme0n1", "ext4", None)];
+    let mut big = disk("sda", 480_000_000_000, "INTEL SSDSC2KB48");
+    big.contents = vec![
+        content("sda", "gpt", None),
+        content("sda1", "vfat", Some("EFI")),
+        content("sda2", "ext4", Some("photos")),
+    ];
+    let mut medium = disk("sdb", 16_000_000_000, "USB stick");
+    medium.is_medium = true;
+    let nic = |name: &str, last: u8, carrier| Nic {
+        name: name.into(),
+        mac: format!("52:54:00:12:34:{last:02x}").parse().unwrap(),
+        driver: Some("e1000e".into()),
+        carrier,
+    };
+    Discovery {
+        disks: vec![small, big, medium],
+        nics: vec![nic("eno1", 1, Some(false)), nic("eno2", 2, Some(true))],
+        machine: Machine {
+            firmware: Firmware::Uefi,
+            memory: Some(68_719_476_736),
+            cpus: Some(16),
+            virtualization: Virtualization::Present,
+            product: Some("Example Server 2000".into()),
+        },
+        medium: Medium {
+            path: "/run/xenith/medium".into(),
+            build_id: "0.1.0-a1b2c3d4".into(),
+            root_image_size: 130_000_000,
+            boot_size: 40_000_000,
+        },
+    }
+}
+
+pub(crate) fn found() -> State {
+    let mut state = State::new(Ids::random());
+    assert_eq!(state.on(Event::Found(Ok(Box::new(machine())), Ids::random())), None);
+    state
+}
+
+pub(crate) fn press(state: &mut State, keys: &[Key]) -> Option<Action> {
+    keys.iter().map(|key| state.on(Event::Key(*key))).last().flatten()
+}
+
+pub(crate) fn type_in(state: &mut State, text: &str) {
+    for c in text.chars() {
+        assert_eq!(state.on(Event::Key(Key::Char(c))), None);
+    }
+}
+
+/// Up to the summary, with every field filled.
+pub(crate) fn to_summary(state: &mut State) {
+    assert_eq!(press(state, &[Key::Enter]), Some(Action::Own));
+    state.on(Event::Owner(Ok(())));
+    press(state, &[Key::Right, Key::Enter, Key::Clear]);
+    type_in(state, "xen1.example.org");
+    press(state, &[Key::Enter, Key::Down, Key::Right, Key::Down]);
+    type_in(state, "192.0.2.10/24");
+    press(state, &[Key::Down]);
+    type_in(state, "192.0.2.1");
+    press(state, &[Key::Down]);
+    type_in(state, "192.0.2.53 192.0.2.54");
+    press(state, &[Key::Enter]);
+    assert_eq!(state.screen, Screen::Password, "{:?}", state.message);
+    type_in(state, "correct horse");
+    press(state, &[Key::Enter]);
+    type_in(state, "correct horse");
+    press(state, &[Key::Enter, Key::Right, Key::Enter]);
+    assert_eq!(state.screen, Screen::Summary, "{:?}", state.message);
+}
+
+#[test]
+fn the_whole_way_makes_the_plan_that_was_typed() {
+    let mut state = found();
+    to_summary(&mut state);
+    // Nothing happens without the word.
+    assert_eq!(press(&mut state, &[Key::Enter]), None);
+    assert!(state.message.as_ref().unwrap().contains("\"yes\""));
+    type_in(&mut state, "yes");
+    let Some(Action::Install(plan)) = press(&mut state, &[Key::Enter]) else {
+        panic!("no installation")
+    };
+    assert_eq!(plan.disk.path.to_str(), Some("/dev/sda"));
+    assert_eq!(plan.hostname.as_str(), "xen1.example.org");
+    assert!(plan.ssh);
+    let handover = plan.handover;
+    assert_eq!(handover.local_sr.unwrap().kind, LocalSrKind::LvmThin);
+    let management = handover.management.unwrap();
+    assert_eq!(management.mac, "52:54:00:12:34:02", "the connected card is preselected");
+    let AddressMode::Static { address, gateway, dns } = management.mode else { panic!() };
+    assert_eq!((address.as_str(), gateway.as_deref()), ("192.0.2.10/24", Some("192.0.2.1")));
+    assert_eq!(dns, ["192.0.2.53", "192.0.2.54"]);
+    assert_eq!(state.screen, Screen::Progress);
+}
+
+#[test]
+fn esc_goes_back_through_every_question_and_keeps_what_was_typed() {
+    let mut state = found();
+    to_summary(&mut state);
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        assert_eq!(press(&mut state, &[Key::Esc]), None);
+        seen.push(state.screen.clone());
+    }
+    use Screen::*;
+    assert_eq!(seen, [Password, Network, Hostname, Disk, Welcome]);
+    assert_eq!(state.form.hostname.text(), "xen1.example.org");
+    assert!(state.plan.is_none());
+}
+
+#[test]
+fn what_is_wrong_is_said_and_holds_the_person_back() {
+    let mut state = found();
+    press(&mut state, &[Key::Enter]);
+    state.on(Event::Owner(Ok(())));
+    press(&mut state, &[Key::Up, Key::Enter]);
+    let said = |state: &State| state.message.clone().unwrap_or_default();
+    assert!(said(&state).starts_with("This disk cannot be used: it is too small"));
+    press(&mut state, &[Key::Down]);
+    assert_eq!(state.message, None);
+    press(&mut state, &[Key::Enter, Key::Char('_'), Key::Enter]);
+    assert_eq!(said(&state), "'_' is not allowed in a host name: use a-z, 0-9 and -.");
+    press(&mut state, &[Key::Backspace, Key::Enter, Key::Down, Key::Right]);
+    press(&mut state, &[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
+    assert!(said(&state).contains("has no prefix length"), "{}", said(&state));
+    press(&mut state, &[Key::Up, Key::Up, Key::Up, Key::Right, Key::Enter]);
+    assert_eq!(state.screen, Screen::Password);
+    type_in(&mut state, "short");
+    press(&mut state, &[Key::Enter, Key::Enter, Key::Enter]);
+    assert_eq!(said(&state), "The password is shorter than 6 characters.");
+    press(&mut state, &[Key::Up, Key::Up]);
+    type_in(&mut state, "er");
+    press(&mut state, &[Key::Enter, Key::Enter, Key::Enter]);
+    assert_eq!(said(&state), "The two passwords are not the same.");
+}
+
+#[test]
+fn a_failure_can_be_tried_again() {
+    let mut state = found();
+    to_summary(&mut state);
+    type_in(&mut state, "yes");
+    press(&mut state, &[Key::Enter]);
+    // A running installation is not left.
+    assert_eq!(press(&mut state, &[Key::Leave, Key::Esc, Key::Enter]), None);
+    assert_eq!((state.leave, &state.screen), (None, &Screen::Progress));
+    let at = Duration::from_secs(1);
+    state.on(Event::Install(at, News::Started(Step::Wipe)));
+    let error = "no".to_owned();
+    state.on(Event::Install(at, News::Failed { step: Step::Wipe, error }));
+    assert_eq!(state.screen, Screen::Failure);
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Look));
+    state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
+    assert_eq!(state.screen, Screen::Disk);
+    assert_eq!(state.form.consent.text(), "", "the consent was for the other run");
+    assert_eq!(state.form.hostname.text(), "xen1.example.org");
+}
+
+#[test]
+fn another_console_may_have_the_installation() {
+    let mut state = found();
+    state.on(Event::Owner(Err("the installation is being done on hvc0".into())));
+    assert!(matches!(state.screen, Screen::Taken(_)));
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Own));
+    press(&mut state, &[Key::Esc]);
+    assert_eq!(state.screen, Screen::Welcome);
+}
+
+#[test]
+fn log_and_leaving_are_one_key_away() {
+    let mut state = found();
+    assert_eq!(press(&mut state, &[Key::Log]), None);
+    assert_eq!(state.log_open, Some(0));
+    press(&mut state, &[Key::Esc]);
+    assert_eq!(state.log_open, None);
+    press(&mut state, &[Key::Leave, Key::Down]);
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Shell));
+    press(&mut state, &[Key::Leave, Key::Down, Key::Down]);
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Reboot));
+    assert_eq!(press(&mut state, &[Key::Redraw]), Some(Action::Redraw));
+}

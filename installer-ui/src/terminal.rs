@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Input and output of the screens.
+
+use std::io::{Stdout, stdout};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use crossterm::cursor::Show;
+use crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::execute;
+use crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use installer_core::lock::{LockError, Owner};
+use installer_core::plan::Ids;
+use installer_core::steps::chain;
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use ratatui::{Terminal, TerminalOptions, Viewport};
+
+use crate::draw::draw;
+use crate::log::Log;
+use crate::state::{Action, Event, Key, State};
+use crate::worker::Machine;
+use crate::{follow, log, program, worker};
+
+/// Every screen is made for this; a serial line does not tell its size.
+const SMALLEST: (u16, u16) = (80, 24);
+/// How long keys are waited for before the running work is asked for news.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+struct App {
+    machine: Machine,
+    screen: Screen,
+    state: State,
+    sender: Sender<Event>,
+    receiver: Receiver<Event>,
+    owner: Option<Owner>,
+    follows: bool,
+}
+
+/// Shows the screens until the machine restarts or the person leaves.
+pub fn run(machine: Machine, log: &Log) -> Result<()> {
+    let (sender, receiver) = channel();
+    log.show_on(sender.clone());
+    let mut app = App {
+        machine,
+        screen: Screen::open()?,
+        state: State::new(Ids::random()),
+        sender,
+        receiver,
+        owner: None,
+        follows: false,
+    };
+    let result = app.work();
+    app.screen.close()?;
+    result
+}
+
+impl App {
+    fn work(&mut self) -> Result<()> {
+        self.act(Action::Look)?;
+        loop {
+            self.screen.draw(&self.state)?;
+            let mut actions = Vec::new();
+            if event::poll(PATIENCE).context("waiting for a key")? {
+                match event::read().context("reading a key")? {
+                    event::Event::Key(event) => {
+                        let key = key(event).map(Event::Key);
+                        actions.extend(key.and_then(|key| self.state.on(key)));
+                    }
+                    event::Event::Resize(..) => self.screen.fit()?,
+                    _ => {}
+                }
+            }
+            while let Ok(event) = self.receiver.try_recv() {
+                actions.extend(self.state.on(event));
+            }
+            for action in actions {
+                if self.act(action)? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// True if this was the last thing to do.
+    fn act(&mut self, action: Action) -> Result<bool> {
+        let sender = self.sender.clone();
+        match action {
+            Action::Look => {
+                let machine = self.machine.clone();
+                thread::spawn(move || {
+                    let found = machine.look().map(Box::new);
+                    let found = found.map_err(|error| format!("{error:#}"));
+                    // The receiver is gone only when the installer ends.
+                    let _ = sender.send(Event::Found(found, Ids::random()));
+                });
+            }
+            Action::Own => {
+                let result = match worker::own() {
+                    Ok(owner) => {
+                        self.owner = Some(owner);
+                        Ok(())
+                    }
+                    Err(error) => {
+                        if let LockError::Taken(console) = &error {
+                            self.follow(console);
+                        }
+                        Err(chain(&error))
+                    }
+                };
+                self.state.on(Event::Owner(result));
+            }
+            Action::Install(plan) => {
+                thread::spawn(move || {
+                    let begin = Instant::now();
+                    let sink = &mut |event| {
+                        let _ = sender.send(Event::Install(begin.elapsed(), event));
+                    };
+                    // The failure has been told as an event.
+                    let _ = worker::run(&plan, sink);
+                });
+            }
+            Action::Shell => {
+                self.screen.close()?;
+                program::shell()?;
+                self.screen = Screen::open()?;
+            }
+            Action::Redraw => self.screen.fit()?,
+            Action::Reboot => return self.end(worker::reboot),
+            Action::Poweroff => return self.end(worker::poweroff),
+        }
+        Ok(false)
+    }
+
+    fn end(&mut self, how: fn() -> Result<()>) -> Result<bool> {
+        match how() {
+            Ok(()) => Ok(true),
+            Err(error) => {
+                self.state.message = Some(format!("{error:#}"));
+                Ok(false)
+            }
+        }
+    }
+
+    /// Shows the other console's log in ours.
+    fn follow(&mut self, console: &str) {
+        if std::mem::replace(&mut self.follows, true) {
+            return;
+        }
+        let (sender, path) = (self.sender.clone(), log::path(console));
+        thread::spawn(move || {
+            let followed =
+                follow::lines(&path, |line| sender.send(Event::Log(line.to_owned())).is_ok());
+            if let Err(error) = followed {
+                tracing::warn!("{error:#}");
+            }
+        });
+    }
+}
+
+/// The terminal while it shows screens.
+struct Screen(Terminal<CrosstermBackend<Stdout>>);
+
+impl Screen {
+    fn open() -> Result<Self> {
+        enable_raw_mode().context("switching the terminal to single keys")?;
+        execute!(stdout(), EnterAlternateScreen).context("clearing the terminal")?;
+        let viewport = Viewport::Fixed(size());
+        let backend = CrosstermBackend::new(stdout());
+        let terminal = Terminal::with_options(backend, TerminalOptions { viewport });
+        let mut screen = Self(terminal.context("opening the terminal")?);
+        screen.fit()?;
+        Ok(screen)
+    }
+
+    /// Takes the terminal's present size and draws everything anew.
+    fn fit(&mut self) -> Result<()> {
+        self.0.resize(size()).context("clearing the terminal")
+    }
+
+    fn draw(&mut self, state: &State) -> Result<()> {
+        self.0.draw(|frame| draw(state, frame)).context("drawing")?;
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        execute!(stdout(), LeaveAlternateScreen, Show).context("clearing the terminal")?;
+        disable_raw_mode().context("switching the terminal back to lines")
+    }
+}
+
+fn size() -> Rect {
+    let told = rustix::termios::tcgetwinsize(rustix::stdio::stdin());
+    let (columns, rows) = match told {
+        Ok(told) if told.ws_col > 0 && told.ws_row > 0 => (told.ws_col, told.ws_row),
+        _ => SMALLEST,
+    };
+    Rect::new(0, 0, columns, rows)
+}
+
+fn key(event: KeyEvent) -> Option<Key> {
+    if event.kind == KeyEventKind::Release {
+        return None;
+    }
+    if event.modifiers.contains(KeyModifiers::CONTROL) {
+        return match event.code {
+            KeyCode::Char('c') => Some(Key::Leave),
+            KeyCode::Char('l') => Some(Key::Redraw),
+            KeyCode::Char('u') => Some(Key::Clear),
+            // What some serial terminals send for Backspace and Enter.
+            KeyCode::Char('h') => Some(Key::Backspace),
+            KeyCode::Char('j') => Some(Key::Enter),
+            _ => None,
+        };
+    }
+    match event.code {
+        KeyCode::Char(c) => Some(Key::Char(c)),
+        KeyCode::Enter => Some(Key::Enter),
+        KeyCode::Esc => Some(Key::Esc),
+        KeyCode::Tab => Some(Key::Tab),
+        KeyCode::BackTab => Some(Key::BackTab),
+        KeyCode::Up => Some(Key::Up),
+        KeyCode::Down => Some(Key::Down),
+        KeyCode::Left => Some(Key::Left),
+        KeyCode::Right => Some(Key::Right),
+        KeyCode::Home => Some(Key::Home),
+        KeyCode::End => Some(Key::End),
+        KeyCode::PageUp => Some(Key::PageUp),
+        KeyCode::PageDown => Some(Key::PageDown),
+        KeyCode::Backspace => Some(Key::Backspace),
+        KeyCode::Delete => Some(Key::Delete),
+        KeyCode::F(2) => Some(Key::Log),
+        _ => None,
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Installs without asking: the same engine, with its events as lines.
+
+use std::io::{IsTerminal as _, Write as _, stdin, stdout};
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use installer_core::answers::{AnswerSource, Answers, OnSuccess};
+use installer_core::events::{Event, Step};
+use installer_core::lock::LockError;
+use installer_core::plan::{Ids, Plan};
+use installer_core::size::Size;
+use installer_core::steps::chain;
+
+use crate::worker::Machine;
+use crate::{follow, log, online, program, terminal, worker};
+
+/// The last line on a console says how it ended.
+const COMPLETE: &str = "xenith-installer: installation complete";
+const FAILED: &str = "xenith-installer: installation failed";
+
+/// On the console and in the log. A console that went away must not end the installation.
+fn say(text: &str) {
+    for line in text.lines() {
+        let _ = writeln!(stdout(), "{line}\r");
+        tracing::info!("{line}");
+    }
+    let _ = stdout().flush();
+}
+
+/// Installs as the answers say; ends the machine's run as they say.
+pub fn run(machine: Machine, log: &log::Log, source: &AnswerSource) -> Result<ExitCode> {
+    let owner = match worker::own() {
+        Ok(owner) => owner,
+        Err(LockError::Taken(console)) => return other_console(&console),
+        Err(error) => return Err(error.into()),
+    };
+    say(&format!("xenith-installer: unattended installation, answers from {source}"));
+    match install(&machine, source) {
+        Ok(on_success) => {
+            say(COMPLETE);
+            match on_success {
+                OnSuccess::Reboot => worker::reboot()?,
+                OnSuccess::Poweroff => worker::poweroff()?,
+                OnSuccess::Shell => program::shell()?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            say(&format!("{FAILED}: {}", chain(error.as_ref())));
+            // Nobody may be there. Trying again by itself would wipe disks in a loop.
+            if !stdin().is_terminal() {
+                return Ok(ExitCode::FAILURE);
+            }
+            say("Press Enter for the installer's screens, which can also restart or give a shell.");
+            let mut line = String::new();
+            stdin().read_line(&mut line)?;
+            drop(owner);
+            terminal::run(machine, log)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// What would be done.
+pub fn dry_run(machine: &Machine, source: &AnswerSource) -> Result<String> {
+    let (_, plan) = plan(machine, source)?;
+    Ok(format!("{plan}\n"))
+}
+
+fn plan(machine: &Machine, source: &AnswerSource) -> Result<(Answers, Plan)> {
+    if source.needs_network() {
+        online::bring_up()?;
+    }
+    let answers = Answers::from_toml(&source.load()?)
+        .map_err(|error| anyhow!("the answers are not right:\n{error}"))?;
+    let found = machine.look()?;
+    let plan = Plan::make(&answers, &found, Ids::random())?;
+    Ok((answers, plan))
+}
+
+fn install(machine: &Machine, source: &AnswerSource) -> Result<OnSuccess> {
+    let (answers, plan) = plan(machine, source)?;
+    say(&plan.to_string());
+    let mut lines = Lines::default();
+    worker::run(&plan, &mut |event| {
+        if let Some(line) = lines.on(&event) {
+            say(&line);
+        }
+    })
+    .map_err(|error| {
+        say(&error.disk.to_string());
+        anyhow::Error::from(error)
+    })?;
+    Ok(answers.on_success)
+}
+
+/// Follows the installation that runs elsewhere, to its end.
+fn other_console(console: &str) -> Result<ExitCode> {
+    let _ = writeln!(stdout(), "xenith-installer: installing on {console}; its log follows\r");
+    follow::lines(&log::path(console), |line| {
+        let _ = writeln!(stdout(), "{line}\r");
+        !line.contains(COMPLETE) && !line.contains(FAILED)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Events as lines; progress only at every tenth.
+#[derive(Debug, Default)]
+struct Lines {
+    tenth: u64,
+    title: &'static str,
+}
+
+impl Lines {
+    fn on(&mut self, event: &Event) -> Option<String> {
+        match event {
+            Event::Started(step) => {
+                self.tenth = 0;
+                self.title = step.title();
+                let number = Step::ALL.iter().position(|s| s == step).unwrap_or(0) + 1;
+                Some(format!("[{number}/{}] {step}", Step::ALL.len()))
+            }
+            Event::Progress { done, total } => {
+                let tenth = (done * 10).checked_div(*total)?;
+                if tenth <= self.tenth || tenth >= 10 {
+                    return None;
+                }
+                self.tenth = tenth;
+                Some(format!("      {} {}0% of {}", self.title, tenth, Size(*total)))
+            }
+            // The failure is the last line, said by the caller.
+            Event::Done(_) | Event::Complete | Event::Failed { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_at_tenths_only() {
+        let mut lines = Lines::default();
+        let begin = lines.on(&Event::Started(Step::RootImage));
+        assert_eq!(begin.as_deref(), Some("[5/10] copying the system"));
+        let mut told = Vec::new();
+        for done in 0..=1000 {
+            told.extend(lines.on(&Event::Progress { done, total: 1000 }));
+        }
+        assert_eq!(told.len(), 9);
+        assert_eq!(told[0], "      copying the system 10% of 1.0 kB");
+        assert_eq!(lines.on(&Event::Progress { done: 0, total: 0 }), None);
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The work behind screens and unattended mode.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use installer_core::discovery::{Discovery, Roots};
+use installer_core::events::Event;
+use installer_core::lock::{LockError, Owner};
+use installer_core::plan::Plan;
+use installer_core::program::Program;
+use installer_core::steps::{InstallError, install};
+use installer_core::system::RealSystem;
+
+use crate::log::FOLDER;
+
+/// This machine as it is installed.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    roots: Roots,
+    medium: PathBuf,
+}
+
+impl Machine {
+    /// With the folder at which the medium is mounted.
+    pub fn new(medium: PathBuf, loop_devices: bool) -> Self {
+        Self { roots: Roots { loop_devices, ..Roots::default() }, medium }
+    }
+
+    /// Looks at the machine, once udev has handled what it knows of.
+    pub fn look(&self) -> Result<Discovery> {
+        if Path::new("/run/udev/control").exists() {
+            let settle = Program::new("udevadm").args(["settle", "--timeout=30"]);
+            settle.run().context("waiting for devices")?;
+        }
+        Ok(Discovery::look(&self.roots, &self.medium)?)
+    }
+}
+
+/// Installs, and logs what the events tell.
+pub fn run(plan: &Plan, sink: &mut dyn FnMut(Event)) -> Result<(), InstallError> {
+    let begin = Instant::now();
+    for line in plan.to_string().lines() {
+        tracing::info!("plan: {line}");
+    }
+    let mut system = RealSystem::default();
+    let result = install(plan, &mut system, &mut |event| {
+        match &event {
+            Event::Started(step) => tracing::info!("step: {step}"),
+            Event::Failed { step, error } => tracing::error!("{step} failed: {error}"),
+            Event::Complete => tracing::info!("complete after {} s", begin.elapsed().as_secs()),
+            Event::Progress { .. } | Event::Done(_) => {}
+        }
+        sink(event);
+    });
+    result.map(drop)
+}
+
+/// Takes the installation for this console.
+pub fn own() -> Result<Owner, LockError> {
+    let console = console_name().unwrap_or_else(|_| "another terminal".to_owned());
+    Owner::take(&Path::new(FOLDER).join("installer.lock"), &console)
+}
+
+/// `hvc0` for a process whose input is `/dev/hvc0`.
+pub fn console_name() -> Result<String> {
+    let input = fs::read_link("/proc/self/fd/0").context("looking at standard input")?;
+    let name = match input.strip_prefix("/dev") {
+        Ok(name) => name.display().to_string().replace('/', "-"),
+        Err(_) => "no-terminal".to_owned(),
+    };
+    Ok(name)
+}
+
+/// Restarts the machine.
+pub fn reboot() -> Result<()> {
+    Program::new("systemctl").args(["reboot"]).run().map(drop).context("restarting")
+}
+
+/// Switches the machine off.
+pub fn poweroff() -> Result<()> {
+    Program::new("systemctl").args(["poweroff"]).run().map(drop).context("powering off")
+}
