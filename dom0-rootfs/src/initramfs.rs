@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The initramfs: busybox, the drivers that lead to the root image, and `init/init`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use image_formats::cpio::{CpioError, CpioWriter};
+
+use crate::kernel_module::name;
+use crate::modules::folder;
+use crate::tree::{Tree, TreeError, failed};
+
+/// The program, with two places to fill in.
+const INIT: &str = include_str!("../init/init");
+/// The list of modules; its form is explained in it.
+const MODULES: &str = include_str!("../init/modules");
+/// Text that stands for the root image's file system.
+const ROOT_FS: &str = "@ROOT_FS@";
+
+/// Indexes of depmod that busybox's modprobe reads; each line is about one module.
+const INDEXES: &[&str] = &["modules.dep", "modules.alias", "modules.softdep"];
+
+/// The initramfs cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InitramfsError {
+    /// The list and the kernel do not fit.
+    #[error(
+        "init/modules names {module}, which is neither a kept module nor built into the kernel"
+    )]
+    NoModule {
+        /// The name.
+        module: String,
+    },
+    /// Writing the archive.
+    #[error("writing the initramfs")]
+    Cpio(#[from] CpioError),
+    /// The tree cannot be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+}
+
+/// The texts that decide the initramfs apart from the tree, for the recipe's key.
+pub(crate) fn texts() -> [&'static str; 2] {
+    [INIT, MODULES]
+}
+
+/// Writes the archive of `tree`, whose modules have been indexed, to `to`.
+pub(crate) fn write(
+    tree: &Tree,
+    version: &str,
+    root_fs: &str,
+    time: u32,
+    to: &Path,
+) -> Result<(), InitramfsError> {
+    let modules = folder(version);
+    let dependencies = tree.read(&format!("{modules}/modules.dep"))?;
+    let builtin = tree.read(&format!("{modules}/modules.builtin"))?;
+    let list = MODULES.replace(ROOT_FS, root_fs);
+    let chosen = choose(&list, &dependencies, &builtin)?;
+
+    let file = File::create(to).map_err(failed("creating", to))?;
+    let mut cpio = CpioWriter::new(BufWriter::new(file), time);
+    for folder in ["bin", "dev", "newroot", "proc", "run", "sys"] {
+        cpio.folder(folder, 0o755)?;
+    }
+    // The kernel calls /sbin/modprobe when it wants a module.
+    cpio.symlink("sbin", "bin")?;
+    copy(&mut cpio, &tree.path("usr/bin/busybox"), "bin/busybox", 0o755)?;
+    let init = INIT.replace(ROOT_FS, root_fs).replace("@MODULES@", &chosen.at_once.join(" "));
+    cpio.file("init", 0o755, init.len() as u64, init.as_bytes())?;
+
+    let target = format!("lib/modules/{version}");
+    cpio.folders(&target)?;
+    for index in INDEXES {
+        let text = only(index, &tree.read(&format!("{modules}/{index}"))?, &chosen.paths);
+        cpio.file(&format!("{target}/{index}"), 0o644, text.len() as u64, text.as_bytes())?;
+    }
+    for path in &chosen.paths {
+        let inside = format!("{target}/{path}");
+        cpio.folders(inside.rsplit_once('/').map_or("", |(folder, _)| folder))?;
+        copy(&mut cpio, &tree.path(&format!("{modules}/{path}")), &inside, 0o644)?;
+    }
+    cpio.finish()?;
+    Ok(())
+}
+
+fn copy<W: Write>(
+    cpio: &mut CpioWriter<W>,
+    from: &Path,
+    to: &str,
+    mode: u32,
+) -> Result<(), InitramfsError> {
+    let file = File::open(from).map_err(failed("opening", from))?;
+    let size = file.metadata().map_err(failed("reading", from))?.len();
+    cpio.file(to, mode, size, file)?;
+    Ok(())
+}
+
+/// Modules of the initramfs.
+#[derive(Debug, PartialEq, Eq)]
+struct Chosen {
+    /// Names of those loaded first, in the list's order, without those built into the kernel.
+    at_once: Vec<String>,
+    /// Paths as in `modules.dep`.
+    paths: BTreeSet<String>,
+}
+
+fn choose(list: &str, dependencies: &str, builtin: &str) -> Result<Chosen, InitramfsError> {
+    // `modules.dep` names all that a module needs, directly or not.
+    let needs: BTreeMap<&str, &str> =
+        dependencies.lines().filter_map(|line| line.split_once(':')).collect();
+    let by_name: BTreeMap<String, &str> = needs.keys().map(|path| (name(path), *path)).collect();
+    let builtin: BTreeSet<String> = builtin.lines().map(name).collect();
+    let mut chosen = Chosen { at_once: Vec::new(), paths: BTreeSet::new() };
+    for line in list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let module = name(line.trim_start_matches('+'));
+        match by_name.get(&module) {
+            Some(path) => {
+                chosen.paths.insert((*path).to_owned());
+                chosen.paths.extend(needs[path].split_whitespace().map(str::to_owned));
+                if line.starts_with('+') {
+                    chosen.at_once.push(module);
+                }
+            }
+            None if builtin.contains(&module) => {}
+            None => return Err(InitramfsError::NoModule { module }),
+        }
+    }
+    Ok(chosen)
+}
+
+/// The lines of an index that are about chosen modules.
+fn only(index: &str, text: &str, paths: &BTreeSet<String>) -> String {
+    let names: BTreeSet<String> = paths.iter().map(|path| name(path)).collect();
+    let about = |line: &&str| match index {
+        "modules.dep" => line.split_once(':').is_some_and(|(path, _)| paths.contains(path)),
+        // alias PATTERN MODULE
+        "modules.alias" => line.rsplit(' ').next().is_some_and(|module| names.contains(module)),
+        // softdep MODULE pre: …
+        _ => line.split(' ').nth(1).is_some_and(|module| names.contains(module)),
+    };
+    text.lines().filter(about).flat_map(|line| [line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEP: &str = "kernel/fs/ext4/ext4.ko: kernel/fs/jbd2/jbd2.ko kernel/lib/crc16.ko\n\
+                       kernel/fs/jbd2/jbd2.ko:\nkernel/lib/crc16.ko:\nkernel/x/loop.ko:\n\
+                       kernel/x/other-one.ko:\n";
+
+    #[test]
+    fn dependencies_come_along_and_builtin_ones_are_left_out() {
+        let chosen = choose("# c\n\n+loop\next4\n+unix\n", DEP, "kernel/net/unix.ko\n").unwrap();
+        assert_eq!(chosen.at_once, ["loop"]);
+        let paths: Vec<_> = chosen.paths.iter().map(String::as_str).collect();
+        let expected = [
+            "kernel/fs/ext4/ext4.ko",
+            "kernel/fs/jbd2/jbd2.ko",
+            "kernel/lib/crc16.ko",
+            "kernel/x/loop.ko",
+        ];
+        assert_eq!(paths, expected);
+        let error = choose("ext5\n", DEP, "").unwrap_err();
+        assert!(error.to_string().contains("ext5"), "{error}");
+    }
+
+    #[test]
+    fn indexes_keep_only_what_is_there() {
+        let paths = choose("+other_one\n", DEP, "").unwrap().paths;
+        assert_eq!(only("modules.dep", DEP, &paths), "kernel/x/other-one.ko:\n");
+        let alias = "# Aliases\nalias pci:a other_one\nalias pci:b loop\n";
+        assert_eq!(only("modules.alias", alias, &paths), "alias pci:a other_one\n");
+        let soft = "softdep other_one pre: loop\nsoftdep loop pre: other_one\n";
+        assert_eq!(only("modules.softdep", soft, &paths), "softdep other_one pre: loop\n");
+    }
+
+    #[test]
+    fn the_archive_is_the_same_twice_and_lists_what_it_should() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::at(dir.path().join("tree"));
+        tree.write("usr/bin/busybox", b"busy", 0o755).unwrap();
+        let list: Vec<String> = MODULES
+            .lines()
+            .filter(|l| !l.is_empty() && !l.starts_with('#'))
+            .map(|l| name(l.trim_start_matches('+')))
+            .collect();
+        let list: Vec<String> = list.into_iter().map(|n| n.replace(ROOT_FS, "squashfs")).collect();
+        let dep: String = list.iter().map(|module| format!("kernel/{module}.ko:\n")).collect();
+        for (file, text) in [
+            ("modules.dep", dep.as_str()),
+            ("modules.builtin", ""),
+            ("modules.alias", ""),
+            ("modules.softdep", ""),
+        ] {
+            tree.write(&format!("{}/{file}", folder("6.1")), text.as_bytes(), 0o644).unwrap();
+        }
+        for module in &list {
+            tree.write(&format!("{}/kernel/{module}.ko", folder("6.1")), module.as_bytes(), 0o600)
+                .unwrap();
+        }
+        let build = |file: &str| {
+            let path = dir.path().join(file);
+            write(&tree, "6.1", "squashfs", 7, &path).unwrap();
+            std::fs::read(path).unwrap()
+        };
+        let (one, two) = (build("1"), build("2"));
+        assert!(one == two);
+        let text = String::from_utf8_lossy(&one);
+        for part in [
+            "lib/modules/6.1/kernel/squashfs.ko",
+            "mount -t squashfs",
+            "modprobe -a -b -q loop squashfs",
+        ] {
+            assert!(text.contains(part), "{part}");
+        }
+        assert!(!text.contains(ROOT_FS) && !text.contains("@MODULES@"));
+    }
+}
