@@ -113,7 +113,7 @@ struct Node<'r> {
 }
 
 impl Engine<'_> {
-    /// Builds `targets` and what they need.
+    /// Builds `targets` and what they need. Sets the umask of the process to 022.
     ///
     /// # Errors
     /// The first thing that went wrong; artifacts that were finished before it stay.
@@ -123,6 +123,8 @@ impl Engine<'_> {
         targets: &[&str],
     ) -> Result<Report, GraphError> {
         let begun = Instant::now();
+        // Recipes write files from this process too; the caller's umask must not show in them.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         let nodes = self.keyed(order::ordered(recipes, targets)?)?;
 
         // From the targets down to what is there already: below that nothing is looked at.
