@@ -166,7 +166,17 @@ pub fn refresh(
     reporter: &dyn Reporter,
     interrupt: &Interrupt,
 ) -> Result<Lock, RefreshError> {
-    let refresher = Refresher { mirrors, http: Http::new(), interrupt };
+    refresh_with(&DEBIAN_13_KEYS, wanted, mirrors, reporter, interrupt)
+}
+
+fn refresh_with(
+    keys: &[&str],
+    wanted: &Wanted,
+    mirrors: &Mirrors,
+    reporter: &dyn Reporter,
+    interrupt: &Interrupt,
+) -> Result<Lock, RefreshError> {
+    let refresher = Refresher { keys, mirrors, http: Http::new(), interrupt };
     let progress = reporter.begin("lock", None);
     let (index, timestamp) = refresher.index(&*progress)?;
     progress.status("looking which files the mirrors have");
@@ -234,6 +244,7 @@ fn resolve_all<'i>(
 }
 
 struct Refresher<'a> {
+    keys: &'a [&'a str],
     mirrors: &'a Mirrors,
     http: Http,
     interrupt: &'a Interrupt,
@@ -275,7 +286,7 @@ impl Refresher<'_> {
             let read = || -> Result<(Release, Vec<u8>), RefreshError> {
                 let signed = fetch("InRelease")?;
                 let signed = String::from_utf8_lossy(&signed);
-                let release = Release::verify(suite, &signed, &DEBIAN_13_KEYS, Timestamp::now())?;
+                let release = Release::verify(suite, &signed, self.keys, Timestamp::now())?;
                 let packed = fetch(INDEX)?;
                 release.check_index(INDEX, &packed)?;
                 Ok((release, packed))
@@ -320,3 +331,6 @@ impl Refresher<'_> {
         Ok(gone.into_inner().unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests;
