@@ -10,9 +10,9 @@ use crate::program::{Program, ProgramError};
 
 /// Path of the answer file on the installation medium.
 pub const ANSWERS_ON_MEDIUM: &str = "xenith/answers.toml";
-/// The usual label of a volume with an answer file; FAT allows 11 characters only, so any other
-/// label can be named too.
-pub const ANSWERS_LABEL: &str = "XENITH-ANSWERS";
+/// The usual label of a volume with an answer file, short enough for FAT; any other can be named
+/// too.
+pub const ANSWERS_LABEL: &str = "XENITH-ANS";
 /// Paths at which the file is looked for on a labelled volume.
 const ON_VOLUME: &[&str] = &["answers.toml", "xenith/answers.toml"];
 /// A longer file is none of ours, in bytes.

@@ -7,7 +7,7 @@ use image_formats::fat::{FatError, FatVolume, FatWriter};
 use image_formats::gpt::Role;
 use image_formats::mbr;
 
-use super::{Run, StepError};
+use super::{Run, StepError, parents};
 use crate::boot_menu::grub_cfg;
 use crate::discovery::BootFiles;
 use crate::layout::{BOOT_EFI, ESP_LABEL, GRUB_CFG, SLOT_A_FOLDER};
@@ -72,5 +72,8 @@ fn put(
         files.iter().try_for_each(|(path, content)| fat.file(path, *content))?;
         fat.finish()
     };
-    FatWriter::open(Device::new(system, device, bytes)).and_then(fill).map_err(StepError::Fat)
+    let fat = FatWriter::open(Device::new(system, device, bytes));
+    fat.and_then(fill).map_err(StepError::Fat)?;
+    let mut volume = Device::new(system, device, bytes);
+    parents::mend(&mut volume).map_err(|source| StepError::Fat(FatError::Close(source)))
 }

@@ -4,6 +4,7 @@
 mod boot;
 mod disk;
 mod medium;
+mod parents;
 mod root_image;
 mod state;
 mod storage;

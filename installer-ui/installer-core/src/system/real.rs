@@ -94,7 +94,7 @@ impl System for RealSystem {
         self.open.clear();
         self.settle()?;
         let path = disk.display().to_string();
-        self.run(&Program::new("blockdev").args(["--rereadpt"]).arg(path))?;
+        self.run(&Program::new("partx").args(["--update"]).arg(path))?;
         self.settle()?;
         for planned in layout.partitions() {
             let partition = self.partition(disk, planned.role.number());
