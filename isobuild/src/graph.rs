@@ -147,6 +147,7 @@ impl Engine<'_> {
 
         let mut fetched_bytes = 0;
         if !missing.is_empty() {
+            self.store.sweep()?;
             let mut files: BTreeMap<Digest, LockedFile> = BTreeMap::new();
             for node in &missing {
                 files.extend(node.locked.iter().map(|(k, v)| (*k, v.clone())));

@@ -12,6 +12,8 @@
 //!
 //! The version is in the path: a change of form takes the next number and never migrates.
 
+mod sweep;
+
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -131,12 +133,16 @@ impl Store {
         self.top.join("artifacts").join(folder_name(name, key))
     }
 
-    /// The record of an artifact, where it is complete.
+    /// The record of an artifact, where it is complete; asking counts as using it.
     pub fn record(&self, name: &str, key: &Digest) -> Option<Record> {
         let folder = self.artifact(name, key);
         let text = fs::read_to_string(record_path(&folder)).ok()?;
         let record: Record = serde_json::from_str(&text).ok()?;
-        (record.key == *key && folder.is_dir()).then_some(record)
+        let complete = record.key == *key && folder.is_dir();
+        if complete {
+            self.note_use(&record_path(&folder));
+        }
+        complete.then_some(record)
     }
 
     /// A folder for building the artifact in; what an earlier build left there is removed. Hold
@@ -182,12 +188,7 @@ impl Store {
     /// The lock file cannot be made or locked.
     pub fn claim(&self, what: &str, waiting: impl FnOnce()) -> Result<Claim, StoreError> {
         let path = self.top.join("locks").join(what);
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(failed("opening the lock", &path))?;
+        let file = lock_file(&path)?;
         if let Err(fs::TryLockError::WouldBlock) = file.try_lock() {
             waiting();
             file.lock().map_err(failed("locking", &path))?;
@@ -224,6 +225,12 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn lock_file(path: &Path) -> Result<File, StoreError> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true);
+    options.open(path).map_err(failed("opening the lock", path))
 }
 
 fn folder_name(name: &str, key: &Digest) -> String {
