@@ -25,6 +25,8 @@ pub(crate) struct Volume {
     data_percent: String,
     #[serde(rename = "lv_permissions")]
     permissions: String,
+    #[serde(rename = "lv_when_full")]
+    when_full: String,
 }
 
 impl Volume {
@@ -43,6 +45,11 @@ impl Volume {
 
     pub(crate) fn is_active(&self) -> bool {
         self.active == "active"
+    }
+
+    /// A pool whose writes fail when it is full, at once.
+    pub(crate) fn fails_when_full(&self) -> bool {
+        self.when_full == "error"
     }
 
     pub(crate) fn is_read_only(&self) -> bool {
@@ -141,7 +148,7 @@ impl<'a> VolumeGroup<'a> {
     /// Every volume of the group that has a name of ours.
     pub(crate) fn volumes(&self) -> Result<Vec<Volume>, StorageError> {
         let select = format!("vg_name={}", self.name);
-        let fields = "lv_name,lv_size,lv_active,data_percent,lv_permissions";
+        let fields = "lv_name,lv_size,lv_active,data_percent,lv_permissions,lv_when_full";
         self.report_where("lvs", "lv", fields, &["--select", &select])
     }
 

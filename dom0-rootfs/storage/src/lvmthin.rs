@@ -78,11 +78,13 @@ impl SrDriver for LvmThinDriver {
         let group = self.group(sr);
         group.create(sr)?;
         if group.volume(POOL)?.is_none() {
-            // A full pool has to fail writes at once: a guest whose writes hang for a minute looks dead.
             // What is kept free lets the pool's metadata grow and be repaired.
-            let args = ["--yes", "--type", "thin-pool", "--errorwhenfull", "y"];
-            let rest = ["--extents", "98%FREE", "--name", POOL, &group.name];
-            group.lvm("lvcreate", &[&args[..], &rest].concat())?;
+            let args = ["--yes", "--type", "thin-pool", "--extents", "98%FREE"];
+            group.lvm("lvcreate", &[&args[..], &["--name", POOL, &group.name]].concat())?;
+        }
+        // A full pool has to fail writes at once: a guest whose writes hang for a minute looks dead.
+        if !self.pool(sr)?.fails_when_full() {
+            group.lvm("lvchange", &["--errorwhenfull", "y", &group.full(POOL)])?;
         }
         Ok(())
     }
@@ -162,7 +164,8 @@ impl SrDriver for LvmThinDriver {
         let origin = self.must_find(sr, from)?;
         let group = self.group(sr);
         if self.find(sr, to)?.is_none() {
-            let args = ["--yes", "--snapshot", "--setactivationskip", "n", "--permission", "rw"];
+            let args =
+                ["--yes", "--type", "thin", "--setactivationskip", "n", "--permission", "rw"];
             let rest = ["--name", &volume_of(to), &group.full(&origin.name)];
             group.lvm("lvcreate", &[&args[..], &rest].concat())?;
         }

@@ -26,6 +26,7 @@ pub(crate) struct Lv {
     pub(crate) read_only: bool,
     pub(crate) origin: Option<String>,
     pub(crate) filesystem: bool,
+    pub(crate) errors_when_full: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -206,6 +207,7 @@ fn query(
                         let (vg, name) = full.split_once('/')?;
                         (vg == group).then(|| {
                             serde_json::json!({"lv_name": name, "lv_size": lv.size.to_string(),
+                                "lv_when_full": if lv.errors_when_full { "error" } else { "queue" },
                                 "lv_active": if lv.active { "active" } else { "" },
                                 "data_percent": if lv.active { "25.50" } else { "" },
                                 "lv_permissions": if lv.read_only { "read-only" } else { "writeable" }})
@@ -272,7 +274,7 @@ fn change(model: &mut Model, program: &str, args: &[&str]) -> Result<String, Str
             let name = after("--name").unwrap();
             let mut lv = Lv { size: 1 << 30, active: true, ..Lv::default() };
             let mut group = last.clone();
-            if args.contains(&"--snapshot") {
+            if after("--type").as_deref() == Some("thin") {
                 let origin = model.lvs.get(&last).ok_or("no origin")?;
                 lv = Lv { origin: Some(last.clone()), ..origin.clone() };
                 group = last.split_once('/').unwrap().0.to_owned();
@@ -297,6 +299,12 @@ fn change(model: &mut Model, program: &str, args: &[&str]) -> Result<String, Str
             let lv = model.lvs.get_mut(&last).ok_or("no such volume")?;
             if let Some(active) = after("--activate") {
                 lv.active = active == "y";
+            }
+            if after("--errorwhenfull").is_some() {
+                if lv.errors_when_full {
+                    return Err("Error when full is already set".to_owned());
+                }
+                lv.errors_when_full = true;
             }
             if let Some(permission) = after("--permission") {
                 lv.read_only = permission == "r";
