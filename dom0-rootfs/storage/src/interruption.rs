@@ -213,6 +213,22 @@ fn destroy_leaves_other_groups_alone() {
 }
 
 #[test]
+fn an_sr_that_the_installer_made_is_used_and_removed_without_its_device_being_named() {
+    for (kind, make) in DRIVERS {
+        let host = Arc::new(FakeHost::new());
+        let driver = make(host.clone());
+        driver.create(&sdb()).unwrap();
+        let bare = sr(&[]);
+        driver.attach(&bare).unwrap();
+        driver.vdi_create(&bare, ONE, 1 << 20).unwrap();
+        driver.detach(&bare).unwrap();
+        driver.destroy(&bare).unwrap();
+        assert_eq!(host.model(), FakeHost::new().model(), "{kind}");
+        driver.destroy(&bare).unwrap();
+    }
+}
+
+#[test]
 fn an_active_vdi_is_neither_destroyed_nor_changes_its_mode() {
     for (kind, make) in DRIVERS {
         let driver = make(Arc::new(FakeHost::new()));

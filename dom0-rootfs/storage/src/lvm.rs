@@ -59,6 +59,7 @@ impl Volume {
 
 #[derive(Debug, Deserialize)]
 struct PhysicalVolume {
+    pv_name: String,
     vg_name: String,
     pv_major: String,
     pv_minor: String,
@@ -125,24 +126,34 @@ impl<'a> VolumeGroup<'a> {
         self.lvm("vgcreate", &["--yes", &self.name, &path]).map(drop)
     }
 
-    /// Removes the group with everything in it, and LVM's label from the SR's device.
+    /// Removes the group with everything in it, and LVM's label from its device. Without
+    /// `device_config:device` (an SR that the installer made) the group itself tells where it lies.
     pub(crate) fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError> {
-        let target = device::of(self.system, sr)?;
-        match self.group_on(&target)? {
-            None => return Ok(()),
-            Some(name) if name == self.name => {
-                self.lvm("vgchange", &["--activate", "n", &self.name])?;
-                self.lvm("vgremove", &["--force", "--yes", &self.name])?;
+        let mut labels = Vec::new();
+        if sr.device_config.contains_key("device") {
+            let target = device::of(self.system, sr)?;
+            match self.group_on(&target)? {
+                None => {}
+                Some(name) if name == self.name || name.is_empty() => {
+                    labels.push(target.path.to_string_lossy().into_owned());
+                }
+                Some(name) => {
+                    return Err(StorageError::DeviceInUse {
+                        device: target.path,
+                        by: format!("belongs to volume group {name}, not to this SR"),
+                    });
+                }
             }
-            Some(name) if name.is_empty() => {}
-            Some(name) => {
-                return Err(StorageError::DeviceInUse {
-                    device: target.path,
-                    by: format!("belongs to volume group {name}, not to this SR"),
-                });
-            }
+        } else {
+            let all = self.physical_volumes()?;
+            labels
+                .extend(all.into_iter().filter(|pv| pv.vg_name == self.name).map(|pv| pv.pv_name));
         }
-        self.lvm("pvremove", &["--yes", &target.path.to_string_lossy()]).map(drop)
+        if self.size()?.is_some() {
+            self.lvm("vgchange", &["--activate", "n", &self.name])?;
+            self.lvm("vgremove", &["--force", "--yes", &self.name])?;
+        }
+        labels.iter().try_for_each(|label| self.lvm("pvremove", &["--yes", label]).map(drop))
     }
 
     /// Every volume of the group that has a name of ours.
@@ -173,9 +184,13 @@ impl<'a> VolumeGroup<'a> {
 
     fn group_on(&self, target: &Device) -> Result<Option<String>, StorageError> {
         let (major, minor) = (target.major.to_string(), target.minor.to_string());
-        let all: Vec<PhysicalVolume> = self.report("pvs", "pv", "vg_name,pv_major,pv_minor")?;
-        let ours = all.into_iter().find(|pv| pv.pv_major == major && pv.pv_minor == minor);
+        let mut all = self.physical_volumes()?.into_iter();
+        let ours = all.find(|pv| pv.pv_major == major && pv.pv_minor == minor);
         Ok(ours.map(|pv| pv.vg_name))
+    }
+
+    fn physical_volumes(&self) -> Result<Vec<PhysicalVolume>, StorageError> {
+        self.report("pvs", "pv", "pv_name,vg_name,pv_major,pv_minor")
     }
 
     fn report<T: DeserializeOwned>(

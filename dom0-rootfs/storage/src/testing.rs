@@ -180,7 +180,7 @@ fn query(
                 .iter()
                 .map(|(path, group)| {
                     let (major, minor) = devices[path];
-                    serde_json::json!({"vg_name": group, "pv_major": major.to_string(),
+                    serde_json::json!({"pv_name": path, "vg_name": group, "pv_major": major.to_string(),
                         "pv_minor": minor.to_string()})
                 })
                 .collect(),
