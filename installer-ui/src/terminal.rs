@@ -39,6 +39,8 @@ struct App {
     receiver: Receiver<Event>,
     owner: Option<Owner>,
     follows: bool,
+    /// Start of the installation.
+    begin: Option<Instant>,
 }
 
 /// Shows the screens until the machine restarts or the person leaves.
@@ -53,6 +55,7 @@ pub fn run(machine: Machine, log: &Log) -> Result<()> {
         receiver,
         owner: None,
         follows: false,
+        begin: None,
     };
     let result = app.work();
     app.screen.close()?;
@@ -77,6 +80,9 @@ impl App {
             }
             while let Ok(event) = self.receiver.try_recv() {
                 actions.extend(self.state.on(event));
+            }
+            if let Some(begin) = self.begin {
+                self.state.on(Event::Tick(begin.elapsed()));
             }
             for action in actions {
                 if self.act(action)? {
@@ -115,8 +121,9 @@ impl App {
                 self.state.on(Event::Owner(result));
             }
             Action::Install(plan) => {
+                let begin = Instant::now();
+                self.begin = Some(begin);
                 thread::spawn(move || {
-                    let begin = Instant::now();
                     let sink = &mut |event| {
                         let _ = sender.send(Event::Install(begin.elapsed(), event));
                     };

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow};
 use installer_core::answers::{AnswerSource, Answers, OnSuccess};
 use installer_core::events::{Event, Step};
-use installer_core::lock::LockError;
+use installer_core::lock::{LockError, Owner};
 use installer_core::plan::{Ids, Plan};
 use installer_core::size::Size;
 use installer_core::steps::chain;
@@ -32,7 +32,12 @@ fn say(text: &str) {
 pub fn run(machine: Machine, log: &log::Log, source: &AnswerSource) -> Result<ExitCode> {
     let owner = match worker::own() {
         Ok(owner) => owner,
-        Err(LockError::Taken(console)) => return other_console(&console),
+        Err(LockError::Taken(console)) => {
+            return match other_console(&console)? {
+                true => Ok(ExitCode::SUCCESS),
+                false => screens(machine, log, None),
+            };
+        }
         Err(error) => return Err(error.into()),
     };
     say(&format!("xenith-installer: unattended installation, answers from {source}"));
@@ -42,24 +47,32 @@ pub fn run(machine: Machine, log: &log::Log, source: &AnswerSource) -> Result<Ex
             match on_success {
                 OnSuccess::Reboot => worker::reboot()?,
                 OnSuccess::Poweroff => worker::poweroff()?,
-                OnSuccess::Shell => program::shell()?,
+                OnSuccess::Shell => {
+                    program::shell()?;
+                    return screens(machine, log, Some(owner));
+                }
             }
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
             say(&format!("{FAILED}: {}", chain(error.as_ref())));
-            // Nobody may be there. Trying again by itself would wipe disks in a loop.
-            if !stdin().is_terminal() {
-                return Ok(ExitCode::FAILURE);
-            }
-            say("Press Enter for the installer's screens, which can also restart or give a shell.");
-            let mut line = String::new();
-            stdin().read_line(&mut line)?;
-            drop(owner);
-            terminal::run(machine, log)?;
-            Ok(ExitCode::SUCCESS)
+            screens(machine, log, Some(owner))
         }
     }
+}
+
+/// Nobody may be there, and trying again by itself would wipe disks in a loop: waits for a person,
+/// who gets the screens.
+fn screens(machine: Machine, log: &log::Log, owner: Option<Owner>) -> Result<ExitCode> {
+    if !stdin().is_terminal() {
+        return Ok(ExitCode::FAILURE);
+    }
+    say("Press Enter for the installer's screens, which can also restart or give a shell.");
+    let mut line = String::new();
+    stdin().read_line(&mut line)?;
+    drop(owner);
+    terminal::run(machine, log)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What would be done.
@@ -95,14 +108,16 @@ fn install(machine: &Machine, source: &AnswerSource) -> Result<OnSuccess> {
     Ok(answers.on_success)
 }
 
-/// Follows the installation that runs elsewhere, to its end.
-fn other_console(console: &str) -> Result<ExitCode> {
+/// Follows the installation that runs elsewhere, to its end; true if that was a good one.
+fn other_console(console: &str) -> Result<bool> {
     let _ = writeln!(stdout(), "xenith-installer: installing on {console}; its log follows\r");
+    let mut complete = false;
     follow::lines(&log::path(console), |line| {
         let _ = writeln!(stdout(), "{line}\r");
-        !line.contains(COMPLETE) && !line.contains(FAILED)
+        complete = line.contains(COMPLETE);
+        !complete && !line.contains(FAILED)
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(complete)
 }
 
 /// Events as lines; progress only at every tenth.

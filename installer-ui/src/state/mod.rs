@@ -56,6 +56,8 @@ pub enum Event {
     Owner(Result<(), String>),
     /// From the running installation, with the time since its start.
     Install(Duration, events::Event),
+    /// Time went by while an installation ran; since its start.
+    Tick(Duration),
     /// A line was logged.
     Log(String),
 }
@@ -194,6 +196,12 @@ impl State {
                     _ => {}
                 }
                 self.run.on(at, event);
+                None
+            }
+            Event::Tick(at) => {
+                if self.screen == Screen::Progress {
+                    self.run.elapsed = at;
+                }
                 None
             }
             Event::Log(line) => {

@@ -14,8 +14,10 @@ pub struct Run {
     pub current: Option<Step>,
     /// Bytes done and to be done in the running step, if it tells.
     pub progress: Option<(u64, u64)>,
-    /// Time since the start at the last event.
+    /// Time since the start.
     pub elapsed: Duration,
+    /// The same at the last event.
+    told: Duration,
     /// When the running step began.
     step_began: Duration,
     /// The failure.
@@ -25,6 +27,7 @@ pub struct Run {
 impl Run {
     pub(super) fn on(&mut self, at: Duration, event: Event) {
         self.elapsed = at;
+        self.told = at;
         match event {
             Event::Started(step) => {
                 self.current = Some(step);
@@ -51,7 +54,7 @@ impl Run {
     /// Bytes a second of the running step, once it has run for a moment.
     pub fn rate(&self) -> Option<u64> {
         let (done, _) = self.progress?;
-        let millis = self.elapsed.saturating_sub(self.step_began).as_millis();
+        let millis = self.told.saturating_sub(self.step_began).as_millis();
         (millis >= 100).then(|| u64::try_from(u128::from(done) * 1000 / millis).ok())?
     }
 
