@@ -71,7 +71,7 @@ impl Vm {
             forwards: setup.forwards.clone(),
             serial: Line::Socket(format!("{FOLDER}/{}", socket("serial"))),
             qmp: Some(format!("{FOLDER}/{}", socket("qmp"))),
-            window: false,
+            vnc: None,
             no_reboot: setup.no_reboot,
         };
         let serial = listen(folder, &socket("serial"))?;

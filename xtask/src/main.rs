@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The only entry to the pipeline: `cargo xtask`.
 
+mod build;
+mod clean;
+mod pipeline;
 mod program;
+mod run;
 mod test;
 mod tidy;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::pipeline::{BuildOptions, Pipeline, SourceOptions};
 
 /// Builds, tests and runs the Xenith appliance.
 #[derive(Parser)]
@@ -19,6 +25,18 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Build the ISO: target/xenith/xenith-<version>-x86_64.iso.
+    Iso(BuildOptions),
+    /// Run the ISO in QEMU, its serial console in this terminal.
+    Run(run::Options),
+    /// Build only the hypervisor and its tools.
+    Hypervisor(BuildOptions),
+    /// Build only Dom0: root image, kernel, initramfs.
+    Rootfs(BuildOptions),
+    /// Resolve every package again and write profiles/lock.toml.
+    Lock(SourceOptions),
+    /// Remove results, and what the user's cache keeps if asked to.
+    Clean(clean::Options),
     /// Run every check of the project.
     Test,
     /// Check the repository itself: arrows between crates, headers, file lengths, unsafe code.
@@ -26,7 +44,14 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    isobuild::sandbox::enter_if_asked();
     let result = match Cli::parse().task {
+        Task::Iso(options) => build::iso(&options).map(drop),
+        Task::Run(options) => run::run(&options),
+        Task::Hypervisor(options) => build::hypervisor(&options),
+        Task::Rootfs(options) => build::rootfs(&options),
+        Task::Lock(options) => Pipeline::new(&options).and_then(|p| p.refresh_lock()),
+        Task::Clean(options) => clean::run(&options),
         Task::Test => test::run(),
         Task::Tidy => tidy::run(),
     };

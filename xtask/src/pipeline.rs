@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Joins the components: which recipes there are, and what builds them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use appliance_model::lock::Lock;
+use appliance_model::profile::Profile;
+use dom0_rootfs::programs::Programs;
+use dom0_rootfs::{Base, Layer, Rootfs};
+use hypervisor::{Kconfig, Xen, XenTools};
+use isobuild::assemble::{Boot, Iso};
+use isobuild::fetch::{Downloader, Mirrors};
+use isobuild::graph::Engine;
+use isobuild::interrupt::Interrupt;
+use isobuild::lock;
+use isobuild::progress::{self, Reporter};
+use isobuild::recipe::Recipe;
+use isobuild::report::Report;
+use isobuild::store::Store;
+use isobuild::tools::{Emulator, Tools};
+
+use crate::program::workspace_root;
+
+/// Xenith's version, which is the workspace's.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Options of every command that builds.
+#[derive(Debug, Clone, clap::Args)]
+pub struct BuildOptions {
+    /// What to build: the name of a file below profiles/, or the path of your own.
+    #[arg(long, default_value = "default", value_name = "NAME|FILE")]
+    pub profile: String,
+    #[command(flatten)]
+    pub sources: SourceOptions,
+}
+
+/// Where files come from.
+#[derive(Debug, Clone, clap::Args)]
+pub struct SourceOptions {
+    /// Debian mirror to fetch from, `http://host/debian`. Otherwise $XENITH_MIRROR, then the user's
+    /// configuration ($XDG_CONFIG_HOME/xenith/config.toml), then the mirrors of the host's apt.
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+    /// Use only what is in the cache already.
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// A repository ready to be built.
+pub struct Pipeline {
+    /// The repository's folder.
+    pub repository: PathBuf,
+    /// Where results go.
+    pub output: PathBuf,
+    /// Where artifacts and downloads are kept.
+    pub store: Store,
+    reporter: Box<dyn Reporter>,
+    interrupt: Interrupt,
+    sources: SourceOptions,
+}
+
+impl Pipeline {
+    /// Over this workspace and the user's cache.
+    pub fn new(sources: &SourceOptions) -> Result<Self> {
+        let repository = workspace_root();
+        Ok(Self {
+            output: repository.join("target/xenith"),
+            repository,
+            store: Store::of_user().context("opening the cache")?,
+            reporter: progress::for_terminal(),
+            interrupt: Interrupt::on_signals().context("catching signals")?,
+            sources: sources.clone(),
+        })
+    }
+
+    /// Reads a profile by name or path.
+    pub fn profile(&self, name: &str) -> Result<Profile> {
+        let path = if name.contains('/') || name.ends_with(".toml") {
+            PathBuf::from(name)
+        } else {
+            self.profiles().join(format!("{name}.toml"))
+        };
+        Profile::load(&path, &|path| std::fs::read_to_string(path)).with_context(|| {
+            format!(
+                "choosing the profile {name}; profiles/ has {}",
+                self.known_profiles().join(", ")
+            )
+        })
+    }
+
+    /// The lock that all builds read.
+    pub fn lock(&self) -> Result<Lock> {
+        Ok(lock::load(&self.lock_path())?)
+    }
+
+    /// Where the lock is.
+    pub fn lock_path(&self) -> PathBuf {
+        self.profiles().join("lock.toml")
+    }
+
+    /// Every recipe that `profile` needs, and the emulator.
+    pub fn recipes(&self, profile: &Profile) -> Result<Vec<Box<dyn Recipe>>> {
+        let kconfig = self.repository.join("hypervisor/kconfig");
+        let kconfig = Kconfig::load(&kconfig, &profile.xen.fragments)
+            .context("reading the fragments of the hypervisor's configuration")?;
+        let base = Base::new(profile);
+        let layer = |recipe: &str, folder: &str| Layer {
+            recipe: recipe.to_owned(),
+            folder: folder.to_owned(),
+        };
+        let layers = vec![layer("xen-tools", "dom0"), layer("programs", "")];
+        Ok(vec![
+            Box::new(Tools),
+            Box::new(Emulator),
+            Box::new(Xen::new(kconfig)),
+            Box::new(XenTools),
+            Box::new(Programs::new(&self.repository, &self.store)),
+            Box::new(base),
+            Box::new(Rootfs::new(profile, &self.repository, layers)),
+            Box::new(Boot),
+            Box::new(Iso::new(profile, VERSION)),
+        ])
+    }
+
+    /// Resolves every set again, from what the mirrors serve now, and writes the lock.
+    pub fn refresh_lock(&self) -> Result<()> {
+        let names = self.known_profiles();
+        let profiles = names.iter().map(|name| self.profile(name));
+        let profiles = profiles.collect::<Result<Vec<_>>>()?;
+        let xen = hypervisor::source::pinned().context("reading the pin of Xen's source")?;
+        let sources = BTreeMap::from([(profiles[0].xen.source.clone(), xen)]);
+        let wanted = lock::Wanted::new(&profiles, sources).context("collecting what to lock")?;
+        let mirrors = Mirrors::find(self.sources.mirror.as_deref(), None)
+            .context("finding a Debian mirror")?;
+        let fresh = lock::refresh(&wanted, &mirrors, &*self.reporter, &self.interrupt)?;
+        if let Ok(old) = self.lock() {
+            self.report_changes(&old, &fresh);
+        }
+        Ok(lock::save(&self.lock_path(), &fresh)?)
+    }
+
+    fn report_changes(&self, old: &Lock, fresh: &Lock) {
+        let mut count = 0;
+        for (name, package) in fresh.packages() {
+            let before = old.packages().get(name).map(|package| package.version.as_str());
+            if before != Some(package.version.as_str()) {
+                count += 1;
+                let before = before.unwrap_or("(new)");
+                self.reporter.line(&format!("  {name} {before} -> {}", package.version));
+            }
+        }
+        for name in old.packages().keys().filter(|name| !fresh.packages().contains_key(*name)) {
+            count += 1;
+            self.reporter.line(&format!("  {name} is gone"));
+        }
+        self.reporter.line(&format!("  {count} packages changed"));
+    }
+
+    /// Builds `targets` (recipe names) of `profile` and what they need.
+    pub fn build(&self, profile: &Profile, targets: &[&str]) -> Result<Report> {
+        let lock = Arc::new(self.lock()?);
+        let mirrors = Mirrors::find(self.sources.mirror.as_deref(), Some(lock.timestamp()));
+        let mirrors = match mirrors {
+            Err(_) if self.sources.offline => Mirrors::default(),
+            found => found.context("finding a Debian mirror")?,
+        };
+        let fetcher = Downloader::new(
+            &self.store,
+            mirrors,
+            self.sources.offline,
+            &*self.reporter,
+            self.interrupt.clone(),
+        );
+        let engine = Engine {
+            repository: self.repository.clone(),
+            output: self.output.clone(),
+            store: self.store.clone(),
+            lock,
+            fetcher: &fetcher,
+            reporter: &*self.reporter,
+            interrupt: self.interrupt.clone(),
+            workers: 2,
+        };
+        Ok(engine.build(&self.recipes(profile)?, targets)?)
+    }
+
+    fn profiles(&self) -> PathBuf {
+        self.repository.join("profiles")
+    }
+
+    /// Names of the profiles below profiles/ that are built by themselves.
+    fn known_profiles(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.profiles()).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries
+            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".toml")?.to_owned()))
+            .filter(|name| name != "lock" && name != "base")
+            .collect();
+        names.sort();
+        names
+    }
+}
