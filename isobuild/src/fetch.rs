@@ -18,6 +18,8 @@ pub use download::{FetchError, Trouble, Try};
 pub use http::{Http, HttpError};
 pub use mirror::{Mirror, MirrorError, Mirrors};
 
+pub(crate) use mirror::NO_MIRROR;
+
 use crate::graph::Fetcher;
 use crate::interrupt::Interrupt;
 use crate::progress::Reporter;
@@ -60,6 +62,9 @@ impl<'a> Downloader<'a> {
         if self.offline {
             let (path, count) = (first.path.clone(), missing.len());
             return Err(FetchError::Offline { path, count });
+        }
+        if self.mirrors.0.is_empty() {
+            return Err(FetchError::NoMirror { path: first.path.clone() });
         }
         let total = missing.iter().map(|file| file.size).sum();
         let progress = self.reporter.begin("fetching", Some(total));

@@ -15,7 +15,7 @@ use crate::debian::index::{Binary, Index, IndexError};
 use crate::debian::release::{DEBIAN_13_KEYS, Release, ReleaseError};
 use crate::debian::resolve::{ResolveError, resolve};
 use crate::debian::unxz;
-use crate::fetch::{Http, HttpError, Mirrors};
+use crate::fetch::{Http, HttpError, Mirrors, NO_MIRROR};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::progress::{Progress, Reporter};
 use crate::store::{StoreError, failed};
@@ -118,6 +118,9 @@ pub enum RefreshError {
         /// What the last mirror said; none: no mirror serves the archive.
         source: Option<HttpError>,
     },
+    /// Nobody names a mirror.
+    #[error("{NO_MIRROR}")]
+    NoMirror,
     /// A release that must not be trusted.
     #[error("verifying the release")]
     Release(#[from] ReleaseError),
@@ -176,6 +179,9 @@ fn refresh_with(
     reporter: &dyn Reporter,
     interrupt: &Interrupt,
 ) -> Result<Lock, RefreshError> {
+    if mirrors.0.is_empty() {
+        return Err(RefreshError::NoMirror);
+    }
     let refresher = Refresher { keys, mirrors, http: Http::new(), interrupt };
     let progress = reporter.begin("lock", None);
     let (index, timestamp) = refresher.index(&*progress)?;

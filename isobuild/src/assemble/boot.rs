@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The recipe `boot`: GRUB's images, for media and for installed disks.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::Path;
 
@@ -16,8 +16,11 @@ const REVISION: u32 = 1;
 const MODULES: &str = "/usr/lib/grub";
 /// Found by every image before anything else; see `early.cfg` itself.
 const EARLY: &str = include_str!("early.cfg");
-/// GRUB's name of the built-in file system and its folder with `grub.cfg`.
-const PREFIX: &str = "(memdisk)/boot/grub";
+/// Without a device, so that GRUB takes the one that the firmware booted from as its root.
+const PREFIX: &str = "/boot/grub";
+/// Run before the first configuration is read: leaves the root as it is, but makes GRUB read its
+/// configuration from the file system that it carries.
+const START: &str = "set prefix=(memdisk)/boot/grub\n";
 
 /// In every image. Nothing is loaded from a medium later, so what a menu may use must be here.
 const COMMON: &[&str] = &[
@@ -78,6 +81,7 @@ impl Recipe for Boot {
 
     fn declare(&self, inputs: &mut Inputs) -> Result<(), BoxError> {
         inputs.revision(REVISION);
+        inputs.value("start", START);
         inputs.value("early.cfg", EARLY);
         inputs.values("modules", COMMON);
         inputs.values("bios-modules", BIOS_ONLY);
@@ -88,6 +92,7 @@ impl Recipe for Boot {
     fn build(&self, build: &Build<'_>) -> Result<(), BoxError> {
         let time = u32::try_from(build.source_date_epoch())?;
         write_memdisk(&build.scratch().join("memdisk"), time)?;
+        fs::write(build.scratch().join("start.cfg"), START)?;
         let images = [
             ("i386-pc-eltorito", "eltorito.img", BIOS_ONLY),
             ("i386-pc", "core.img", BIOS_ONLY),
@@ -99,7 +104,8 @@ impl Recipe for Boot {
             let folder = format!("{MODULES}/{}", format.trim_end_matches("-eltorito"));
             let out = format!("/out/{name}");
             let mut args = vec!["--format", format, "--directory", &folder, "--output", &out];
-            args.extend(["--prefix", PREFIX, "--memdisk", "/build/memdisk"]);
+            args.extend(["--prefix", PREFIX, "--config", "/build/start.cfg"]);
+            args.extend(["--memdisk", "/build/memdisk"]);
             args.extend(COMMON.iter().chain(own));
             sandbox.run("grub-mkimage", args)?;
         }

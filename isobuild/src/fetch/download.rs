@@ -67,6 +67,12 @@ pub enum FetchError {
         /// How many there are.
         count: usize,
     },
+    /// Nobody names a mirror.
+    #[error("fetching {path}: {}", super::mirror::NO_MIRROR)]
+    NoMirror {
+        /// The path of the first file.
+        path: String,
+    },
     /// The person stopped it.
     #[error("interrupted while fetching {path}; the same command goes on where it stopped")]
     Interrupted {

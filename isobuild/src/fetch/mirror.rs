@@ -5,8 +5,6 @@
 //! Debian mirrors of the host's own apt configuration, and last a snapshot archive, where the
 //! configuration (or `XENITH_SNAPSHOT`) names one.
 
-use std::path::PathBuf;
-
 use appliance_model::lock::Archive;
 
 use super::{AptError, Config, ConfigError, apt};
@@ -20,9 +18,15 @@ pub struct Mirror {
     security: Option<String>,
 }
 
-/// All places, in the order in which they are tried.
+/// All places, in the order in which they are tried. None is no error until something must be
+/// fetched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mirrors(pub Vec<Mirror>);
+
+/// What to do where nobody names a mirror.
+pub(crate) const NO_MIRROR: &str = "no Debian mirror is known: give one with \
+    --mirror http://HOST/debian, in XENITH_MIRROR, or as mirror = \"http://HOST/debian\" in \
+    ~/.config/xenith/config.toml";
 
 /// There is no usable mirror.
 #[derive(Debug, thiserror::Error)]
@@ -41,12 +45,6 @@ pub enum MirrorError {
     /// The host's apt configuration cannot be read.
     #[error(transparent)]
     Apt(#[from] AptError),
-    /// Nobody names a mirror.
-    #[error(
-        "no Debian mirror is known: give one with --mirror http://HOST/debian, in XENITH_MIRROR, \
-         or as mirror = \"http://HOST/debian\" in {}", .0.display()
-    )]
-    None(PathBuf),
 }
 
 impl Mirror {
@@ -79,7 +77,7 @@ impl Mirrors {
     /// for a snapshot archive.
     ///
     /// # Errors
-    /// None is named, or one is not an address, or a configuration cannot be read.
+    /// One is not an address, or a configuration cannot be read.
     pub fn find(option: Option<&str>, timestamp: Option<&str>) -> Result<Self, MirrorError> {
         let config = Config::of_user()?;
         let environment = std::env::var("XENITH_MIRROR").ok().filter(|v| !v.is_empty());
@@ -125,9 +123,6 @@ impl Mirrors {
                 debian: Some(format!("{top}/debian/{timestamp}")),
                 security: Some(format!("{top}/debian-security/{timestamp}")),
             });
-        }
-        if mirrors.is_empty() {
-            return Err(MirrorError::None(config.path));
         }
         Ok(Self(mirrors))
     }
@@ -195,9 +190,9 @@ mod tests {
     }
 
     #[test]
-    fn none_says_how_to_name_one_and_bad_ones_are_named() {
-        let none = Mirrors::gather(None, None, Config::default(), Vec::new(), None).unwrap_err();
-        assert!(none.to_string().contains("--mirror"), "{none}");
+    fn none_is_no_error_yet_and_bad_ones_are_named() {
+        let none = Mirrors::gather(None, None, Config::default(), Vec::new(), None).unwrap();
+        assert_eq!(none, Mirrors::default());
         for bad in ["mirror.test/debian", "ftp://a/debian", "http://", "http:///x", "http://a b"] {
             let error = Mirror::at(bad, "--mirror").unwrap_err().to_string();
             assert!(error.contains("--mirror"), "{error}");

@@ -294,6 +294,11 @@ fn offline_asks_nobody() {
     let (bench, file) = (Bench::new(), locked(&body()));
     let downloader =
         Downloader::new(&bench.store, Mirrors::default(), true, &Silent, Interrupt::new());
-    let error = downloader.fetch_all(&[file.clone(), file]).unwrap_err().to_string();
+    let error = downloader.fetch_all(&[file.clone(), file.clone()]).unwrap_err().to_string();
     assert!(error.contains("nor are 1 other files") && error.contains("--offline"), "{error}");
+    let nobody =
+        Downloader::new(&bench.store, Mirrors::default(), false, &Silent, Interrupt::new());
+    let error = nobody.fetch_all(&[file]).unwrap_err().to_string();
+    assert!(error.contains("app_1_all.deb") && error.contains("--mirror"), "{error}");
+    assert_eq!(nobody.fetch_all(&[]).unwrap(), 0);
 }
