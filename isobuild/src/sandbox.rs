@@ -28,6 +28,8 @@ pub use enter::enter_if_asked;
 pub use error::SandboxError;
 use spec::{Bind, Spec};
 
+use crate::interrupt::Interrupt;
+
 /// The host name inside.
 pub const HOSTNAME: &str = "xenith";
 
@@ -48,6 +50,7 @@ pub struct Sandbox {
     cwd: PathBuf,
     network: bool,
     log: Option<PathBuf>,
+    interrupt: Option<Interrupt>,
 }
 
 impl Sandbox {
@@ -80,6 +83,7 @@ impl Sandbox {
             cwd: PathBuf::from("/"),
             network: false,
             log: None,
+            interrupt: None,
         }
     }
 
@@ -137,6 +141,13 @@ impl Sandbox {
         self
     }
 
+    /// Ends running programs when the person asks to stop.
+    #[must_use]
+    pub fn interrupt(mut self, interrupt: &Interrupt) -> Self {
+        self.interrupt = Some(interrupt.clone());
+        self
+    }
+
     /// The tree that is the root, as a path of the host.
     pub fn root(&self) -> Option<&Path> {
         self.root.as_deref().ok()
@@ -153,7 +164,7 @@ impl Sandbox {
         S: AsRef<OsStr>,
     {
         let spec = self.spec(program, args)?;
-        child::run(spec, self.log.as_deref()).map(drop)
+        child::run(spec, self.log.as_deref(), self.interrupt.as_ref())
     }
 
     /// Runs a program to its end and returns its standard output, which the log gets too.
@@ -166,7 +177,7 @@ impl Sandbox {
         S: AsRef<OsStr>,
     {
         let spec = self.spec(program, args)?;
-        child::output(spec, self.log.as_deref(), None)
+        child::output(spec, self.log.as_deref(), None, self.interrupt.as_ref())
     }
 
     /// As [`Sandbox::output`], with `input` as its standard input.
@@ -184,7 +195,7 @@ impl Sandbox {
         S: AsRef<OsStr>,
     {
         let spec = self.spec(program, args)?;
-        child::output(spec, self.log.as_deref(), Some(input))
+        child::output(spec, self.log.as_deref(), Some(input), self.interrupt.as_ref())
     }
 
     /// Starts a program that lives on. It is killed when the returned [`Child`] is dropped, and

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use isobuild::interrupt::Interrupt;
 use isobuild::sandbox::{Sandbox, SandboxError, Streams, use_helper};
 
 /// A tree with usr-merge links, over which the host's `/usr` is bound.
@@ -119,4 +120,28 @@ fn a_program_that_leaves_children_behind_ends_and_they_are_killed() {
     let dir = tempfile::tempdir().unwrap();
     let output = sandbox(dir.path()).output("sh", ["-c", "sleep 1000 & echo done"]).unwrap();
     assert_eq!(output, b"done\n");
+}
+
+#[test]
+fn an_interrupt_ends_running_programs() {
+    let dir = tempfile::tempdir().unwrap();
+    let interrupt = Interrupt::new();
+    let sandbox = sandbox(dir.path()).interrupt(&interrupt);
+    sh(&sandbox.clone().bind_rw(dir.path(), "/dir"), "mkfifo /dir/fifo").unwrap();
+    // Not set off: no difference.
+    sandbox.run("true", [""; 0]).unwrap();
+    let log = dir.path().join("log");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // A fifo is opened for writing when the program inside opens it for reading.
+            fs::OpenOptions::new().write(true).open(dir.path().join("fifo")).map(drop).unwrap();
+            interrupt.trip();
+        });
+        let sandbox = sandbox.bind_rw(dir.path(), "/dir");
+        let error = sandbox.run("sh", ["-c", ": </dir/fifo; sleep 1000"]).unwrap_err();
+        assert!(matches!(error, SandboxError::Interrupted { .. }), "{error}");
+        let error = sandbox.output("sh", ["-c", "sleep 1000"]).unwrap_err();
+        assert!(matches!(error, SandboxError::Interrupted { .. }), "{error}");
+    });
+    assert!(fs::read_to_string(log).unwrap().contains("sleep 1000"));
 }

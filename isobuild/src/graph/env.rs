@@ -57,6 +57,7 @@ impl BuildEnv for Env<'_> {
         };
         sandbox
             .log(&self.log)
+            .interrupt(self.interrupt)
             .bind_rw(&self.out, "/out")
             .bind_rw(&self.scratch, "/build")
             .env("SOURCE_DATE_EPOCH", self.source_date_epoch().to_string())

@@ -8,9 +8,14 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
 use super::error::{SandboxError, status_text};
 use super::spec::{OUTER, SETUP_FAILED, SETUP_WORDS, Spec};
 use super::{HELPER, enter};
+use crate::interrupt::Interrupt;
 
 /// How much of a failed program's output an error repeats, in bytes.
 const TAIL: u64 = 4096;
@@ -153,18 +158,22 @@ fn open_log(spec: &Spec, log: Option<&Path>) -> Result<File, SandboxError> {
     Ok(file)
 }
 
-pub(super) fn run(spec: Spec, log: Option<&Path>) -> Result<(), SandboxError> {
+pub(super) fn run(
+    spec: Spec,
+    log: Option<&Path>,
+    interrupt: Option<&Interrupt>,
+) -> Result<(), SandboxError> {
     let file = open_log(&spec, log)?;
-    let out = share(&file, &spec)?;
-    let mut child =
-        start(&spec, Stdio::null(), out.into(), share(&file, &spec)?.into(), Some(file))?;
-    child.wait()
+    let (out, errors) = (share(&file, &spec)?.into(), share(&file, &spec)?.into());
+    let mut child = start(&spec, Stdio::null(), out, errors, Some(file))?;
+    watched(child.id(), interrupt, || child.wait()).map_err(|error| stopped(error, interrupt))
 }
 
 pub(super) fn output(
     spec: Spec,
     log: Option<&Path>,
     input: Option<&[u8]>,
+    interrupt: Option<&Interrupt>,
 ) -> Result<Vec<u8>, SandboxError> {
     let mut file = open_log(&spec, log)?;
     let errors = share(&file, &spec)?;
@@ -172,22 +181,57 @@ pub(super) fn output(
     let mut child = start(&spec, stdin, Stdio::piped(), errors.into(), Some(share(&file, &spec)?))?;
     let mut bytes = Vec::new();
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            if let (Some(mut stdin), Some(input)) = (stdin, input) {
-                // A program that does not read all of its input says so with its status.
-                let _ = stdin.write_all(input);
-            }
-        });
-        stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut bytes))
-    })
-    .map_err(|source| child.pipe(source))?;
-    child.wait()?;
+    let result = watched(child.id(), interrupt, || {
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                if let (Some(mut stdin), Some(input)) = (stdin, input) {
+                    // A program that does not read all of its input says so with its status.
+                    let _ = stdin.write_all(input);
+                }
+            });
+            stdout.map_or(Ok(0), |mut stdout| stdout.read_to_end(&mut bytes))
+        })
+        .map_err(|source| child.pipe(source))?;
+        child.wait()
+    });
+    result.map_err(|error| stopped(error, interrupt))?;
     if let Some(path) = log {
         file.write_all(&bytes)
             .map_err(|source| SandboxError::Log { path: path.to_owned(), source })?;
     }
     Ok(bytes)
+}
+
+/// Does `work`, which ends when the helper `id` does; ends the helper on an interrupt.
+fn watched<T>(id: u32, interrupt: Option<&Interrupt>, work: impl FnOnce() -> T) -> T {
+    let pid = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw);
+    let helper = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let (Some(wake), Some(helper)) = (interrupt.and_then(Interrupt::wake), helper) else {
+        return work();
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut fds = [PollFd::new(&helper, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
+            while poll(&mut fds, None).is_err_and(|error| error == Errno::INTR) {}
+            if fds[0].revents().is_empty() {
+                // It may just have ended.
+                let _ = pidfd_send_signal(&helper, Signal::KILL);
+            }
+        });
+        work()
+    })
+}
+
+/// After an interrupt, how a program ended says nothing about it.
+fn stopped(error: SandboxError, interrupt: Option<&Interrupt>) -> SandboxError {
+    match error {
+        SandboxError::Program { command, .. } | SandboxError::Setup { command, .. }
+            if interrupt.is_some_and(Interrupt::is_set) =>
+        {
+            SandboxError::Interrupted { command }
+        }
+        error => error,
+    }
 }
 
 pub(super) fn spawn(

@@ -59,6 +59,12 @@ pub enum SandboxError {
         /// Its last lines of output.
         tail: String,
     },
+    /// The person asked to stop while it ran.
+    #[error("interrupted: {command}")]
+    Interrupted {
+        /// The command line inside.
+        command: String,
+    },
     /// Its input or output could not be passed on.
     #[error("talking to: {command}")]
     Pipe {
