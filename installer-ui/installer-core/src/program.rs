@@ -81,14 +81,14 @@ impl Program {
         Err(ProgramError::Failed { command: self.to_string(), status: status.to_string(), stderr })
     }
 
-    /// Runs it and returns its standard output whatever its status was: for programs that answer
-    /// with their status, such as blkid on an empty disk.
+    /// Runs it and returns its status, standard output and standard error, whatever the status was:
+    /// for programs that answer with their status, such as blkid on an empty disk.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn ask(&self) -> Result<(Option<i32>, String), ProgramError> {
-        let (status, stdout, _) = self.outcome()?;
-        Ok((status.code(), stdout))
+    pub fn ask(&self) -> Result<(Option<i32>, String, String), ProgramError> {
+        let (status, stdout, stderr) = self.outcome()?;
+        Ok((status.code(), stdout, stderr))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the wrapper")]

@@ -22,6 +22,7 @@ pub(crate) fn disk(name: &str, size: u64, model: &str) -> Disk {
         is_medium: false,
         contents: vec![],
         uses: vec![],
+        unreadable: None,
         holders: vec![],
         properties: BTreeMap::new(),
     }

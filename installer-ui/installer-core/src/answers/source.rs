@@ -145,7 +145,7 @@ fn read(path: &Path) -> Result<String, SourceError> {
 fn from_volume(label: &str) -> Result<String, SourceError> {
     let volume = |source| SourceError::Volume { label: label.to_owned(), source };
     let find = Program::new("blkid").args(["--label"]).arg(label);
-    let (_, device) = find.ask().map_err(volume)?;
+    let (_, device, _) = find.ask().map_err(volume)?;
     let device = device.trim();
     if device.is_empty() {
         return Err(SourceError::NoVolume(label.to_owned()));

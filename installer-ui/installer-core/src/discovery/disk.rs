@@ -33,6 +33,8 @@ pub struct Disk {
     pub contents: Vec<Content>,
     /// Why it may not be touched now: mounted, swapped to; empty if it is free.
     pub uses: Vec<String>,
+    /// Why it cannot be read, if so.
+    pub unreadable: Option<String>,
     /// Mapped devices on top of it that must be taken down first, topmost first.
     pub holders: Vec<Holder>,
     /// udev's properties, and `ID_MODEL` and `ID_SERIAL_SHORT` from the kernel where udev has none.
@@ -136,11 +138,15 @@ fn disk(
     let mut uses = Vec::new();
     let mut holders = Vec::new();
     let mut contents = Vec::new();
+    let mut unreadable = None;
     let partitions = block.partitions();
     for part in std::iter::once(block).chain(&partitions) {
         uses.extend(mounts.uses(&part.number(), &part.name));
         hold(part, mounts, &mut uses, &mut holders);
-        contents.extend(content(part)?);
+        match (block.roots.probe)(&block.roots.dev.join(&part.name))? {
+            Ok(found) => contents.extend(content(part, &found)),
+            Err(complaint) => unreadable = Some(complaint),
+        }
     }
     let sector_size = block.text("queue/logical_block_size").and_then(|text| text.parse().ok());
     Ok(Disk {
@@ -155,6 +161,7 @@ fn disk(
         is_medium: medium.contains(&block.name),
         contents,
         uses,
+        unreadable,
         holders,
         properties,
     })
@@ -183,20 +190,19 @@ fn hold(block: &Block<'_>, mounts: &Mounts, uses: &mut Vec<String>, holders: &mu
     }
 }
 
-fn content(block: &Block<'_>) -> Result<Option<Content>, DiscoveryError> {
-    let found = (block.roots.probe)(&block.roots.dev.join(&block.name))?;
+fn content(block: &Block<'_>, found: &BTreeMap<String, String>) -> Option<Content> {
     let get = |key: &str| found.get(key).filter(|value| !value.is_empty()).cloned();
     let is_partition = block.text("partition").is_some();
     let label = get("LABEL").or_else(|| get("PART_ENTRY_NAME"));
     let kind = get("TYPE").or_else(|| get("PTTYPE"));
-    Ok(match kind {
+    match kind {
         Some(kind) => Some(Content { device: block.name.clone(), kind, label }),
         None if is_partition => {
             let kind = "unknown".to_owned();
             Some(Content { device: block.name.clone(), kind, label })
         }
         None => None,
-    })
+    }
 }
 
 /// Names of the whole disks on which the device `major:minor` lies.

@@ -40,13 +40,19 @@ impl Mounts {
     pub(super) fn uses(&self, number: &str, name: &str) -> Vec<String> {
         let path = format!("/dev/{name}");
         let using = self.0.iter().filter(|u| u.number == number || u.source == path);
-        let words = using.map(|u| match u.target.as_os_str().is_empty() {
-            true => format!("{name} is swap space in use"),
-            false => format!("{name} is mounted at {}", u.target.display()),
-        });
-        let mut words: Vec<String> = words.collect();
-        words.sort();
-        words.dedup();
+        let (swaps, mounts): (Vec<&Use>, Vec<&Use>) =
+            using.partition(|u| u.target.as_os_str().is_empty());
+        let mut words = Vec::new();
+        if let Some(first) = mounts.first() {
+            let more = match mounts.len() {
+                1 => String::new(),
+                n => format!(" and {} more places", n - 1),
+            };
+            words.push(format!("{name} is mounted at {}{more}", first.target.display()));
+        }
+        if !swaps.is_empty() {
+            words.push(format!("{name} is swap space in use"));
+        }
         words
     }
 

@@ -9,7 +9,8 @@ use super::DiscoveryError;
 use crate::program::Program;
 
 /// Finds out what a block device holds: blkid's variables (`TYPE`, `LABEL`, `PTTYPE`, …).
-pub type Probe = fn(&Path) -> Result<BTreeMap<String, String>, DiscoveryError>;
+/// A device that cannot be read gives the reason.
+pub type Probe = fn(&Path) -> Result<Result<BTreeMap<String, String>, String>, DiscoveryError>;
 
 /// The folders that discovery reads.
 #[derive(Debug, Clone)]
@@ -74,13 +75,18 @@ impl Roots {
     }
 }
 
-/// Reads the superblocks themselves, not a cache that may be out of date. Status 2: nothing found.
-fn blkid(device: &Path) -> Result<BTreeMap<String, String>, DiscoveryError> {
+/// Reads the superblocks themselves, not a cache that may be out of date. Status 2 means nothing
+/// found, or an error that is told in words.
+fn blkid(device: &Path) -> Result<Result<BTreeMap<String, String>, String>, DiscoveryError> {
     let program = Program::new("blkid").args(["-p", "-o", "export"]);
     let program = program.arg(device.display().to_string());
-    let what = || format!("what is on {}", device.display());
-    let (_, text) =
-        program.ask().map_err(|source| DiscoveryError::Program { what: what(), source })?;
+    let (status, text, complaint) = program.ask().map_err(|source| DiscoveryError::Program {
+        what: format!("what is on {}", device.display()),
+        source,
+    })?;
+    if status != Some(0) && !complaint.trim().is_empty() {
+        return Ok(Err(complaint.trim().replace(char::is_control, " ")));
+    }
     let pairs = text.lines().filter_map(|line| line.split_once('='));
-    Ok(pairs.map(|(k, v)| (k.to_owned(), v.replace("\\ ", " "))).collect())
+    Ok(Ok(pairs.map(|(k, v)| (k.to_owned(), v.replace("\\ ", " "))).collect()))
 }

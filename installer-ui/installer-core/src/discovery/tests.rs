@@ -74,14 +74,15 @@ impl Tree {
 }
 
 /// What blkid would say.
-fn probe(device: &Path) -> Result<BTreeMap<String, String>, DiscoveryError> {
+fn probe(device: &Path) -> Result<Result<BTreeMap<String, String>, String>, DiscoveryError> {
     let found: &[(&str, &str)] = match device.to_str().unwrap() {
         "/dev/sda" => &[("PTTYPE", "gpt")],
         "/dev/sda1" => &[("TYPE", "ext4"), ("LABEL", "data")],
         "/dev/sda2" => &[("TYPE", "LVM2_member"), ("PART_ENTRY_NAME", "old-sr")],
+        "/dev/sdz" => return Ok(Err("blkid: error: /dev/sdz: Input/output error".to_owned())),
         _ => &[],
     };
-    Ok(found.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    Ok(Ok(found.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()))
 }
 
 fn machine() -> Tree {
@@ -140,6 +141,16 @@ fn what_is_mounted_is_in_use_also_through_a_volume_group() {
         found.disks[0].uses,
         ["sda1 is mounted at /srv/my data", "sda2 is swap space in use", "dm-0 is mounted at /old"]
     );
+}
+
+#[test]
+fn a_broken_disk_does_not_hide_the_others() {
+    let tree = machine();
+    tree.block("", "sdz", "65:144", 40_000_000);
+    let found = tree.look();
+    let words: Vec<Option<&str>> =
+        found.disks.iter().map(|disk| disk.unreadable.as_deref()).collect();
+    assert_eq!(words, [None, Some("blkid: error: /dev/sdz: Input/output error")]);
 }
 
 #[test]

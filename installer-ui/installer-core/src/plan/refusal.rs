@@ -20,6 +20,9 @@ pub enum Refusal {
     /// Something is on top of it that cannot be taken down.
     #[error("the kernel keeps {0} on top of it")]
     Held(String),
+    /// It cannot even be read.
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
     /// It refuses writes.
     #[error("it is read-only")]
     ReadOnly,
@@ -49,6 +52,9 @@ impl Refusal {
         }
         if !disk.uses.is_empty() {
             return Some(Self::InUse(disk.uses.clone()));
+        }
+        if let Some(complaint) = &disk.unreadable {
+            return Some(Self::Unreadable(complaint.clone()));
         }
         if let Some(name) = held {
             return Some(Self::Held(name));

@@ -24,6 +24,7 @@ pub(crate) fn disk(name: &str, size: u64) -> Disk {
         is_medium: false,
         contents: vec![],
         uses: vec![],
+        unreadable: None,
         holders: vec![],
         properties: BTreeMap::from([
             ("ID_MODEL".to_owned(), "TESTDISK".to_owned()),
@@ -160,7 +161,8 @@ fn a_disk_is_found_by_each_of_its_names() {
 #[test]
 fn unusable_disks_are_refused_with_the_reason() {
     type Change = fn(&mut Disk);
-    let cases: [(Change, &str); 8] = [
+    let cases: [(Change, &str); 9] = [
+        (|d| d.unreadable = Some("I/O error".into()), "it cannot be read: I/O error"),
         (|d| d.size = 15_999_999_999, "it is too small: 15.9 GB, at least 16.0 GB are needed"),
         (|d| d.uses = vec!["sda1 is mounted at /x".into()], "it is in use: sda1 is mounted at /x"),
         (|d| d.read_only = true, "it is read-only"),
