@@ -147,7 +147,10 @@ impl Engine<'_> {
 
         let mut fetched_bytes = 0;
         if !missing.is_empty() {
-            self.store.sweep()?;
+            if let Err(error) = self.store.sweep() {
+                // What cannot be removed is in nobody's way.
+                self.reporter.line(&format!("  warning: {error}: {}", error.source));
+            }
             let mut files: BTreeMap<Digest, LockedFile> = BTreeMap::new();
             for node in &missing {
                 files.extend(node.locked.iter().map(|(k, v)| (*k, v.clone())));
