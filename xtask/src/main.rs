@@ -5,6 +5,7 @@ mod build;
 mod clean;
 mod pipeline;
 mod program;
+mod repro;
 mod run;
 mod test;
 mod tidy;
@@ -35,6 +36,8 @@ enum Task {
     Rootfs(BuildOptions),
     /// Resolve every package again and write profiles/lock.toml.
     Lock(SourceOptions),
+    /// Build the ISO twice, in different places, and compare every artifact.
+    Repro(repro::Options),
     /// Remove results, and what the user's cache keeps if asked to.
     Clean(clean::Options),
     /// Run every check of the project.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Task::Hypervisor(options) => build::hypervisor(&options),
         Task::Rootfs(options) => build::rootfs(&options),
         Task::Lock(options) => Pipeline::new(&options).and_then(|p| p.refresh_lock()),
+        Task::Repro(options) => repro::run(&options),
         Task::Clean(options) => clean::run(&options),
         Task::Test => test::run(),
         Task::Tidy => tidy::run(),

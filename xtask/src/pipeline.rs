@@ -76,6 +76,25 @@ impl Pipeline {
         })
     }
 
+    /// The same, of a copy of the repository with its own results and cache.
+    pub fn elsewhere(
+        first: &Self,
+        repository: PathBuf,
+        output: PathBuf,
+        store: Store,
+    ) -> Result<Self> {
+        let sources = first.sources.clone();
+        let reporter = progress::for_terminal();
+        Ok(Self {
+            repository,
+            output,
+            store,
+            reporter,
+            interrupt: first.interrupt.clone(),
+            sources,
+        })
+    }
+
     /// Reads a profile by name or path.
     pub fn profile(&self, name: &str) -> Result<Profile> {
         let path = if name.contains('/') || name.ends_with(".toml") {
