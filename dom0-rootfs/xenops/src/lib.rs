@@ -20,7 +20,7 @@ pub use admission::{Admission, Admitted, needed_kib};
 pub use error::XenopsError;
 pub use hypervisor::*;
 #[cfg(feature = "libxl")]
-pub use libxl::{Libxl, understood};
+pub use libxl::{Libxl, run_as_script, understood};
 pub use simulator::{Call, Manners, SimulatedHost, Simulator};
 pub use spec::{CheckedSpec, MAX_VCPUS, MIN_MEMORY_KIB};
 pub use vdev::Vdev;

@@ -2,7 +2,7 @@
 //! The process in which libxl lives.
 //!
 //! Without a command it serves the daemon on standard input, which is a socket, until that
-//! closes. By hand, as root in Dom0:
+//! closes. With `add` or `remove` it is a hotplug script that libxl runs. By hand, as root in Dom0:
 //!
 //! ```text
 //! xenops-worker [--verbose] call REQUEST    answer one request, as "Domains" or {"Destroy":3}
@@ -13,10 +13,12 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use xenops::Libxl;
+use xenops::xenstore::Xenstore;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,6 +40,11 @@ fn main() -> anyhow::Result<()> {
             let spec = serde_json::from_str(&text).context("reading the specification")?;
             println!("{}", xenops::understood(&spec)?);
             Ok(())
+        }
+        [action @ ("add" | "remove")] => {
+            let backend = std::env::var("XENBUS_PATH").context("reading XENBUS_PATH")?;
+            let mut store = Xenstore::connect(Path::new(Xenstore::SOCKET))?;
+            Ok(xenops::run_as_script(&mut store, action, &backend)?)
         }
         _ => bail!("unknown arguments; commands are call REQUEST and config"),
     }

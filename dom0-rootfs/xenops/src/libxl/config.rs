@@ -15,7 +15,38 @@ use crate::spec::CheckedSpec;
 
 /// What libxl runs in place of its hotplug scripts. It has to run something: devices are
 /// connected by [`super::hotplug`] afterwards.
-pub(crate) const NO_SCRIPT: &str = "/usr/bin/true";
+const NO_SCRIPT: &str = "/usr/bin/true";
+
+/// Who serves a disk, and who connects it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DiskService {
+    /// The kernel's block backend; connected by us once the domain is built.
+    Kernel,
+    /// The kernel's block backend beside QEMU's emulation. libxl tells QEMU only of a disk that
+    /// is connected, or that has no script; so the worker is the script.
+    KernelAndQemu,
+    /// QEMU alone. CD drives of HVM guests, so that media can come and go.
+    Qemu,
+}
+
+impl DiskService {
+    pub(crate) fn of(disk: &Disk, kind: &GuestKind) -> DiskService {
+        match kind {
+            GuestKind::Pv(_) | GuestKind::Pvh(_) => DiskService::Kernel,
+            GuestKind::Hvm { .. } if disk.cdrom => DiskService::Qemu,
+            GuestKind::Hvm { .. } => DiskService::KernelAndQemu,
+        }
+    }
+}
+
+/// Files of the host that a configuration names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Places<'a> {
+    /// Socket on which an HVM guest's display is served.
+    pub(crate) vnc: &'a Path,
+    /// The worker program, which serves as hotplug script too.
+    pub(crate) worker: &'a Path,
+}
 
 /// libxl's three-valued boolean; the default is a field that is not there.
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +137,7 @@ struct DeviceDisk<'a> {
     backend: &'static str,
     format: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    script: Option<&'static str>,
+    script: Option<&'a Path>,
     removable: u8,
     readwrite: u8,
     is_cdrom: u8,
@@ -123,15 +154,9 @@ struct DeviceNic<'a> {
     nictype: &'static str,
 }
 
-/// Whether QEMU serves the disk, rather than the kernel's block backend. CD drives of HVM guests,
-/// so that media can come and go.
-pub(crate) fn by_qemu(disk: &Disk, kind: &GuestKind) -> bool {
-    disk.cdrom && matches!(kind, GuestKind::Hvm { .. })
-}
-
 impl<'a> DomainConfig<'a> {
-    /// `vnc` is the socket on which an HVM guest's display is served.
-    pub(crate) fn new(checked: &'a CheckedSpec, vnc: &Path) -> DomainConfig<'a> {
+    /// `places` are named in it, whether they exist or not.
+    pub(crate) fn new(checked: &'a CheckedSpec, places: Places<'a>) -> DomainConfig<'a> {
         let spec = checked.spec();
         DomainConfig {
             c_info: CreateInfo {
@@ -143,8 +168,12 @@ impl<'a> DomainConfig<'a> {
                 name: &spec.name,
                 uuid: spec.uuid.to_string(),
             },
-            b_info: build_info(spec, vnc),
-            disks: spec.disks.iter().map(|disk| device_disk(disk, &spec.kind)).collect(),
+            b_info: build_info(spec, places.vnc),
+            disks: spec
+                .disks
+                .iter()
+                .map(|disk| device_disk(disk, &spec.kind, places.worker))
+                .collect(),
             nics: spec.nics.iter().map(|nic| device_nic(nic, &spec.kind)).collect(),
         }
     }
@@ -198,14 +227,18 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
     info
 }
 
-fn device_disk<'a>(disk: &'a Disk, kind: &GuestKind) -> DeviceDisk<'a> {
-    let by_qemu = by_qemu(disk, kind);
+fn device_disk<'a>(disk: &'a Disk, kind: &GuestKind, worker: &'a Path) -> DeviceDisk<'a> {
+    let service = DiskService::of(disk, kind);
     DeviceDisk {
         pdev_path: disk.source.as_deref(),
         vdev: &disk.vdev,
-        backend: if by_qemu { "qdisk" } else { "phy" },
+        backend: if service == DiskService::Qemu { "qdisk" } else { "phy" },
         format: if disk.source.is_some() { "raw" } else { "empty" },
-        script: (!by_qemu).then_some(NO_SCRIPT),
+        script: match service {
+            DiskService::Kernel => Some(Path::new(NO_SCRIPT)),
+            DiskService::KernelAndQemu => Some(worker),
+            DiskService::Qemu => None,
+        },
         removable: u8::from(disk.cdrom),
         readwrite: u8::from(!disk.read_only),
         is_cdrom: u8::from(disk.cdrom),
@@ -233,7 +266,8 @@ mod tests {
 
     fn config(spec: &DomainSpec) -> Value {
         let checked = CheckedSpec::check(spec, &testing::host()).unwrap();
-        serde_json::to_value(DomainConfig::new(&checked, Path::new("/run/vnc/1"))).unwrap()
+        let places = Places { vnc: Path::new("/run/vnc/1"), worker: Path::new("/usr/worker") };
+        serde_json::to_value(DomainConfig::new(&checked, places)).unwrap()
     }
 
     #[test]
@@ -275,6 +309,7 @@ mod tests {
             })
         );
         assert_eq!(config["b_info"].get("kernel"), None);
+        assert_eq!(config["disks"][0]["script"], "/usr/worker");
         assert_eq!(
             config["disks"][1],
             json!({

@@ -23,4 +23,6 @@ pub(crate) mod links;
 mod real;
 
 #[cfg(feature = "libxl")]
+pub use hotplug::run_as_script;
+#[cfg(feature = "libxl")]
 pub use real::{Libxl, understood};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::config::DomainConfig;
+use super::config::{DomainConfig, Places};
 use super::facts::{self, Dominfo};
 use super::ffi::{Ctx, c_text};
 use super::hotplug;
@@ -38,6 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Libxl {
     idle: Mutex<Vec<Ctx>>,
     verbose: bool,
+    program: PathBuf,
     admission: Admission,
     watchers: Arc<Mutex<Watchers>>,
 }
@@ -50,6 +51,7 @@ impl Libxl {
         let xen = Libxl {
             idle: Mutex::default(),
             verbose,
+            program: this_program()?,
             admission: Admission::default(),
             watchers: Arc::clone(&watchers),
         };
@@ -127,13 +129,14 @@ impl Hypervisor for Libxl {
                 return Err(XenopsError::AlreadyExists(spec.uuid));
             }
             let numbers = hotplug::block_numbers(&checked)?;
-            let display = display(spec.uuid);
+            let vnc = display(spec.uuid);
             if matches!(spec.kind, GuestKind::Hvm { .. }) {
-                prepare_display(&display)?;
+                prepare_display(&vnc)?;
             }
             let doing = format!("building the domain of VM {}", spec.uuid);
             let failed = |detail: String| XenopsError::failed(doing.clone(), detail);
-            let config = serde_json::to_string(&DomainConfig::new(&checked, &display))
+            let places = Places { vnc: &vnc, worker: &self.program };
+            let config = serde_json::to_string(&DomainConfig::new(&checked, places))
                 .map_err(|error| failed(error.to_string()))?;
             let config = c_text(config).map_err(failed)?;
             let admitted =
@@ -197,7 +200,8 @@ pub fn understood(spec: &DomainSpec) -> Result<String, XenopsError> {
     let failed = |detail: String| XenopsError::failed(doing, detail);
     let mut ctx = Ctx::open(false).ok_or_else(|| failed("opening libxl failed".into()))?;
     let checked = CheckedSpec::check(spec, &host(&mut ctx)?)?;
-    let config = DomainConfig::new(&checked, &display(spec.uuid));
+    let (vnc, worker) = (display(spec.uuid), this_program()?);
+    let config = DomainConfig::new(&checked, Places { vnc: &vnc, worker: &worker });
     let config = serde_json::to_string(&config).map_err(|error| failed(error.to_string()))?;
     ctx.understood(&c_text(config).map_err(failed)?).map_err(failed)
 }
@@ -242,8 +246,7 @@ fn connect() -> Result<Xenstore, XenopsError> {
 }
 
 fn in_store(error: XenstoreError) -> XenopsError {
-    let detail = std::error::Error::source(&error).map_or(String::new(), |why| format!(": {why}"));
-    XenopsError::failed("using xenstore", format!("{error}{detail}"))
+    XenopsError::failed("using xenstore", hotplug::describe(&error))
 }
 
 fn parse<T: DeserializeOwned>(text: Result<String, String>, doing: &str) -> Result<T, XenopsError> {
@@ -262,6 +265,10 @@ fn host(ctx: &mut Ctx) -> Result<HostInfo, XenopsError> {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")
         .map_err(|error| XenopsError::failed("reading /proc/cpuinfo", error))?;
     Ok(facts::host(&physical, &version, &cpuinfo))
+}
+
+fn this_program() -> Result<PathBuf, XenopsError> {
+    std::env::current_exe().map_err(|error| XenopsError::failed("finding this program", error))
 }
 
 fn display(uuid: Uuid) -> PathBuf {

@@ -212,4 +212,4 @@ fn nonsense(what: &str) -> XenstoreError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -67,8 +67,13 @@ fn stored(mut socket: UnixStream, mut nodes: BTreeMap<String, String>, mut colli
 }
 
 fn client(collisions: u32) -> Xenstore {
+    serving(&[("/a", "1")], collisions)
+}
+
+/// A connection to a store that holds `nodes`.
+pub(crate) fn serving(nodes: &[(&str, &str)], collisions: u32) -> Xenstore {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let nodes = BTreeMap::from([("/a".to_owned(), "1".to_owned())]);
+    let nodes = nodes.iter().map(|(path, value)| pair(path, value)).collect();
     thread::spawn(move || stored(theirs, nodes, collisions));
     Xenstore { socket: ours, requests: 0, events: VecDeque::new() }
 }
