@@ -7,6 +7,7 @@
 //! v1/artifacts/xen-0123…/       a finished artifact; complete only where the next is there too
 //! v1/artifacts/xen-0123….json   its record
 //! v1/tmp/xen-0123…/             one that is being built
+//! v1/kept/                      what a recipe keeps from build to build to be faster
 //! v1/locks/                     files that are locked while a download or a build runs
 //! ```
 //!
@@ -105,7 +106,7 @@ impl Store {
     pub fn at(folder: &Path) -> Result<Self, StoreError> {
         let folder = std::path::absolute(folder).map_err(failed("finding", folder))?;
         let store = Self { top: folder.join(FORM) };
-        for name in ["objects", "artifacts", "tmp", "locks"] {
+        for name in ["objects", "artifacts", "kept", "tmp", "locks"] {
             let path = store.top.join(name);
             fs::create_dir_all(&path).map_err(failed("creating", &path))?;
         }
@@ -153,6 +154,17 @@ impl Store {
     pub fn workspace(&self, name: &str, key: &Digest) -> Result<PathBuf, StoreError> {
         let folder = self.top.join("tmp").join(folder_name(name, key));
         remove_tree(&folder)?;
+        fs::create_dir_all(&folder).map_err(failed("creating", &folder))?;
+        Ok(folder)
+    }
+
+    /// A folder that outlives builds, such as a compiler's incremental state. Claim `name` while
+    /// using it; what is in it must never decide what comes out.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn kept(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let folder = self.top.join("kept").join(name);
         fs::create_dir_all(&folder).map_err(failed("creating", &folder))?;
         Ok(folder)
     }
@@ -214,7 +226,7 @@ impl Store {
     /// # Errors
     /// Something cannot be removed.
     pub fn clean(&self, objects: bool) -> Result<(), StoreError> {
-        let mut names = vec!["artifacts", "tmp", "locks"];
+        let mut names = vec!["artifacts", "kept", "tmp", "locks"];
         if objects {
             names.push("objects");
         }

@@ -60,9 +60,7 @@ pub(super) fn kept(store: &Store, version: &str, build: &Build<'_>) -> Result<Ke
         hasher.field(artifact.as_encoded_bytes());
     }
     let name = format!("programs-{}", &hasher.finish().to_string()[..16]);
-    // Among what `cargo xtask clean` removes.
-    let path = store.folder().join("tmp").join(format!("{name}.kept"));
-    fs::create_dir_all(&path)?;
+    let path = store.kept(&name)?;
     Ok(Kept { name, path })
 }
 

@@ -141,7 +141,8 @@ impl<D: BlockIo> FatWriter<D> {
         for part in ends.map(|end| &path[..end]) {
             let made = match root.open_dir(part) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    root.create_dir(part).and_then(|_| self.device.correct_new_folder())
+                    root.create_dir(part)
+                        .and_then(|_| self.device.correct_new_folder(!part.contains('/')))
                 }
                 there => there.map(drop),
             };

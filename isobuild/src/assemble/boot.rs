@@ -104,8 +104,9 @@ impl Recipe for Boot {
             let folder = format!("{MODULES}/{}", format.trim_end_matches("-eltorito"));
             let out = format!("/out/{name}");
             let mut args = vec!["--format", format, "--directory", &folder, "--output", &out];
-            args.extend(["--prefix", PREFIX, "--config", "/build/start.cfg"]);
-            args.extend(["--memdisk", "/build/memdisk"]);
+            // --memdisk implies a prefix, which an option behind it overrides.
+            args.extend(["--memdisk", "/build/memdisk", "--prefix", PREFIX]);
+            args.extend(["--config", "/build/start.cfg"]);
             args.extend(COMMON.iter().chain(own));
             sandbox.run("grub-mkimage", args)?;
         }

@@ -32,9 +32,10 @@ impl<D: BlockIo> Shared<D> {
     }
 
     /// Corrects the folder that `fatfs` has just made: version 0.3.6 puts a long name before each
-    /// of `.` and `..`, which must be the first two entries and have none. `..` is what it writes
-    /// last, as the fourth entry.
-    pub(super) fn correct_new_folder(&self) -> io::Result<()> {
+    /// of `.` and `..`, which must be the first two entries and have none, and on FAT32 it lets the
+    /// `..` of a folder `in_root` name the root's cluster, which must be 0 there. `..` is what it
+    /// writes last, as the fourth entry.
+    pub(super) fn correct_new_folder(&self, in_root: bool) -> io::Result<()> {
         let Inner { device, written_to } = &mut *self.0.borrow_mut();
         let mut entries = [0; 4 * ENTRY];
         let start = written_to.saturating_sub(entries.len() as u64);
@@ -50,7 +51,11 @@ impl<D: BlockIo> Shared<D> {
         if !expected {
             return Err(io::Error::other("fatfs wrote a new folder in an unknown form"));
         }
-        let corrected = [dot, dots, &[0; 2 * ENTRY]].concat();
+        let mut corrected = [dot, dots, &[0; 2 * ENTRY]].concat();
+        if in_root {
+            corrected[ENTRY + 20..ENTRY + 22].fill(0);
+            corrected[ENTRY + 26..ENTRY + 28].fill(0);
+        }
         device.seek(SeekFrom::Start(start))?;
         device.write_all(&corrected)
     }
