@@ -140,10 +140,9 @@ impl<D: BlockIo> FatWriter<D> {
         let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
         for part in ends.map(|end| &path[..end]) {
             let made = match root.open_dir(part) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    root.create_dir(part)
-                        .and_then(|_| self.device.correct_new_folder(!part.contains('/')))
-                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => root
+                    .create_dir(part)
+                    .and_then(|_| self.device.correct_new_folder(!part.contains('/'))),
                 there => there.map(drop),
             };
             made.map_err(|source| FatError::Folder { path: part.to_owned(), source })?;
