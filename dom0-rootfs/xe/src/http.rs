@@ -10,6 +10,22 @@ pub(crate) trait Stream: Read + Write {}
 
 impl<T: Read + Write> Stream for T {}
 
+/// The server answered, but not what was asked for.
+#[derive(Debug)]
+struct Refused {
+    status: u16,
+    reason: String,
+    text: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the server answered {} {}: {}", self.status, self.reason, self.text)
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// A connection, kept open from one request to the next.
 pub(crate) struct Connection {
     stream: BufReader<Box<dyn Stream>>,
@@ -38,9 +54,14 @@ impl Connection {
         body: &mut dyn Read,
     ) -> Result<Vec<u8>> {
         let mut answer = Vec::new();
-        self.send(method, path, length, body)?;
-        self.receive(&mut answer)?;
-        Ok(answer)
+        let sent = self.send(method, path, length, body);
+        let received = self.receive(&mut answer);
+        match (sent, received) {
+            (Ok(()), Ok(())) => Ok(answer),
+            // A server that refuses says why before it hangs up in the middle of a body.
+            (_, Err(refused)) if refused.is::<Refused>() => Err(refused),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
     }
 
     /// Asks for something and writes the answer's body to `sink`.
@@ -73,7 +94,7 @@ impl Connection {
         let mut text = Vec::new();
         self.body(length, &mut text)?;
         let text = String::from_utf8_lossy(&text);
-        bail!("the server answered {status} {reason}: {}", text.trim());
+        Err(Refused { status, reason, text: text.trim().to_owned() }.into())
     }
 
     fn head(&mut self) -> Result<(u16, String, Length)> {
@@ -216,5 +237,13 @@ mod tests {
         let (mut connection, _) = connection("");
         let error = connection.exchange("PUT", "/", 5, &mut "abc".as_bytes()).unwrap_err();
         assert!(error.to_string().contains("became shorter"), "{error}");
+    }
+
+    #[test]
+    fn a_refusal_in_the_middle_of_a_body_is_told() {
+        let answer = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\nfull";
+        let error = connection(answer).0.exchange("PUT", "/", 5, &mut "abc".as_bytes());
+        let error = error.unwrap_err().to_string();
+        assert_eq!(error, "the server answered 500 Internal Server Error: full");
     }
 }
