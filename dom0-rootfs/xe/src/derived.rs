@@ -173,6 +173,8 @@ fn record(class: &'static Class, api: &mut Api, params: &Params) -> Result<Value
     for (name, field) in settable(class) {
         let value = match (field.ty, params.get(&name)) {
             (Type::Map(..), _) => Value::string_map(params.map(&name)),
+            // The server makes one up.
+            (_, Some("random")) if field.name == "MAC" => field.initial(),
             (ty, Some(text)) => parse::value(api, &name, &ty, text)?,
             _ if field.name == "empty" => Value::Bool(params.get("vdi-uuid").is_none()),
             _ => field.initial(),

@@ -63,8 +63,8 @@ pub(super) static VERBS: &[Verb] = &[
         ..on_vms(
             "vm-uninstall",
             &["VM.destroy", "VDI.destroy", "VM.hard_shutdown"],
-            "Removes VMs and the disks that belong to them alone. To keep the disks, use \
-             vm-destroy.",
+            "Removes VMs and the disks that were made for them: those whose VBD has the key 'owner' \
+             in other-config. To keep the disks, use vm-destroy.",
             uninstall_vms,
         )
     },
@@ -75,7 +75,7 @@ pub(super) static VERBS: &[Verb] = &[
             &["template-uuid"],
             &["force"],
             &["VM.destroy", "VDI.destroy"],
-            "Removes a template and the disks that belong to it alone.",
+            "Removes a template and the disks that were made for it.",
             uninstall_template,
         )
     },
@@ -259,7 +259,7 @@ fn uninstall(
     out.remark("All objects destroyed")
 }
 
-/// Disks that a VM may write to and no other VM uses.
+/// Disks that were made for a VM, which its VBDs note as XenServer's do, and that no other VM uses.
 fn own_disks(api: &mut Api, vm: &Record) -> Result<Vec<(Value, Record)>, Failure> {
     let vbds = api.records(&classes::VBD)?;
     let vdis = api.records(&classes::VDI)?;
@@ -269,7 +269,9 @@ fn own_disks(api: &mut Api, vm: &Record) -> Result<Vec<(Value, Record)>, Failure
         let reference = text(vbd, "VDI");
         let Some(vdi) = vdis.get(&reference) else { continue };
         let users = vdi.get("VBDs").and_then(Value::as_set).map_or(0, <[Value]>::len);
-        if text(vbd, "type") == "Disk" && text(vbd, "mode") == "RW" && users <= 1 {
+        let config = vbd.get("other_config").and_then(Value::as_map);
+        let owned = config.is_some_and(|config| config.contains_key("owner"));
+        if owned && users <= 1 {
             disks.push((Value::Ref(Ref::new(&reference)), vdi.clone()));
         }
     }
