@@ -1,4 +1,136 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The XenAPI daemon.
+//! The XenAPI daemon's command line.
 
-fn main() {}
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use appliance_model::handover::HANDOVER_PATH;
+use clap::Parser;
+use network::OvsBackend;
+use tokio::signal::unix::{SignalKind, signal};
+use toolstack::auth::ShadowFile;
+use toolstack::daemon::{Daemon, Places};
+use toolstack::simulate::Simulation;
+use toolstack::toolstack::{BootFiles, Outside};
+use toolstack::{notify, program, startup};
+use xenops::{Deadlines, Worker};
+
+/// Threads for work that blocks: a VM that is shut down cleanly holds one until it has ended.
+const BLOCKING_THREADS: usize = 256;
+
+/// The XenAPI daemon.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Options {
+    /// Run a made-up host instead of this one: any machine, no root
+    #[arg(long)]
+    simulate: bool,
+    /// Address and port of HTTPS [default: 0.0.0.0:443, simulated 127.0.0.1:8443]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// Root's password on the made-up host
+    #[arg(long, default_value = "xenith", requires = "simulate")]
+    password: String,
+    /// Database file [default: /var/lib/xenith/state.db, simulated in a folder that goes at the end]
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// Folder of the TLS key and certificate [default: beside the database]
+    #[arg(long, value_name = "FOLDER")]
+    tls: Option<PathBuf>,
+    /// Socket for local clients [default: /run/xenith/xapi.sock, simulated none]
+    #[arg(long, value_name = "FILE")]
+    socket: Option<PathBuf>,
+    /// Program that talks to Xen
+    #[arg(long, value_name = "FILE", default_value = Worker::PROGRAM)]
+    worker: PathBuf,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .context("starting threads")?
+        .block_on(run(options))
+}
+
+async fn run(options: Options) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("watching signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("watching signals")?;
+    // Kept until the end: the folder of a simulation without a database goes with it.
+    let (daemon, _folder) =
+        if options.simulate { simulated(&options).await? } else { (real(&options).await?, None) };
+    let address = daemon.address()?;
+    tracing::info!(%address, "listening");
+    let serving = tokio::spawn(daemon.serve());
+    print!("{}", notify::line());
+    std::io::stdout().flush().context("writing to standard output")?;
+    if !options.simulate {
+        notify::ready();
+    }
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("told to end"),
+        _ = interrupt.recv() => tracing::info!("interrupted"),
+        ended = serving => ended.context("serving")?,
+    }
+    Ok(())
+}
+
+async fn real(options: &Options) -> Result<Daemon> {
+    let database = options.database.clone();
+    let database = database.unwrap_or_else(|| "/var/lib/xenith/state.db".into());
+    let handover = startup::read_handover(HANDOVER_PATH.as_ref())?;
+    let worker = Worker::start(options.worker.clone(), Vec::new(), Deadlines::default())
+        .context("starting the hypervisor worker")?;
+    let outside = Outside {
+        hypervisor: Arc::new(worker),
+        drivers: storage::host_drivers(),
+        network: Arc::new(OvsBackend::new(Arc::new(network::Host))),
+        authenticator: Arc::new(ShadowFile::new("/etc/shadow")),
+        power: Arc::new(program::Systemd),
+        boot: BootFiles::default(),
+    };
+    let places = Places {
+        tls: tls(options, &database),
+        database,
+        listen: options.listen.unwrap_or_else(|| ([0, 0, 0, 0], 443).into()),
+        socket: Some(options.socket.clone().unwrap_or_else(|| "/run/xenith/xapi.sock".into())),
+    };
+    Daemon::start(&places, outside, handover).await
+}
+
+async fn simulated(options: &Options) -> Result<(Daemon, Option<tempfile::TempDir>)> {
+    let (folder, kept) = match options.database.as_ref().and_then(|path| path.parent()) {
+        Some(folder) => (folder.join("simulation"), None),
+        None => {
+            let folder = tempfile::tempdir().context("making a folder for the simulation")?;
+            (folder.path().to_owned(), Some(folder))
+        }
+    };
+    let simulation = Simulation::new(&folder, &options.password, true)?;
+    let database = options.database.clone().unwrap_or_else(|| folder.join("state.db"));
+    let places = Places {
+        tls: tls(options, &database),
+        database,
+        listen: options.listen.unwrap_or_else(|| ([127, 0, 0, 1], 8443).into()),
+        socket: options.socket.clone(),
+    };
+    let handover = simulation.handover.clone();
+    Ok((Daemon::start(&places, simulation.into_outside(), handover).await?, kept))
+}
+
+fn tls(options: &Options, database: &std::path::Path) -> PathBuf {
+    options.tls.clone().unwrap_or_else(|| database.with_file_name("tls"))
+}

@@ -146,6 +146,11 @@ fn from_json(json: Json, depth: usize, budget: &mut Budget) -> Result<Value, Dec
     })
 }
 
+/// Reads a value that [`to_json`] wrote.
+pub fn value_from_json(json: Json) -> Result<Value, DecodeError> {
+    from_json(json, 0, &mut Budget::default())
+}
+
 /// Writes a value as JSON.
 pub fn to_json(value: &Value) -> Json {
     match value {

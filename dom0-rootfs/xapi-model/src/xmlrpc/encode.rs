@@ -50,6 +50,15 @@ pub fn encode_fault(code: i32, text: &str) -> String {
     out
 }
 
+/// One value as `<value>…</value>`, the form of `task.result`; nothing for no value.
+pub fn encode_value(item: &Value) -> String {
+    let mut out = String::new();
+    if *item != Value::Void {
+        value(item, &mut out);
+    }
+    out
+}
+
 fn member(name: &str, item: &Value, out: &mut String) {
     out.push_str("<member><name>");
     escape(name, out);

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `network`.
+
+use xapi_model::{Ref, Reply, Value, classes, errors};
+
+use super::Entry;
+use crate::toolstack::{Args, Context};
+use crate::{failure, guards};
+
+pub(super) const HANDLERS: &[Entry] = &[("network.create", create), ("network.destroy", destroy)];
+
+fn create(context: &Context, args: &Args<'_>) -> Reply {
+    let record = args.get("args").as_map().cloned().unwrap_or_default();
+    let bridge = record.get("bridge").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if let Some(value) = record.get("MTU") {
+        guards::mtu(value)?;
+    }
+    let network = context.store().write(|t| {
+        let used = |name: &str| t.objects().all("network").any(|n| n.text("bridge") == name);
+        let bridge = if bridge.is_empty() {
+            let names = (0..).map(|number| format!("xapi{number}"));
+            names.into_iter().find(|name| !used(name)).unwrap_or_default()
+        } else if used(&bridge) {
+            let words = ["network", "bridge", bridge.as_str()];
+            return Err(errors::DB_UNIQUENESS_CONSTRAINT_VIOLATION.with(words));
+        } else {
+            bridge.clone()
+        };
+        let taken = ["name_label", "name_description", "MTU", "other_config", "tags"];
+        let mut fields: Vec<(&str, Value)> =
+            taken.into_iter().filter_map(|name| Some((name, record.get(name)?.clone()))).collect();
+        fields.push(("bridge", bridge.into()));
+        Ok(t.create(&classes::NETWORK, fields))
+    })?;
+    let (bridge, mtu) = context.toolstack.look("network", &network, |network, _| {
+        let mtu = u32::try_from(network.int("MTU")).unwrap_or(1500);
+        (network.text("bridge").to_owned(), mtu)
+    })?;
+    if let Err(error) = context.toolstack.network.ensure_bridge(&bridge, &[], mtu) {
+        context.store().write(|t| {
+            t.remove(&network);
+            Ok(())
+        })?;
+        return Err(failure::network(&error));
+    }
+    Ok(network.into())
+}
+
+fn destroy(context: &Context, args: &Args<'_>) -> Reply {
+    let network = args.to("self");
+    let bridge = context.store().read(|objects| {
+        let object = objects.get("network", &network)?;
+        let list = |refs: Vec<Ref>| refs.iter().map(Ref::to_string).collect::<Vec<_>>();
+        if !object.refs("PIFs").is_empty() {
+            return Err(errors::NETWORK_CONTAINS_PIF.with(list(object.refs("PIFs"))));
+        }
+        if !object.refs("VIFs").is_empty() {
+            return Err(errors::NETWORK_CONTAINS_VIF.with(list(object.refs("VIFs"))));
+        }
+        Ok(object.text("bridge").to_owned())
+    })?;
+    context.toolstack.network.remove_bridge(&bridge).map_err(|e| failure::network(&e))?;
+    context.store().write(|t| {
+        // A VIF may have come meanwhile; then the bridge is made again at the VM's next start.
+        if !t.get("network", &network)?.refs("VIFs").is_empty() {
+            return Err(errors::NETWORK_CONTAINS_VIF.with([network.as_str()]));
+        }
+        t.remove(&network);
+        Ok(Value::Void)
+    })
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `SR`.
+
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+use storage::SrSpec;
+use uuid::Uuid;
+use xapi_model::{ApiError, Ref, Reply, Value, classes, errors};
+
+use super::{Entry, pbd};
+use crate::failure;
+use crate::toolstack::{Args, Context, Toolstack};
+use crate::vdis;
+
+pub(super) const HANDLERS: &[Entry] = &[
+    ("SR.create", create),
+    ("SR.introduce", introduce),
+    ("SR.forget", forget),
+    ("SR.destroy", destroy),
+    ("SR.scan", |context, args| locked(context, args, scan)),
+    ("SR.update", |context, args| locked(context, args, update)),
+    ("SR.get_supported_types", |context, _| {
+        Ok(Value::strings(context.toolstack.drivers.keys().copied()))
+    }),
+];
+
+/// Fields of a new SR that come straight from the call.
+fn fields(args: &Args<'_>) -> Vec<(&'static str, Value)> {
+    ["name_label", "name_description", "type", "content_type", "shared", "sm_config"]
+        .into_iter()
+        .map(|name| (name, args.get(name).clone()))
+        .collect()
+}
+
+fn create(context: &Context, args: &Args<'_>) -> Reply {
+    let toolstack = &context.toolstack;
+    let host = args.to("host");
+    toolstack.look("host", &host, |_, _| ())?;
+    let kind = args.text("type");
+    let driver = toolstack.drivers.get(kind).cloned();
+    let driver = driver.ok_or_else(|| errors::SR_UNKNOWN_DRIVER.with([kind]))?;
+    let uuid = Uuid::new_v4();
+    let spec = SrSpec { uuid, device_config: vdis::config(args.get("device_config")) };
+    driver.create(&spec).map_err(|e| failure::storage(&e, &Ref::null(), None))?;
+    let recorded = toolstack.store.write(|t| {
+        let mut fields = fields(args);
+        fields.push(("uuid", uuid.to_string().into()));
+        let sr = t.create(&classes::SR, fields);
+        let fields = vec![
+            ("host", Value::Ref(host.clone())),
+            ("SR", Value::from(&sr)),
+            ("device_config", args.get("device_config").clone()),
+        ];
+        Ok((t.create(&classes::PBD, fields), sr))
+    });
+    let undo = |error: ApiError| {
+        if let Err(error) = driver.destroy(&spec) {
+            tracing::error!(error = failure::chain(&error), %uuid, "removing a half-made SR");
+        }
+        error
+    };
+    let (pbd, sr) = recorded.map_err(undo)?;
+    pbd::plug(context, &pbd).map_err(|error| {
+        let forgotten = toolstack.store.write(|t| {
+            t.remove(&pbd);
+            t.remove(&sr);
+            Ok(())
+        });
+        if let Err(error) = forgotten {
+            tracing::error!(%error, %uuid, "forgetting a half-made SR");
+        }
+        undo(error)
+    })?;
+    Ok(sr.into())
+}
+
+fn introduce(context: &Context, args: &Args<'_>) -> Reply {
+    let kind = args.text("type");
+    if !context.toolstack.drivers.contains_key(kind) {
+        return Err(errors::SR_UNKNOWN_DRIVER.with([kind]));
+    }
+    let uuid = vdis::parse_uuid(args.text("uuid"))?.to_string();
+    context.store().write(|t| {
+        if t.objects().by_uuid("SR", &uuid).is_some() {
+            return Err(errors::SR_UUID_EXISTS.with([&uuid]));
+        }
+        let mut fields = fields(args);
+        fields.push(("uuid", uuid.clone().into()));
+        Ok(t.create(&classes::SR, fields).into())
+    })
+}
+
+fn attached_pbd(context: &Context, sr: &Ref) -> Result<bool, ApiError> {
+    context.toolstack.look("SR", sr, |sr, objects| {
+        let pbds = sr.refs("PBDs");
+        pbds.iter().filter_map(|p| objects.find(p)).any(|p| p.bool("currently_attached"))
+    })
+}
+
+/// Forgets an SR with its VDIs and PBDs.
+fn remove(context: &Context, sr: &Ref) -> Reply {
+    context.store().write(|t| {
+        let object = t.get("SR", sr)?;
+        let (vdis, pbds) = (object.refs("VDIs"), object.refs("PBDs"));
+        for vdi in &vdis {
+            let vbds = t.get("VDI", vdi)?.refs("VBDs");
+            for vbd in &vbds {
+                t.remove(vbd);
+            }
+            t.remove(vdi);
+        }
+        for pbd in &pbds {
+            t.remove(pbd);
+        }
+        let pools: Vec<Ref> = t.objects().all("pool").map(|p| p.reference().clone()).collect();
+        for pool in &pools {
+            for field in ["default_SR", "suspend_image_SR", "crash_dump_SR"] {
+                if t.get("pool", pool)?.to(field) == *sr {
+                    t.set(pool, field, Ref::null());
+                }
+            }
+        }
+        t.remove(sr);
+        Ok(Value::Void)
+    })
+}
+
+fn forget(context: &Context, args: &Args<'_>) -> Reply {
+    let sr = args.to("sr");
+    if attached_pbd(context, &sr)? {
+        return Err(errors::SR_HAS_PBD.with([sr.as_str()]));
+    }
+    remove(context, &sr)
+}
+
+fn destroy(context: &Context, args: &Args<'_>) -> Reply {
+    let sr = args.to("sr");
+    if attached_pbd(context, &sr)? {
+        return Err(errors::SR_HAS_PBD.with([sr.as_str()]));
+    }
+    let (vdis, pbds) =
+        context.toolstack.look("SR", &sr, |sr, _| (sr.refs("VDIs"), sr.refs("PBDs")))?;
+    if !vdis.is_empty() {
+        return Err(errors::SR_NOT_EMPTY.bare());
+    }
+    if pbds.is_empty() {
+        // Without a PBD nothing says where it lies.
+        return Err(errors::SR_HAS_NO_PBDS.with([sr.as_str()]));
+    }
+    let open = vdis::sr(&context.toolstack, &sr)?;
+    open.driver.destroy(&open.spec).map_err(|e| failure::storage(&e, &sr, None))?;
+    remove(context, &sr)
+}
+
+fn locked(
+    context: &Context,
+    args: &Args<'_>,
+    work: fn(&Toolstack, &Ref) -> Result<(), ApiError>,
+) -> Reply {
+    let sr = args.to("sr");
+    let lock = context.toolstack.lock_of(&sr);
+    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    work(&context.toolstack, &sr).map(|()| Value::Void)
+}
+
+fn update(toolstack: &Toolstack, sr: &Ref) -> Result<(), ApiError> {
+    vdis::refresh_sizes(toolstack, &vdis::attached_sr(toolstack, sr)?);
+    Ok(())
+}
+
+/// Brings the VDI objects of an attached SR in line with what its driver finds: VDIs that are new
+/// get an object, VDIs that are gone lose theirs, unless a VM still refers to them.
+pub fn scan(toolstack: &Toolstack, sr: &Ref) -> Result<(), ApiError> {
+    let open = vdis::attached_sr(toolstack, sr)?;
+    let found = open.driver.scan(&open.spec).map_err(|e| failure::storage(&e, sr, None))?;
+    let mut found: BTreeMap<String, _> =
+        found.into_iter().map(|info| (info.uuid.to_string(), info)).collect();
+    toolstack.store.write(|t| {
+        for vdi in t.get("SR", sr)?.refs("VDIs") {
+            let object = t.get("VDI", &vdi)?;
+            match found.remove(object.uuid()) {
+                Some(info) => {
+                    vdis::record_info(t, &vdi, &info);
+                    t.set(&vdi, "missing", false);
+                }
+                None if object.refs("VBDs").is_empty() => t.remove(&vdi),
+                None => t.set(&vdi, "missing", true),
+            }
+        }
+        for (uuid, info) in &found {
+            let fields = vec![
+                ("uuid", uuid.clone().into()),
+                ("SR", sr.into()),
+                ("location", uuid.clone().into()),
+                ("managed", true.into()),
+            ];
+            let vdi = t.create(&classes::VDI, fields);
+            vdis::record_info(t, &vdi, info);
+        }
+        Ok(())
+    })?;
+    vdis::refresh_sizes(toolstack, &open);
+    Ok(())
+}

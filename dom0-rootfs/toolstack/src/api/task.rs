@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `task`.
+
+use xapi_model::{DateTime, Reply, Value, errors};
+
+use super::Entry;
+use crate::task;
+use crate::toolstack::{Args, Context};
+
+pub(super) const HANDLERS: &[Entry] = &[
+    ("task.create", create),
+    ("task.destroy", destroy),
+    ("task.cancel", cancel),
+    ("task.set_status", set_status),
+    ("task.set_progress", |context, args| set(context, args, "progress")),
+    ("task.set_result", |context, args| set(context, args, "result")),
+    ("task.set_error_info", |context, args| set(context, args, "error_info")),
+];
+
+fn create(context: &Context, args: &Args<'_>) -> Reply {
+    let host = context.toolstack.host();
+    task::create(context.store(), &host, args.text("label"), args.text("description"))
+        .map(Value::Ref)
+}
+
+fn destroy(context: &Context, args: &Args<'_>) -> Reply {
+    context.store().write(|t| {
+        t.get("task", &args.to("self"))?;
+        t.remove(&args.to("self"));
+        Ok(Value::Void)
+    })
+}
+
+fn cancel(context: &Context, args: &Args<'_>) -> Reply {
+    let task = args.to("task");
+    let pending = context.toolstack.look("task", &task, |t, _| t.text("status") == "pending")?;
+    if !pending || !context.toolstack.cancels.cancel(&task) {
+        return Err(errors::OPERATION_NOT_ALLOWED.with(["the task cannot be cancelled now"]));
+    }
+    Ok(Value::Void)
+}
+
+/// Sets a field of a task that the client itself drives. Those of `Async.` are the server's.
+fn set(context: &Context, args: &Args<'_>, field: &str) -> Reply {
+    let task = args.to("self");
+    context.store().write(|t| {
+        let object = t.get("task", &task)?;
+        if object.text("name_label").starts_with("Async.") {
+            return Err(errors::OPERATION_NOT_ALLOWED.with(["the server drives this task"]));
+        }
+        t.set_live(&task, field, args.get("value").clone());
+        Ok(Value::Void)
+    })
+}
+
+fn set_status(context: &Context, args: &Args<'_>) -> Reply {
+    set(context, args, "status")?;
+    let pending = args.text("value") == "pending";
+    context.store().write(|t| {
+        if !pending {
+            t.set_live(&args.to("self"), "finished", DateTime::now());
+        }
+        Ok(Value::Void)
+    })
+}

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `VDI`.
+
+use std::sync::PoisonError;
+
+use storage::Mode;
+use uuid::Uuid;
+use xapi_model::{ApiError, DateTime, Ref, Reply, Value, classes, errors};
+
+use super::Entry;
+use crate::copy;
+use crate::failure;
+use crate::toolstack::{Args, Context};
+use crate::vdis::{self, Opened};
+
+pub(super) const HANDLERS: &[Entry] = &[
+    ("VDI.create", |context, args| create(context, args).map(Value::Ref)),
+    ("VDI.destroy", |context, args| destroy(context, &args.to("self")).map(|()| Value::Void)),
+    ("VDI.clone", |context, args| clone(context, &args.to("vdi"), false).map(Value::Ref)),
+    ("VDI.snapshot", |context, args| clone(context, &args.to("vdi"), true).map(Value::Ref)),
+    ("VDI.copy", copy_vdi),
+    ("VDI.resize", resize),
+    ("VDI.forget", forget),
+];
+
+/// Fields that a copy of a VDI takes over.
+const COPIED: [&str; 8] = [
+    "name_label",
+    "name_description",
+    "type",
+    "sharable",
+    "read_only",
+    "other_config",
+    "xenstore_data",
+    "tags",
+];
+
+fn create(context: &Context, args: &Args<'_>) -> Result<Ref, ApiError> {
+    let record = args.get("args").as_map().cloned().unwrap_or_default();
+    let sr = record.get("SR").and_then(Value::as_ref).cloned().unwrap_or_else(Ref::null);
+    let size = record.get("virtual_size").and_then(Value::as_int).unwrap_or_default();
+    let fields = COPIED.iter().chain(&["sm_config"]);
+    let fields = fields.filter_map(|name| Some((*name, record.get(*name)?.clone()))).collect();
+    make(context, &sr, size, fields)
+}
+
+/// A new VDI of zeros.
+pub(super) fn make(
+    context: &Context,
+    sr: &Ref,
+    size: i64,
+    mut fields: Vec<(&str, Value)>,
+) -> Result<Ref, ApiError> {
+    let toolstack = &context.toolstack;
+    let invalid = || errors::INVALID_VALUE.with(["virtual_size".to_owned(), size.to_string()]);
+    let size = u64::try_from(size).ok().filter(|size| *size > 0).ok_or_else(invalid)?;
+    let lock = toolstack.lock_of(sr);
+    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    let open = vdis::attached_sr(toolstack, sr)?;
+    let uuid = Uuid::new_v4();
+    let made = open.driver.vdi_create(&open.spec, uuid, size);
+    let info = made.map_err(|e| failure::storage(&e, sr, None))?;
+    fields.extend(identity(sr, uuid));
+    let recorded = toolstack.store.write(|t| {
+        let vdi = t.create(&classes::VDI, fields);
+        vdis::record_info(t, &vdi, &info);
+        Ok(vdi)
+    });
+    if recorded.is_err() {
+        remove_data(&open, uuid);
+    }
+    vdis::refresh_sizes(toolstack, &open);
+    recorded
+}
+
+fn identity(sr: &Ref, uuid: Uuid) -> Vec<(&'static str, Value)> {
+    let uuid = uuid.to_string();
+    vec![
+        ("uuid", uuid.clone().into()),
+        ("SR", sr.into()),
+        ("location", uuid.into()),
+        ("managed", true.into()),
+    ]
+}
+
+fn remove_data(open: &vdis::OpenSr, uuid: Uuid) {
+    if let Err(error) = open.driver.vdi_destroy(&open.spec, uuid) {
+        tracing::error!(error = failure::chain(&error), %uuid, "removing a half-made VDI");
+    }
+}
+
+fn refuse_used(context: &Context, vdi: &Ref, operation: &str) -> Result<(), ApiError> {
+    if context.toolstack.activations.in_use(vdi) {
+        return Err(errors::VDI_IN_USE.with([vdi.as_str(), operation]));
+    }
+    Ok(())
+}
+
+/// Removes a VDI, its data and the VBDs that refer to it.
+pub(super) fn destroy(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
+    let toolstack = &context.toolstack;
+    let sr = toolstack.look("VDI", vdi, |vdi, _| vdi.to("SR"))?;
+    let lock = toolstack.lock_of(&sr);
+    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    refuse_used(context, vdi, "destroy")?;
+    let (open, uuid) = vdis::of_vdi(toolstack, vdi)?;
+    open.driver.vdi_destroy(&open.spec, uuid).map_err(|e| failure::storage(&e, &sr, Some(vdi)))?;
+    forget_object(context, vdi)?;
+    vdis::refresh_sizes(toolstack, &open);
+    Ok(())
+}
+
+fn forget_object(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
+    context.store().write(|t| {
+        for vbd in t.get("VDI", vdi)?.refs("VBDs") {
+            let object = t.get("VBD", &vbd)?;
+            // A drive stays, empty; a disk goes with its contents.
+            if object.text("type") == "CD" {
+                t.set(&vbd, "VDI", Ref::null());
+                t.set(&vbd, "empty", true);
+            } else {
+                t.remove(&vbd);
+            }
+        }
+        t.remove(vdi);
+        Ok(())
+    })
+}
+
+fn forget(context: &Context, args: &Args<'_>) -> Reply {
+    let vdi = args.to("vdi");
+    refuse_used(context, &vdi, "forget")?;
+    forget_object(context, &vdi).map(|()| Value::Void)
+}
+
+/// A new VDI in the same SR with the same contents, copy on write where the driver can.
+pub(super) fn clone(context: &Context, vdi: &Ref, snapshot: bool) -> Result<Ref, ApiError> {
+    let toolstack = &context.toolstack;
+    let (sr, mut fields) = toolstack.look("VDI", vdi, |vdi, _| (vdi.to("SR"), copied(vdi)))?;
+    let lock = toolstack.lock_of(&sr);
+    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    refuse_used(context, vdi, if snapshot { "snapshot" } else { "clone" })?;
+    let (open, from) = vdis::of_vdi(toolstack, vdi)?;
+    let uuid = Uuid::new_v4();
+    let made = open.driver.vdi_clone(&open.spec, from, uuid);
+    let info = made.map_err(|e| failure::storage(&e, &sr, Some(vdi)))?;
+    fields.extend(identity(&sr, uuid));
+    if snapshot {
+        fields.push(("is_a_snapshot", true.into()));
+        fields.push(("snapshot_of", vdi.into()));
+        fields.push(("snapshot_time", DateTime::now().into()));
+    }
+    let recorded = toolstack.store.write(|t| {
+        let vdi = t.create(&classes::VDI, fields);
+        vdis::record_info(t, &vdi, &info);
+        Ok(vdi)
+    });
+    if recorded.is_err() {
+        remove_data(&open, uuid);
+    }
+    vdis::refresh_sizes(toolstack, &open);
+    recorded
+}
+
+fn copied(vdi: &crate::store::Object) -> Vec<(&'static str, Value)> {
+    COPIED.iter().map(|name| (*name, vdi.get(name).clone())).collect()
+}
+
+fn copy_vdi(context: &Context, args: &Args<'_>) -> Reply {
+    let vdi = args.to("vdi");
+    if !args.to("base_vdi").is_null() {
+        let reason = "copies are always full";
+        return Err(errors::VALUE_NOT_SUPPORTED.with(["base_vdi", args.text("base_vdi"), reason]));
+    }
+    let into = args.to("into_vdi");
+    if into.is_null() {
+        return full_copy(context, &vdi, &args.to("sr")).map(Value::Ref);
+    }
+    copy_into(context, &vdi, &into)?;
+    Ok(into.into())
+}
+
+/// A full copy in an SR; the default SR when null.
+pub(super) fn full_copy(context: &Context, vdi: &Ref, sr: &Ref) -> Result<Ref, ApiError> {
+    let toolstack = &context.toolstack;
+    let (size, mut fields) =
+        toolstack.look("VDI", vdi, |vdi, _| (vdi.int("virtual_size"), copied(vdi)))?;
+    // Written to first, whatever the original is.
+    fields.retain(|(name, _)| *name != "read_only");
+    let sr = if sr.is_null() {
+        toolstack.look("pool", &toolstack.pool(), |pool, _| pool.to("default_SR"))?
+    } else {
+        sr.clone()
+    };
+    let new = make(context, &sr, size, fields)?;
+    if let Err(error) = copy_into(context, vdi, &new) {
+        if let Err(error) = destroy(context, &new) {
+            tracing::error!(%error, vdi = %new, "removing a half-made copy");
+        }
+        return Err(error);
+    }
+    Ok(new)
+}
+
+fn copy_into(context: &Context, from: &Ref, into: &Ref) -> Result<(), ApiError> {
+    let toolstack = &context.toolstack;
+    if toolstack.look("VDI", into, |vdi, _| vdi.bool("read_only"))? {
+        return Err(errors::VDI_READONLY.with([into.as_str()]));
+    }
+    let from = Opened::new(toolstack, from, Mode::ReadOnly)?;
+    let into_open = Opened::new(toolstack, into, Mode::ReadWrite)?;
+    if into_open.size < from.size {
+        return Err(errors::VDI_TOO_SMALL.with([into.to_string(), from.size.to_string()]));
+    }
+    let cancel = context.cancellable()?;
+    copy::device(&from.path, &into_open.path, from.size, |done| {
+        context.progress(done as f64 / from.size.max(1) as f64);
+        context.check_cancelled(&cancel)
+    })
+}
+
+fn resize(context: &Context, args: &Args<'_>) -> Reply {
+    let toolstack = &context.toolstack;
+    let vdi = args.to("vdi");
+    let (sr, now) = toolstack.look("VDI", &vdi, |v, _| (v.to("SR"), v.int("virtual_size")))?;
+    let size = args.int("size");
+    let wanted = u64::try_from(size).ok().filter(|_| size >= now && size > 0);
+    let wanted =
+        wanted.ok_or_else(|| errors::INVALID_VALUE.with(["size".to_owned(), size.to_string()]))?;
+    let lock = toolstack.lock_of(&sr);
+    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    refuse_used(context, &vdi, "resize")?;
+    let (open, uuid) = vdis::of_vdi(toolstack, &vdi)?;
+    let resized = open.driver.vdi_resize(&open.spec, uuid, wanted);
+    let info = resized.map_err(|e| failure::storage(&e, &sr, Some(&vdi)))?;
+    toolstack.store.write(|t| {
+        vdis::record_info(t, &vdi, &info);
+        Ok(())
+    })?;
+    vdis::refresh_sizes(toolstack, &open);
+    Ok(Value::Void)
+}

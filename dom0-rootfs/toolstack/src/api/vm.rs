@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `VM`: making, removing, questions.
+
+use std::collections::BTreeMap;
+
+use xapi_model::{ApiError, DateTime, Ref, Reply, Value, classes, errors};
+use xenops::{HostInfo, needed_kib};
+
+use super::Entry;
+use crate::failure;
+use crate::guards::{self, Limits};
+use crate::store::{Object, Transaction};
+use crate::toolstack::{Args, Context};
+use crate::vdis;
+use crate::vm::devices;
+use crate::vm::operation::{Operation, obstacle};
+use crate::vm::plan::{Plan, plan};
+
+pub(super) const HANDLERS: &[Entry] = &[
+    ("VM.create", create),
+    ("VM.destroy", destroy),
+    ("VM.compute_memory_overhead", compute_memory_overhead),
+    ("VM.get_allowed_VBD_devices", |context, args| {
+        context
+            .toolstack
+            .look("VM", &args.to("vm"), |vm, objects| numbers(&devices::free_disks(objects, vm)))
+    }),
+    ("VM.get_allowed_VIF_devices", |context, args| {
+        context
+            .toolstack
+            .look("VM", &args.to("vm"), |vm, objects| numbers(&devices::free_nics(objects, vm)))
+    }),
+    ("VM.get_possible_hosts", get_possible_hosts),
+    ("VM.assert_can_boot_here", |context, args| {
+        context.toolstack.look("host", &args.to("host"), |_, _| ())?;
+        can_boot(context, &args.to("self")).map(|()| Value::Void)
+    }),
+    ("VM.assert_operation_valid", |context, args| {
+        let found = context
+            .toolstack
+            .look("VM", &args.to("self"), |vm, _| obstacle(vm, args.text("op")))?;
+        found.map_or(Ok(Value::Void), Err)
+    }),
+    ("VM.update_allowed_operations", |context, args| {
+        context.store().write(|t| {
+            t.get("VM", &args.to("self"))?;
+            t.touch(&args.to("self"));
+            Ok(Value::Void)
+        })
+    }),
+    ("VM.get_boot_record", |context, args| {
+        context.toolstack.look("VM", &args.to("self"), |vm, _| vm.record())
+    }),
+];
+
+fn numbers(numbers: &[u32]) -> Value {
+    Value::strings(numbers.iter().map(u32::to_string))
+}
+
+/// Makes the metrics of a new VM.
+pub(super) fn make_metrics(t: &mut Transaction<'_>) -> Ref {
+    let now = DateTime::now();
+    t.create(&classes::VM_METRICS, vec![("install_time", now.into()), ("last_updated", now.into())])
+}
+
+/// Makes a VM from fields that are checked already.
+pub(super) fn make(t: &mut Transaction<'_>, mut fields: Vec<(&str, Value)>) -> Ref {
+    let metrics = make_metrics(t);
+    fields.push(("metrics", metrics.into()));
+    t.create(&classes::VM, fields)
+}
+
+fn create(context: &Context, args: &Args<'_>) -> Reply {
+    let record: BTreeMap<String, Value> = args.get("args").as_map().cloned().unwrap_or_default();
+    context.store().write(|t| {
+        let vm = make(t, Vec::new());
+        // Checked as if set one by one, but for those that only make sense together.
+        for (name, value) in &record {
+            let together = name.starts_with("memory_") || name.starts_with("VCPUs_");
+            if !together {
+                guards::check(t.objects(), &classes::VM, &vm, name, value)?;
+            }
+        }
+        for (name, value) in record {
+            t.set(&vm, &name, value);
+        }
+        let object = t.get("VM", &vm)?;
+        Limits::of(object).check()?;
+        let (max, start) = (object.int("VCPUs_max"), object.int("VCPUs_at_startup"));
+        guards::vcpus(max, start)?;
+        Ok(vm.into())
+    })
+}
+
+fn destroy(context: &Context, args: &Args<'_>) -> Reply {
+    let vm = args.to("self");
+    let operation = Operation::begin(context, &vm, "destroy")?;
+    context.store().write(|t| {
+        let object = t.get("VM", &vm)?;
+        let devices: Vec<Ref> = ["VBDs", "VIFs", "consoles"]
+            .into_iter()
+            .flat_map(|field| object.refs(field))
+            .chain([object.to("metrics")])
+            .collect();
+        let snapshots = object.refs("snapshots");
+        for device in &devices {
+            t.remove(device);
+        }
+        for snapshot in &snapshots {
+            t.set(snapshot, "snapshot_of", Ref::null());
+        }
+        t.remove(&vm);
+        Ok(())
+    })?;
+    drop(operation);
+    Ok(Value::Void)
+}
+
+fn planned(context: &Context, vm: &Ref) -> Result<Plan, ApiError> {
+    let toolstack = &context.toolstack;
+    toolstack.store.read(|objects| plan(objects, vm, &toolstack.boot))
+}
+
+fn overhead(plan: &Plan) -> i64 {
+    let beside = needed_kib(&plan.spec).saturating_sub(plan.spec.memory_kib);
+    vdis::bytes(beside.saturating_mul(1024))
+}
+
+fn compute_memory_overhead(context: &Context, args: &Args<'_>) -> Reply {
+    let vm = args.to("vm");
+    let overhead = overhead(&planned(context, &vm)?);
+    context.store().write(|t| {
+        t.set(&vm, "memory_overhead", overhead);
+        Ok(Value::Int(overhead))
+    })
+}
+
+fn host_info(context: &Context) -> Result<HostInfo, ApiError> {
+    let info = context.toolstack.hypervisor.host();
+    info.map_err(|e| errors::INTERNAL_ERROR.with([failure::chain(&e)]))
+}
+
+/// Why this host cannot start a VM now.
+fn can_boot(context: &Context, vm: &Ref) -> Result<(), ApiError> {
+    let toolstack = &context.toolstack;
+    let host = toolstack.host();
+    if !toolstack.look("host", &host, |host, _| host.bool("enabled"))? {
+        return Err(errors::HOST_DISABLED.with([host.as_str()]));
+    }
+    let plan = planned(context, vm)?;
+    let info = host_info(context)?;
+    if !info.hvm && plan.kind != devices::DomainType::Pv {
+        return Err(errors::VM_HVM_REQUIRED.with([vm.as_str()]));
+    }
+    let needed = needed_kib(&plan.spec);
+    if needed > info.memory_free_kib {
+        let bytes = |kib: u64| kib.saturating_mul(1024).to_string();
+        let words = [bytes(needed), bytes(info.memory_free_kib)];
+        return Err(errors::HOST_NOT_ENOUGH_FREE_MEMORY.with(words));
+    }
+    for disk in &plan.disks {
+        let Some((vdi, _)) = &disk.vdi else { continue };
+        let sr = toolstack.look("VDI", vdi, |vdi: &Object, _| vdi.to("SR"))?;
+        vdis::attached_sr(toolstack, &sr)
+            .map_err(|_| errors::VM_REQUIRES_SR.with([vm.as_str(), sr.as_str()]))?;
+    }
+    Ok(())
+}
+
+fn get_possible_hosts(context: &Context, args: &Args<'_>) -> Reply {
+    let vm = args.to("vm");
+    context.toolstack.look("VM", &vm, |_, _| ())?;
+    let host = context.toolstack.host();
+    let hosts = can_boot(context, &vm).map(|()| host.into()).into_iter();
+    Ok(Value::Set(hosts.collect()))
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From errors of the seams to codes of the API.
+
+use network::NetworkError;
+use storage::StorageError;
+use xapi_model::{ApiError, Ref, errors};
+use xenops::XenopsError;
+
+/// What a storage driver's error is to a client.
+pub fn storage(error: &StorageError, sr: &Ref, vdi: Option<&Ref>) -> ApiError {
+    let vdi = vdi.map(Ref::as_str).unwrap_or_default();
+    match error {
+        StorageError::NoSpace { free, needed } => errors::SR_FULL.with([needed, free]),
+        StorageError::DeviceInUse { device, .. } => {
+            errors::SR_DEVICE_IN_USE.with([device.display()])
+        }
+        StorageError::NoSuchVdi(_) => errors::VDI_MISSING.with([sr.as_str(), vdi]),
+        StorageError::VdiInUse(_) => errors::VDI_IN_USE.with([vdi, "unknown"]),
+        StorageError::Config { key, problem } => {
+            errors::INVALID_VALUE.with([format!("device_config:{key}"), problem.clone()])
+        }
+        other => errors::SR_BACKEND_FAILURE.with(["", "", &chain(other)]),
+    }
+}
+
+/// What a hypervisor's error is to a client.
+pub fn xenops(error: &XenopsError, vm: &Ref) -> ApiError {
+    match error {
+        XenopsError::NotEnoughMemory { needed_kib, free_kib } => {
+            errors::HOST_NOT_ENOUGH_FREE_MEMORY
+                .with([needed_kib.saturating_mul(1024), free_kib.saturating_mul(1024)])
+        }
+        XenopsError::NoHardwareVirtualization { .. } => errors::VM_HVM_REQUIRED.with([vm.as_str()]),
+        other => errors::INTERNAL_ERROR.with([chain(other)]),
+    }
+}
+
+/// What a network error is to a client.
+pub fn network(error: &NetworkError) -> ApiError {
+    errors::INTERNAL_ERROR.with([chain(error)])
+}
+
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

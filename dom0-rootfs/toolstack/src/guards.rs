@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Checks before a client sets a field.
+
+use xapi_model::{ApiError, Class, Ref, Type, Value, errors};
+
+use crate::store::{Object, Objects};
+use crate::vm::devices;
+use crate::vm::operation::obstacle;
+
+/// Fails if a field of an object must not become `value` now.
+pub fn check(
+    objects: &Objects,
+    class: &Class,
+    reference: &Ref,
+    field: &str,
+    value: &Value,
+) -> Result<(), ApiError> {
+    let object = objects.get(class.name, reference)?;
+    refers(objects, class, field, value)?;
+    match (class.name, field) {
+        ("VM", _) => vm(objects, object, field, value),
+        ("VBD", _) => vbd(objects, object, field, value),
+        ("network", "MTU") => mtu(value),
+        ("PBD", "device_config") if object.bool("currently_attached") => {
+            Err(errors::OPERATION_NOT_ALLOWED.with(["the PBD is attached"]))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A reference must be null or refer to something.
+fn refers(objects: &Objects, class: &Class, field: &str, value: &Value) -> Result<(), ApiError> {
+    let (Some((_, field)), Value::Ref(target)) = (class.field(field), value) else { return Ok(()) };
+    match field.ty {
+        Type::Ref(class) if !target.is_null() => objects.get(class, target).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// An MTU that Ethernet allows.
+pub fn mtu(value: &Value) -> Result<(), ApiError> {
+    match value.as_int() {
+        Some(68..=9216) => Ok(()),
+        _ => Err(errors::INVALID_VALUE.with(["MTU", &value.text()])),
+    }
+}
+
+fn vm(objects: &Objects, vm: &Object, field: &str, value: &Value) -> Result<(), ApiError> {
+    let settle = |operation| obstacle(vm, operation).map_or(Ok(()), Err);
+    let number = value.as_int().unwrap_or_default();
+    match field {
+        "VCPUs_max" => {
+            settle("changing_VCPUs")?;
+            vcpus(number, vm.int("VCPUs_at_startup"))
+        }
+        "VCPUs_at_startup" => {
+            settle("changing_VCPUs")?;
+            vcpus(vm.int("VCPUs_max"), number)
+        }
+        "memory_static_min" | "memory_static_max" | "memory_dynamic_min" | "memory_dynamic_max" => {
+            settle("changing_memory_limits")?;
+            let mut limits = Limits::of(vm);
+            limits.set(field, number);
+            limits.check()
+        }
+        "is_a_template" => {
+            let running = vm.text("power_state") != "Halted";
+            if running || vm.bool("is_control_domain") {
+                settle("make_into_template")?;
+            }
+            if vm.bool("is_default_template") && *value == Value::Bool(false) {
+                return Err(errors::OPERATION_NOT_ALLOWED.with(["clone the default template"]));
+            }
+            Ok(())
+        }
+        "domain_type" | "HVM_boot_policy" if vm.text("power_state") != "Halted" => {
+            let state = vm.text("power_state").to_lowercase();
+            Err(errors::VM_BAD_POWER_STATE.with([vm.reference().as_str(), "halted", &state]))
+        }
+        "domain_type" if value.as_str() == Some("pv_in_pvh") => Err(errors::VALUE_NOT_SUPPORTED
+            .with(["domain_type", "pv_in_pvh", "only hvm, pv and pvh are run here"])),
+        "suspend_SR" | "affinity" => refers(objects, vm.class(), field, value),
+        _ => Ok(()),
+    }
+}
+
+/// Numbers of virtual CPUs that go together.
+pub fn vcpus(max: i64, at_startup: i64) -> Result<(), ApiError> {
+    let most = i64::from(xenops::MAX_VCPUS);
+    if at_startup < 1 {
+        return Err(errors::INVALID_VALUE.with(["VCPUs_at_startup".into(), at_startup.to_string()]));
+    }
+    if max < at_startup || max > most {
+        return Err(errors::INVALID_VALUE.with(["VCPUs_max".into(), max.to_string()]));
+    }
+    Ok(())
+}
+
+fn vbd(objects: &Objects, vbd: &Object, field: &str, value: &Value) -> Result<(), ApiError> {
+    if !["userdevice", "mode", "type", "bootable"].contains(&field) {
+        return Ok(());
+    }
+    if vbd.bool("currently_attached") && field != "bootable" {
+        return Err(errors::DEVICE_ALREADY_ATTACHED.with([vbd.reference().as_str()]));
+    }
+    match field {
+        "mode" if vbd.text("type") == "CD" && value.as_str() == Some("RW") => {
+            Err(errors::VBD_CDS_MUST_BE_READONLY.bare())
+        }
+        "type" if value.as_str() == Some("CD") && vbd.text("mode") == "RW" => {
+            Err(errors::VBD_CDS_MUST_BE_READONLY.bare())
+        }
+        "type" if value.as_str() == Some("Disk") && vbd.bool("empty") => {
+            Err(errors::VBD_IS_EMPTY.with([vbd.reference().as_str()]))
+        }
+        "userdevice" => {
+            let text = value.text();
+            let number = devices::disk_number(&text)
+                .ok_or_else(|| errors::INVALID_DEVICE.with([text.as_str()]))?;
+            let vm = objects.get("VM", &vbd.to("VM"))?;
+            let own = devices::disk_number(vbd.text("userdevice"));
+            if own != Some(number) && !devices::free_disks(objects, vm).contains(&number) {
+                return Err(errors::DEVICE_ALREADY_EXISTS.with([text]));
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The four memory limits of a VM, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Least memory it works with.
+    pub static_min: i64,
+    /// Least memory it is left with.
+    pub dynamic_min: i64,
+    /// Most memory it is given.
+    pub dynamic_max: i64,
+    /// Most memory it can ever have.
+    pub static_max: i64,
+}
+
+impl Limits {
+    /// Those of a VM.
+    pub fn of(vm: &Object) -> Limits {
+        Limits {
+            static_min: vm.int("memory_static_min"),
+            dynamic_min: vm.int("memory_dynamic_min"),
+            dynamic_max: vm.int("memory_dynamic_max"),
+            static_max: vm.int("memory_static_max"),
+        }
+    }
+
+    fn set(&mut self, field: &str, bytes: i64) {
+        match field {
+            "memory_static_min" => self.static_min = bytes,
+            "memory_static_max" => self.static_max = bytes,
+            "memory_dynamic_min" => self.dynamic_min = bytes,
+            _ => self.dynamic_max = bytes,
+        }
+    }
+
+    /// They must be in order.
+    pub fn check(&self) -> Result<(), ApiError> {
+        let order = [0, self.static_min, self.dynamic_min, self.dynamic_max, self.static_max];
+        if order.windows(2).all(|pair| pair[0] <= pair[1]) {
+            return Ok(());
+        }
+        let rule =
+            "Memory limits must satisfy: static_min <= dynamic_min <= dynamic_max <= static_max";
+        Err(errors::MEMORY_CONSTRAINT_VIOLATION.with([rule]))
+    }
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The XenAPI daemon.
+//!
+//! A call goes [`server`] → [`dispatch`] (existence, session, role, parameters) → [`generated`] or
+//! a handler of [`api`], which reads and changes objects in the [`store`] and works on Xen, storage
+//! and network through the traits of their crates. Messages are described in `xapi-model` alone.
+
+pub mod api;
+pub mod auth;
+pub mod consoles;
+pub mod copy;
+pub mod daemon;
+pub mod database;
+pub mod derived;
+pub mod dispatch;
+pub mod event;
+pub mod failure;
+pub mod generated;
+pub mod guards;
+pub mod host_network;
+pub mod notify;
+pub mod program;
+pub mod query;
+pub mod reconcile;
+pub mod server;
+pub mod session;
+pub mod simulate;
+pub mod startup;
+pub mod store;
+pub mod task;
+pub mod templates;
+pub mod toolstack;
+pub mod vdis;
+pub mod vm;

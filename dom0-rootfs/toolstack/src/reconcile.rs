@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Compares what the objects say with what is there, and acts on the difference. Takes no input:
+//! called at the start and whenever something may have been missed.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use storage::Mode;
+use xapi_model::{ApiError, Ref, Value, errors};
+use xenops::DomainInfo;
+
+use crate::failure;
+use crate::toolstack::Toolstack;
+use crate::vm::start::note;
+use crate::vm::{stop, watcher};
+
+/// Brings VMs in line with the domains that exist.
+pub fn domains(toolstack: &Arc<Toolstack>) -> Result<(), ApiError> {
+    let domains = toolstack
+        .hypervisor
+        .domains()
+        .map_err(|e| errors::INTERNAL_ERROR.with([failure::chain(&e)]))?;
+    let by_uuid: HashMap<String, DomainInfo> =
+        domains.into_iter().map(|domain| (domain.uuid.to_string(), domain)).collect();
+    let vms: Vec<(Ref, String)> = toolstack.store.read(|objects| {
+        let vms = objects.all("VM").filter(|vm| !vm.bool("is_control_domain"));
+        vms.map(|vm| (vm.reference().clone(), vm.uuid().to_owned())).collect()
+    });
+    for (vm, uuid) in vms {
+        if let Err(error) = one(toolstack, &vm, by_uuid.get(&uuid)) {
+            tracing::error!(%error, %vm, "comparing a VM with its domain");
+        }
+    }
+    Ok(())
+}
+
+fn one(toolstack: &Arc<Toolstack>, vm: &Ref, found: Option<&DomainInfo>) -> Result<(), ApiError> {
+    let (state, known, busy) = toolstack.look("VM", vm, |vm, _| {
+        let busy = !vm.map("current_operations").is_empty();
+        (vm.text("power_state").to_owned(), stop::domain(vm), busy)
+    })?;
+    // Whoever works on it knows better.
+    if busy {
+        return Ok(());
+    }
+    match (state.as_str(), found) {
+        ("Halted", None) => Ok(()),
+        ("Halted", Some(domain)) => {
+            // A start that was interrupted: the domain was never recorded.
+            tracing::warn!(%vm, domain = domain.id.0, "removing a domain of a halted VM");
+            let destroyed = toolstack.hypervisor.destroy(domain.id);
+            destroyed.map_err(|e| failure::xenops(&e, vm))
+        }
+        (_, None) => {
+            tracing::warn!(%vm, "its domain is gone");
+            let lock = toolstack.lock_of(vm);
+            let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+            stop::tear_down(toolstack, vm)
+        }
+        (_, Some(domain)) => {
+            let state = if domain.paused { "Paused" } else { "Running" };
+            let number = i64::from(domain.id.0);
+            toolstack.store.write(|t| {
+                t.set(vm, "power_state", Value::Enum(state));
+                t.set(vm, "domid", number);
+                Ok(())
+            })?;
+            if known != Some(domain.id) {
+                tracing::warn!(%vm, domain = number, "its domain has another number");
+            }
+            match domain.shutdown {
+                Some(reason) => watcher::ended(toolstack, domain.id, Some(reason)),
+                None => adopt(toolstack, vm),
+            }
+        }
+    }
+}
+
+/// Takes over a VM that runs since before this daemon: its disks count as active, its console is
+/// read again.
+fn adopt(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
+    let (vdis, console) = toolstack.look("VM", vm, |vm, objects| {
+        let vbds = vm.refs("VBDs");
+        let vbds = vbds.iter().filter_map(|vbd| objects.find(vbd));
+        let attached = vbds.filter(|v| v.bool("currently_attached") && !v.to("VDI").is_null());
+        let vdis: Vec<(Ref, Ref, Mode)> = attached
+            .map(|vbd| {
+                let read_only = vbd.text("type") == "CD" || vbd.text("mode") == "RO";
+                let mode = if read_only { Mode::ReadOnly } else { Mode::ReadWrite };
+                (vbd.reference().clone(), vbd.to("VDI"), mode)
+            })
+            .collect();
+        let note = objects.note(&note(vm.uuid())).unwrap_or("{}");
+        let note: serde_json::Value = serde_json::from_str(note).unwrap_or_default();
+        (vdis, note["console"].as_str().map(str::to_owned))
+    })?;
+    for (vbd, vdi, mode) in vdis {
+        toolstack.activations.activate(toolstack, &vbd, &vdi, mode)?;
+    }
+    if let Some(console) = console
+        && toolstack.consoles.listen(vm).is_none()
+    {
+        toolstack.consoles.attach(vm, Path::new(&console));
+    }
+    Ok(())
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `/console`: the text console of a running VM, or its screen (VNC).
+//!
+//! `CONNECT /console?uuid=…&session_id=…` turns the connection into the console, both ways. A plain
+//! `GET` answers what the text console has said and goes on with what it says, one way.
+
+use std::io;
+use std::sync::Arc;
+
+use http_body_util::BodyExt;
+use http_body_util::channel::Channel;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::broadcast::error::RecvError;
+use xapi_model::{Ref, Role};
+
+use super::request::{Query, session};
+use super::{Body, full, refuse};
+use crate::consoles::Listening;
+use crate::store::Objects;
+use crate::toolstack::Toolstack;
+use crate::vm::start::note;
+
+/// What a query asks for.
+enum Wanted {
+    /// Text console of this VM.
+    Text(Ref),
+    /// VNC server at this socket.
+    Screen(String),
+}
+
+/// The console that `uuid` or `ref` names: a console object, or a VM for its text console.
+fn wanted(objects: &Objects, query: &Query) -> Option<Wanted> {
+    let find = |class: &'static str| match (query.get("uuid"), query.get("ref")) {
+        (Some(uuid), _) => objects.by_uuid(class, uuid),
+        (None, Some(reference)) => objects.get(class, &Ref::new(reference)).ok(),
+        (None, None) => None,
+    };
+    if let Some(vm) = find("VM") {
+        return Some(Wanted::Text(vm.reference().clone()));
+    }
+    let console = find("console")?;
+    let vm = objects.find(&console.to("VM"))?;
+    if console.text("protocol") == "vt100" {
+        return Some(Wanted::Text(vm.reference().clone()));
+    }
+    let note = objects.note(&note(vm.uuid()))?;
+    let note: serde_json::Value = serde_json::from_str(note).ok()?;
+    note["vnc"].as_str().map(|socket| Wanted::Screen(socket.to_owned()))
+}
+
+/// Connects a client to a console.
+pub(super) async fn open(toolstack: &Arc<Toolstack>, request: Request<Incoming>) -> Response<Body> {
+    let query = Query::of(&request);
+    if let Err(refused) = session(toolstack, &request, &query, Role::VmOperator) {
+        return *refused;
+    }
+    let nothing = || refuse(StatusCode::NOT_FOUND, "no running VM has this console");
+    match toolstack.store.read(|objects| wanted(objects, &query)) {
+        None => nothing(),
+        Some(Wanted::Text(vm)) => match toolstack.consoles.listen(&vm) {
+            None => nothing(),
+            Some(listening) if request.method() == Method::CONNECT => {
+                let toolstack = toolstack.clone();
+                upgrade(request, move |client| text(toolstack, vm, listening, client))
+            }
+            Some(listening) => follow(listening),
+        },
+        Some(Wanted::Screen(_)) if request.method() != Method::CONNECT => {
+            refuse(StatusCode::METHOD_NOT_ALLOWED, "a screen needs CONNECT")
+        }
+        Some(Wanted::Screen(socket)) => match UnixStream::connect(&socket).await {
+            Ok(screen) => upgrade(request, move |client| relay(screen, client)),
+            Err(error) => refuse(StatusCode::BAD_GATEWAY, format!("connecting to VNC: {error}")),
+        },
+    }
+}
+
+type Client = TokioIo<hyper::upgrade::Upgraded>;
+
+/// Turns the connection into a stream and lets `work` have it.
+fn upgrade<F>(
+    request: Request<Incoming>,
+    work: impl FnOnce(Client) -> F + Send + 'static,
+) -> Response<Body>
+where
+    F: Future<Output = io::Result<()>> + Send,
+{
+    tokio::spawn(async move {
+        match hyper::upgrade::on(request).await {
+            Ok(client) => {
+                if let Err(error) = work(TokioIo::new(client)).await {
+                    tracing::debug!(%error, "a console connection ended");
+                }
+            }
+            Err(error) => tracing::debug!(%error, "a console connection was not made"),
+        }
+    });
+    Response::new(full(Bytes::new()))
+}
+
+async fn relay(mut screen: UnixStream, mut client: Client) -> io::Result<()> {
+    tokio::io::copy_bidirectional(&mut screen, &mut client).await.map(drop)
+}
+
+async fn text(
+    toolstack: Arc<Toolstack>,
+    vm: Ref,
+    (kept, mut live): Listening,
+    client: Client,
+) -> io::Result<()> {
+    let (mut typed, mut shown) = tokio::io::split(client);
+    shown.write_all(&kept).await?;
+    shown.flush().await?;
+    let mut buffer = [0; 1024];
+    loop {
+        tokio::select! {
+            output = live.recv() => match output {
+                Ok(bytes) => {
+                    shown.write_all(&bytes).await?;
+                    shown.flush().await?;
+                }
+                // A client that is too slow loses some; the guest is not held up for it.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return Ok(()),
+            },
+            count = typed.read(&mut buffer) => match count? {
+                0 => return Ok(()),
+                count => {
+                    let (toolstack, vm) = (toolstack.clone(), vm.clone());
+                    let typed = buffer[..count].to_vec();
+                    tokio::task::spawn_blocking(move || toolstack.consoles.write(&vm, &typed))
+                        .await??;
+                }
+            },
+        }
+    }
+}
+
+fn follow((kept, mut live): Listening) -> Response<Body> {
+    let (mut sender, body) = Channel::<Bytes, hyper::Error>::new(8);
+    tokio::spawn(async move {
+        let mut next = Ok(kept);
+        loop {
+            match next {
+                Ok(bytes) => {
+                    if sender.send_data(bytes.into()).await.is_err() {
+                        return;
+                    }
+                }
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+            next = live.recv().await;
+        }
+    });
+    let mut response = Response::new(body.boxed_unsync());
+    let kind = HeaderValue::from_static("application/octet-stream");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! HTTPS on the network, plain HTTP on a socket for this host.
+
+mod console;
+mod disk;
+mod identity;
+mod request;
+mod rpc;
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use crate::toolstack::{Peer, Toolstack};
+
+pub use identity::Identity;
+
+/// Most connections at once; more wait to be accepted.
+const CONNECTIONS: usize = 2048;
+/// How long a client may take for the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(15);
+/// How long a connection may stand idle, or take for the head of a request.
+const IDLE: Duration = Duration::from_secs(300);
+/// Pause after accepting failed, for want of descriptors or memory.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// A body of an answer.
+type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+
+fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+fn answer(
+    status: StatusCode,
+    content_type: &'static str,
+    bytes: impl Into<Bytes>,
+) -> Response<Body> {
+    let mut response = Response::new(full(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn refuse(status: StatusCode, text: impl Into<String>) -> Response<Body> {
+    answer(status, "text/plain", text.into() + "\n")
+}
+
+/// Where the daemon listens.
+pub struct Listeners {
+    network: TcpListener,
+    local: Option<UnixListener>,
+}
+
+impl Listeners {
+    /// Begins to listen. The socket's folder is made if it is not there.
+    pub async fn bind(address: SocketAddr, socket: Option<&Path>) -> Result<Listeners> {
+        let network =
+            TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
+        let local = match socket {
+            None => None,
+            Some(path) => {
+                Some(bind_local(path).with_context(|| format!("listening on {}", path.display()))?)
+            }
+        };
+        Ok(Listeners { network, local })
+    }
+
+    /// The address on the network, with the port that was chosen for port 0.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.network.local_addr()
+    }
+
+    /// Serves for ever.
+    pub async fn serve(self, toolstack: Arc<Toolstack>) {
+        let local = async {
+            match self.local {
+                Some(listener) => serve_local(listener, toolstack.clone()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(serve_network(self.network, toolstack.clone()), local);
+    }
+}
+
+fn bind_local(path: &Path) -> std::io::Result<UnixListener> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    // Who may do what is decided by who connects, but only root has business here.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+async fn serve_network(listener: TcpListener, toolstack: Arc<Toolstack>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let acceptor = TlsAcceptor::from(toolstack.identity.tls());
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection");
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        let (acceptor, toolstack) = (acceptor.clone(), toolstack.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, %address, "setting up a connection");
+            }
+            match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    serve(stream, Peer::Network(address.ip().to_string()), toolstack).await;
+                }
+                Ok(Err(error)) => tracing::debug!(%error, %address, "TLS handshake"),
+                Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
+            }
+        });
+    }
+}
+
+async fn serve_local(listener: UnixListener, toolstack: Arc<Toolstack>) {
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "accepting a local connection");
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        let toolstack = toolstack.clone();
+        tokio::spawn(async move {
+            match stream.peer_cred() {
+                Ok(peer) => serve(stream, Peer::Local(peer.uid()), toolstack).await,
+                Err(error) => tracing::warn!(%error, "asking who connects"),
+            }
+        });
+    }
+}
+
+async fn serve<S>(stream: S, peer: Peer, toolstack: Arc<Toolstack>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(|request| {
+        let (toolstack, peer) = (toolstack.clone(), peer.clone());
+        async move { Ok::<_, std::convert::Infallible>(route(&toolstack, &peer, request).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, ?peer, "a connection ended");
+    }
+}
+
+async fn route(
+    toolstack: &Arc<Toolstack>,
+    peer: &Peer,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    match (request.method(), path.as_str()) {
+        (&Method::POST, "/" | "/RPC2" | "/xmlrpc") => {
+            rpc::answer_call(toolstack, peer, request, rpc::Wire::Xml).await
+        }
+        (&Method::POST, "/jsonrpc" | "/json") => {
+            rpc::answer_call(toolstack, peer, request, rpc::Wire::Json).await
+        }
+        (&Method::PUT, "/import_raw_vdi") => disk::import(toolstack, request).await,
+        (&Method::GET, "/export_raw_vdi") => disk::export(toolstack, request).await,
+        (&Method::GET | &Method::CONNECT, "/console") => console::open(toolstack, request).await,
+        (&Method::GET, "/") => {
+            let text = "Xenith: the XenAPI is at / (XML-RPC) and /jsonrpc (JSON-RPC), by POST";
+            answer(StatusCode::OK, "text/plain", format!("{text}\n"))
+        }
+        (
+            _,
+            "/" | "/RPC2" | "/xmlrpc" | "/jsonrpc" | "/json" | "/import_raw_vdi"
+            | "/export_raw_vdi" | "/console",
+        ) => refuse(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method"),
+        _ => refuse(StatusCode::NOT_FOUND, "nothing is here"),
+    }
+}

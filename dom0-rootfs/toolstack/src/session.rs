@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Sessions and the brake on guessing passwords.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+use xapi_model::{ApiError, DateTime, Ref, Role, Value, classes, errors};
+
+/// A session that nobody uses for so long ends.
+const IDLE: Duration = Duration::from_secs(24 * 3600);
+/// Most sessions; the one unused for longest makes room.
+const MOST: usize = 2000;
+/// So many wrong passwords from one address within [`WINDOW`] and no more are checked.
+const FAILURES: usize = 10;
+const WINDOW: Duration = Duration::from_secs(60);
+/// Most addresses whose failures are remembered.
+const ADDRESSES: usize = 1000;
+
+/// A session.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Its uuid.
+    pub uuid: String,
+    /// What it may do.
+    pub role: Role,
+    /// Name that was used to log in.
+    pub user: String,
+    /// What the client called itself.
+    pub originator: String,
+    /// `session.other_config`.
+    pub other_config: Value,
+    /// Classes of `event.register`, and the newest change that `event.next` has given.
+    pub registered: Option<(Vec<String>, u64)>,
+    made: DateTime,
+    last_active: DateTime,
+    used: Instant,
+}
+
+impl Session {
+    /// All fields.
+    pub fn record(&self, host: &Ref) -> Value {
+        let mut fields: std::collections::BTreeMap<String, Value> =
+            classes::SESSION.fields.iter().map(|f| (f.name.to_owned(), f.initial())).collect();
+        let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+        put("uuid", self.uuid.clone().into());
+        put("this_host", host.into());
+        put("last_active", self.last_active.into());
+        put("validation_time", self.made.into());
+        put("other_config", self.other_config.clone());
+        put("is_local_superuser", true.into());
+        put("auth_user_name", self.user.clone().into());
+        put("originator", self.originator.clone().into());
+        Value::Map(fields)
+    }
+}
+
+/// All sessions. They end with the daemon.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    open: Mutex<HashMap<Ref, Session>>,
+    failures: Mutex<HashMap<String, Vec<Instant>>>,
+}
+
+impl Sessions {
+    /// Opens a session.
+    pub fn open(&self, role: Role, user: &str, originator: &str) -> Ref {
+        let reference = Ref::new(&format!("OpaqueRef:{}", Uuid::new_v4()));
+        let session = Session {
+            uuid: Uuid::new_v4().to_string(),
+            role,
+            user: user.into(),
+            originator: originator.into(),
+            other_config: Value::Map(Default::default()),
+            registered: None,
+            made: DateTime::now(),
+            last_active: DateTime::now(),
+            used: Instant::now(),
+        };
+        let mut open = self.lock();
+        open.retain(|_, session| session.used.elapsed() < IDLE);
+        if open.len() >= MOST
+            && let Some(oldest) = open.iter().min_by_key(|(_, s)| s.used).map(|(r, _)| r.clone())
+        {
+            open.remove(&oldest);
+        }
+        open.insert(reference.clone(), session);
+        reference
+    }
+
+    /// The session, marked as used, or `SESSION_INVALID`.
+    pub fn use_session(&self, reference: &str) -> Result<Session, ApiError> {
+        let mut open = self.lock();
+        match open.get_mut(&Ref::new(reference)) {
+            Some(session) if session.used.elapsed() < IDLE => {
+                session.used = Instant::now();
+                session.last_active = DateTime::now();
+                Ok(session.clone())
+            }
+            _ => Err(errors::SESSION_INVALID.with([reference])),
+        }
+    }
+
+    /// The session without using it.
+    pub fn look(&self, reference: &Ref) -> Option<Session> {
+        self.lock().get(reference).cloned()
+    }
+
+    /// The session with this uuid.
+    pub fn by_uuid(&self, uuid: &str) -> Option<Ref> {
+        self.lock().iter().find(|(_, s)| s.uuid == uuid).map(|(r, _)| r.clone())
+    }
+
+    /// Changes a session.
+    pub fn change<T>(&self, reference: &Ref, change: impl FnOnce(&mut Session) -> T) -> Option<T> {
+        self.lock().get_mut(reference).map(change)
+    }
+
+    /// Ends a session.
+    pub fn close(&self, reference: &Ref) {
+        self.lock().remove(reference);
+    }
+
+    /// Whether passwords from this address are not even checked for now.
+    pub fn braked(&self, address: &str) -> bool {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(times) = failures.get_mut(address) else { return false };
+        times.retain(|time| time.elapsed() < WINDOW);
+        times.len() >= FAILURES
+    }
+
+    /// Counts a wrong password.
+    pub fn failed(&self, address: &str) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() >= ADDRESSES {
+            failures.retain(|_, times| times.last().is_some_and(|t| t.elapsed() < WINDOW));
+        }
+        if failures.len() < ADDRESSES || failures.contains_key(address) {
+            failures.entry(address.into()).or_default().push(Instant::now());
+        }
+    }
+
+    /// Forgets wrong passwords after a right one.
+    pub fn succeeded(&self, address: &str) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ref, Session>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_open_and_close() {
+        let sessions = Sessions::default();
+        let reference = sessions.open(Role::PoolAdmin, "root", "test");
+        assert_eq!(sessions.use_session(reference.as_str()).unwrap().user, "root");
+        sessions.close(&reference);
+        assert!(sessions.use_session(reference.as_str()).unwrap_err().is(&errors::SESSION_INVALID));
+        assert!(sessions.use_session("").is_err());
+        assert!(sessions.use_session(Ref::NULL).is_err());
+    }
+
+    #[test]
+    fn too_many_sessions_end_the_oldest() {
+        let sessions = Sessions::default();
+        let first = sessions.open(Role::PoolAdmin, "root", "");
+        for _ in 0..MOST {
+            sessions.open(Role::PoolAdmin, "root", "");
+        }
+        assert!(sessions.use_session(first.as_str()).is_err());
+    }
+
+    #[test]
+    fn guessing_is_braked_by_address() {
+        let sessions = Sessions::default();
+        for _ in 0..FAILURES {
+            assert!(!sessions.braked("192.0.2.1"));
+            sessions.failed("192.0.2.1");
+        }
+        assert!(sessions.braked("192.0.2.1"));
+        assert!(!sessions.braked("192.0.2.2"));
+        sessions.succeeded("192.0.2.1");
+        assert!(!sessions.braked("192.0.2.1"));
+    }
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A made-up host, for tests and for trying the API on any machine.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use appliance_model::handover::{Handover, LocalSr, LocalSrKind};
+use network::{FakeNetwork, IpStatus, PhysicalNic};
+use storage::{FakeDriver, SrDriver, SrSpec};
+use xenops::{SimulatedHost, Simulator};
+
+use crate::auth::FixedPassword;
+use crate::toolstack::{BootFiles, Outside, Power};
+
+/// Bytes of a made-up SR.
+const CAPACITY: u64 = 1 << 40;
+/// The made-up local SR.
+const LOCAL_SR: &str = "5f5e6b1c-30a5-4f6b-8c57-0d8a3f1b2c4d";
+
+/// The parts of a made-up host.
+pub struct Simulation {
+    /// Its hypervisor.
+    pub hypervisor: Arc<Simulator>,
+    /// Its storage.
+    pub storage: Arc<FakeDriver>,
+    /// Its network.
+    pub network: Arc<FakeNetwork>,
+    /// What the installer would have left.
+    pub handover: Handover,
+    outside: Outside,
+}
+
+impl Simulation {
+    /// A host with two network cards and a local SR, its files below `folder`.
+    pub fn new(folder: &Path, password: &str, consoles: bool) -> Result<Simulation> {
+        let hypervisor =
+            Arc::new(Simulator::new(SimulatedHost { consoles, ..SimulatedHost::default() }));
+        let srs = folder.join("sr");
+        fs::create_dir_all(&srs).with_context(|| format!("creating {}", srs.display()))?;
+        let storage = Arc::new(FakeDriver::new("ext", srs.clone(), CAPACITY));
+        let others: [Arc<dyn SrDriver>; 2] = [
+            Arc::new(FakeDriver::new("file", srs.clone(), CAPACITY)),
+            Arc::new(FakeDriver::new("lvmthin", srs, CAPACITY)),
+        ];
+        let lease = IpStatus {
+            address: "192.0.2.10".into(),
+            prefix: 24,
+            gateway: Some("192.0.2.1".into()),
+        };
+        let network = Arc::new(FakeNetwork::new(vec![card(0), card(1)], Some(lease)));
+        let local = LocalSr { uuid: LOCAL_SR.into(), kind: LocalSrKind::Ext };
+        // What the installer does.
+        let uuid = uuid::Uuid::parse_str(LOCAL_SR).context("reading the SR's uuid")?;
+        let spec = SrSpec { uuid, device_config: Default::default() };
+        storage.create(&spec).context("making the local SR")?;
+        let outside = Outside {
+            hypervisor: hypervisor.clone(),
+            drivers: others.into_iter().chain([storage.clone() as Arc<dyn SrDriver>]).collect(),
+            network: network.clone(),
+            authenticator: Arc::new(FixedPassword(password.to_owned())),
+            power: Arc::new(NoPower),
+            boot: boot_files(&folder.join("boot"))?,
+        };
+        let handover = Handover {
+            pool_name: "Simulated pool".into(),
+            management: None,
+            local_sr: Some(local),
+        };
+        Ok(Simulation { hypervisor, storage, network, handover, outside })
+    }
+
+    /// What the daemon works with.
+    pub fn into_outside(self) -> Outside {
+        self.outside
+    }
+}
+
+fn card(number: u8) -> PhysicalNic {
+    PhysicalNic {
+        device: format!("eth{number}"),
+        mac: format!("52:54:00:00:00:{number:02x}"),
+        mtu: 1500,
+        carrier: true,
+        speed_mbit: Some(1000),
+        driver: "simulated".into(),
+        pci: Some(format!("0000:00:0{}.0", number + 3)),
+    }
+}
+
+fn boot_files(folder: &Path) -> Result<BootFiles> {
+    let kernels = folder.join("guest");
+    fs::create_dir_all(&kernels).with_context(|| format!("creating {}", kernels.display()))?;
+    let file = |name: &str| -> Result<_> {
+        let path = folder.join(name);
+        fs::write(&path, "").with_context(|| format!("writing {}", path.display()))?;
+        Ok(path)
+    };
+    Ok(BootFiles { pv: file("pv.bin")?, pvh: file("pvh.bin")?, kernels: vec![kernels] })
+}
+
+/// A made-up machine stays on.
+struct NoPower;
+
+impl Power for NoPower {
+    fn off(&self) -> Result<()> {
+        anyhow::bail!("a simulated host cannot be powered off")
+    }
+
+    fn reboot(&self) -> Result<()> {
+        anyhow::bail!("a simulated host cannot be rebooted")
+    }
+}

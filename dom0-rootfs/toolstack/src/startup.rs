@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What happens before the first message is answered: objects of a new host, what may have changed
+//! since the last run, storage, network, VMs.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use appliance_model::handover::{Handover, LocalSrKind};
+use network::PhysicalNic;
+use xapi_model::{ApiError, DateTime, Ref, Value, classes};
+use xenops::HostInfo;
+
+use crate::store::Transaction;
+use crate::toolstack::{Context, Toolstack};
+use crate::vm::watcher;
+use crate::{api, failure, host_network, reconcile, templates};
+
+/// How often figures of the host are brought up to date.
+const METRICS: Duration = Duration::from_secs(10);
+/// Note with the boot during which the daemon ran last.
+const BOOT: &str = "boot";
+
+/// Reads the installer's handover; a live system has none.
+pub fn read_handover(path: &Path) -> Result<Handover> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Handover::default()),
+        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+        Ok(text) => {
+            toml::from_str(&text).with_context(|| format!("understanding {}", path.display()))
+        }
+    }
+}
+
+/// Does it all. Blocks.
+pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
+    let info = toolstack.hypervisor.host().context("asking Xen for facts of the host")?;
+    let nics = toolstack.network.physical().context("looking for network cards")?;
+    if toolstack.host().is_null() {
+        toolstack
+            .store
+            .write(|t| first_objects(t, handover, &nics))
+            .map_err(|e| anyhow!("making the objects of a new host: {e}"))?;
+    }
+    toolstack
+        .store
+        .write(|t| facts(t, toolstack, &info))
+        .map_err(|e| anyhow!("recording facts of the host: {e}"))?;
+    if let Err(error) = host_network::find_cards(toolstack) {
+        tracing::error!(%error, "looking for network cards");
+    }
+    if let Err(error) = host_network::configure_management(toolstack, handover.management.as_ref())
+    {
+        tracing::error!(%error, "configuring the management interface");
+    }
+    plug_storage(toolstack);
+    watcher::begin(toolstack).context("watching domains")?;
+    reconcile::domains(toolstack).map_err(|e| anyhow!("comparing with the domains of Xen: {e}"))?;
+    host_network::refresh(toolstack);
+    Ok(())
+}
+
+/// Keeps figures up to date as long as the daemon runs.
+pub async fn keep_figures(toolstack: Arc<Toolstack>) {
+    let mut ticks = tokio::time::interval(METRICS);
+    loop {
+        ticks.tick().await;
+        let toolstack = toolstack.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            host_network::refresh(&toolstack);
+            match toolstack.hypervisor.host() {
+                Ok(info) => toolstack.store.write(|t| {
+                    memory(t, &info);
+                    Ok(())
+                }),
+                Err(error) => {
+                    tracing::warn!(error = failure::chain(&error), "asking Xen for figures");
+                    Ok(())
+                }
+            }
+        });
+        match looked.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "recording figures"),
+            Err(error) => tracing::error!(%error, "looking at figures"),
+        }
+    }
+}
+
+fn first_objects(
+    t: &mut Transaction<'_>,
+    handover: &Handover,
+    nics: &[PhysicalNic],
+) -> Result<(), ApiError> {
+    let metrics = t.create(&classes::HOST_METRICS, vec![("live", true.into())]);
+    let hostname = hostname();
+    let host = t.create(
+        &classes::HOST,
+        vec![
+            ("name_label", hostname.as_str().into()),
+            ("name_description", "Default install".into()),
+            ("enabled", true.into()),
+            ("metrics", metrics.into()),
+        ],
+    );
+    let pool = t.create(
+        &classes::POOL,
+        vec![("name_label", handover.pool_name.as_str().into()), ("master", host.clone().into())],
+    );
+    control_domain(t, &host, &hostname);
+    templates::make(t);
+    let management = host_network::management_card(nics, handover.management.as_ref());
+    for nic in nics {
+        let pif = host_network::record_card(t, &host, nic);
+        if management.is_some_and(|card| card.mac == nic.mac) {
+            t.set(&pif, "management", true);
+            let mode = host_network::mode(handover.management.as_ref());
+            for (name, value) in host_network::describe(&mode) {
+                t.set(&pif, name, value);
+            }
+        }
+    }
+    if let Some(local) = &handover.local_sr {
+        let kind = match local.kind {
+            LocalSrKind::Ext => "ext",
+            LocalSrKind::LvmThin => "lvmthin",
+        };
+        let sr = t.create(
+            &classes::SR,
+            vec![
+                ("uuid", local.uuid.as_str().into()),
+                ("name_label", "Local storage".into()),
+                ("type", kind.into()),
+                ("content_type", "user".into()),
+            ],
+        );
+        t.create(&classes::PBD, vec![("host", host.into()), ("SR", sr.clone().into())]);
+        for field in ["default_SR", "suspend_image_SR", "crash_dump_SR"] {
+            t.set(&pool, field, &sr);
+        }
+    }
+    Ok(())
+}
+
+fn control_domain(t: &mut Transaction<'_>, host: &Ref, hostname: &str) {
+    let metrics = t.create(&classes::VM_METRICS, vec![]);
+    let vm = t.create(
+        &classes::VM,
+        vec![
+            ("name_label", format!("Control domain on host: {hostname}").into()),
+            ("name_description", "The domain which manages the others".into()),
+            ("is_control_domain", true.into()),
+            ("power_state", Value::Enum("Running")),
+            ("domid", 0i64.into()),
+            ("domain_type", Value::Enum("pv")),
+            ("resident_on", host.into()),
+            ("metrics", metrics.into()),
+        ],
+    );
+    t.set(host, "control_domain", vm);
+}
+
+/// What may have changed since the last run.
+fn facts(t: &mut Transaction<'_>, toolstack: &Toolstack, info: &HostInfo) -> Result<(), ApiError> {
+    let Some(host) = t.objects().all("host").next().map(|host| host.reference().clone()) else {
+        return Ok(());
+    };
+    // A host that was disabled is enabled again by a reboot, not by a new run of the daemon.
+    let boot = read_line("/proc/sys/kernel/random/boot_id");
+    if t.objects().note(BOOT) != Some(boot.as_str()) {
+        t.set(&host, "enabled", true);
+        t.set_note(BOOT, Some(boot));
+    }
+    let uname = rustix::system::uname();
+    let version = env!("CARGO_PKG_VERSION");
+    t.set(&host, "hostname", hostname());
+    t.set(&host, "API_version_major", 2i64);
+    t.set(&host, "API_version_minor", 21i64);
+    t.set(&host, "API_version_vendor", "Xenith");
+    t.set(&host, "sched_policy", "credit2");
+    t.set(&host, "capabilities", Value::strings(info.capabilities.iter().cloned()));
+    t.set(&host, "virtual_hardware_platform_versions", Value::Set(vec![Value::Int(0)]));
+    t.set(&host, "supported_bootloaders", Value::strings(["pvgrub"]));
+    let software = [
+        ("product_brand", "Xenith".to_owned()),
+        ("product_version", version.to_owned()),
+        ("product_version_text", version.to_owned()),
+        ("platform_name", "Xenith".to_owned()),
+        ("platform_version", version.to_owned()),
+        ("build_number", build_id()),
+        ("hostname", hostname()),
+        ("xen", info.xen_version.clone()),
+        ("linux", uname.release().to_string_lossy().into_owned()),
+    ];
+    t.set(&host, "software_version", Value::string_map(software));
+    let cpu = [
+        ("cpu_count", info.cpus.to_string()),
+        ("modelname", info.cpu_model.clone()),
+        ("speed", info.cpu_mhz.to_string()),
+    ];
+    t.set(&host, "cpu_info", Value::string_map(cpu));
+    memory(t, info);
+    drivers(t, toolstack);
+    Ok(())
+}
+
+fn memory(t: &mut Transaction<'_>, info: &HostInfo) {
+    let metrics: Vec<Ref> = t.objects().all("host").map(|host| host.to("metrics")).collect();
+    let bytes = |kib: u64| crate::vdis::bytes(kib.saturating_mul(1024));
+    for metrics in &metrics {
+        let Ok(now) = t.get("host_metrics", metrics) else { continue };
+        let (total, free) = (bytes(info.memory_total_kib), bytes(info.memory_free_kib));
+        // The time alone is no news.
+        if (now.int("memory_total"), now.int("memory_free")) != (total, free) {
+            t.set_live(metrics, "memory_total", total);
+            t.set_live(metrics, "memory_free", free);
+            t.set_live(metrics, "last_updated", DateTime::now());
+        }
+        t.set_live(metrics, "live", true);
+    }
+}
+
+/// An SM object for each storage driver, and none for others.
+fn drivers(t: &mut Transaction<'_>, toolstack: &Toolstack) {
+    let known: Vec<(Ref, String)> = t
+        .objects()
+        .all("SM")
+        .map(|sm| (sm.reference().clone(), sm.text("type").to_owned()))
+        .collect();
+    for (sm, kind) in &known {
+        if !toolstack.drivers.contains_key(kind.as_str()) {
+            t.remove(sm);
+        }
+    }
+    for (kind, driver) in &toolstack.drivers {
+        let about = driver.about();
+        let sm = match known.iter().find(|(_, known)| known == kind) {
+            Some((sm, _)) => sm.clone(),
+            None => t.create(&classes::SM, vec![("type", (*kind).into())]),
+        };
+        let features = about.features.iter().map(|name| ((*name).to_owned(), Value::Int(1)));
+        t.set(&sm, "name_label", about.name);
+        t.set(&sm, "name_description", about.description);
+        t.set(&sm, "vendor", "Xenith");
+        t.set(&sm, "copyright", "MIT OR Apache-2.0");
+        t.set(&sm, "version", env!("CARGO_PKG_VERSION"));
+        t.set(&sm, "configuration", Value::string_map(about.configuration.iter().copied()));
+        t.set(&sm, "capabilities", Value::strings(about.features.iter().copied()));
+        t.set(&sm, "features", Value::Map(features.collect()));
+        t.set(&sm, "supported_image_formats", Value::Set(vec![Value::Enum("raw")]));
+    }
+}
+
+/// Attaches every SR of this host. One that cannot be attached is logged and shown as detached.
+fn plug_storage(toolstack: &Arc<Toolstack>) {
+    let host = toolstack.host();
+    let pbds = toolstack.store.write(|t| {
+        let pbds: Vec<Ref> = t
+            .objects()
+            .all("PBD")
+            .filter(|pbd| pbd.to("host") == host)
+            .map(|pbd| pbd.reference().clone())
+            .collect();
+        for pbd in &pbds {
+            t.set_live(pbd, "currently_attached", false);
+        }
+        Ok(pbds)
+    });
+    let context = Context::myself(toolstack);
+    for pbd in pbds.unwrap_or_default() {
+        if let Err(error) = api::plug(&context, &pbd) {
+            tracing::error!(%error, %pbd, "attaching an SR");
+        }
+    }
+}
+
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+fn read_line(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+/// The build that runs, as the kernel command line says.
+fn build_id() -> String {
+    let line = read_line("/proc/cmdline");
+    let id = line.split_whitespace().find_map(|word| word.strip_prefix("xenith.build="));
+    id.unwrap_or_default().to_owned()
+}

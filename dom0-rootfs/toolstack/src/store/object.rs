@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! An object in memory.
+
+use std::collections::BTreeMap;
+
+use serde_json::Map;
+use xapi_model::{Class, Ref, Value, classes, coerce, jsonrpc};
+
+use crate::database::{DatabaseError, StoredObject};
+
+/// Fields that say what is under way now; they begin empty at each start.
+const MOMENTARY: [&str; 2] = ["allowed_operations", "current_operations"];
+
+/// An object: its class and its fields.
+#[derive(Debug, Clone)]
+pub struct Object {
+    class: &'static Class,
+    reference: Ref,
+    values: Vec<Value>,
+    pub(super) created: u64,
+    pub(super) modified: u64,
+}
+
+impl Object {
+    /// A new object with the class's defaults.
+    pub(super) fn new(class: &'static Class, reference: Ref) -> Object {
+        let values = class.fields.iter().map(|field| field.initial()).collect();
+        Object { class, reference, values, created: 0, modified: 0 }
+    }
+
+    /// Its class.
+    pub fn class(&self) -> &'static Class {
+        self.class
+    }
+
+    /// Its reference.
+    pub fn reference(&self) -> &Ref {
+        &self.reference
+    }
+
+    /// The value of a field.
+    ///
+    /// # Panics
+    /// If the class has no such field: names are written in the program, not given by clients.
+    pub fn get(&self, field: &str) -> &Value {
+        &self.values[self.index(field)]
+    }
+
+    pub(super) fn at(&self, index: usize) -> &Value {
+        &self.values[index]
+    }
+
+    pub(super) fn index(&self, field: &str) -> usize {
+        match self.class.field(field) {
+            Some((index, _)) => index,
+            None => panic!("class {} has no field {field}", self.class.name),
+        }
+    }
+
+    pub(super) fn put(&mut self, index: usize, value: Value) {
+        self.values[index] = value;
+    }
+
+    /// The text of a string or enum field.
+    pub fn text(&self, field: &str) -> &str {
+        self.get(field).as_str().unwrap_or_default()
+    }
+
+    /// An integer field.
+    pub fn int(&self, field: &str) -> i64 {
+        self.get(field).as_int().unwrap_or_default()
+    }
+
+    /// A boolean field.
+    pub fn bool(&self, field: &str) -> bool {
+        self.get(field).as_bool().unwrap_or_default()
+    }
+
+    /// A reference field.
+    pub fn to(&self, field: &str) -> Ref {
+        self.get(field).as_ref().cloned().unwrap_or_else(Ref::null)
+    }
+
+    /// A set of references.
+    pub fn refs(&self, field: &str) -> Vec<Ref> {
+        let items = self.get(field).as_set().unwrap_or_default();
+        items.iter().filter_map(Value::as_ref).cloned().collect()
+    }
+
+    /// A map field.
+    pub fn map(&self, field: &str) -> &BTreeMap<String, Value> {
+        static EMPTY: BTreeMap<String, Value> = BTreeMap::new();
+        self.get(field).as_map().unwrap_or(&EMPTY)
+    }
+
+    /// The text of a key of a map field.
+    pub fn entry(&self, field: &str, key: &str) -> Option<&str> {
+        self.map(field).get(key).and_then(Value::as_str)
+    }
+
+    /// Number of the transaction that made it.
+    pub fn created_at(&self) -> u64 {
+        self.created
+    }
+
+    /// Number of the last transaction that changed it.
+    pub fn modified_at(&self) -> u64 {
+        self.modified
+    }
+
+    /// Its uuid.
+    pub fn uuid(&self) -> &str {
+        self.text("uuid")
+    }
+
+    /// All fields.
+    pub fn record(&self) -> Value {
+        let fields = self.class.fields.iter().zip(&self.values);
+        Value::Map(fields.map(|(field, value)| (field.name.to_owned(), value.clone())).collect())
+    }
+
+    /// As the database keeps it: without what follows from other objects or from the moment.
+    pub(super) fn stored(&self) -> StoredObject {
+        let fields = self.class.fields.iter().zip(&self.values);
+        let kept =
+            fields.filter(|(field, _)| field.mirrors.is_none() && !MOMENTARY.contains(&field.name));
+        let body: Map<_, _> =
+            kept.map(|(field, value)| (field.name.to_owned(), jsonrpc::to_json(value))).collect();
+        StoredObject {
+            reference: self.reference.to_string(),
+            class: self.class.name.to_owned(),
+            body: serde_json::Value::Object(body).to_string(),
+        }
+    }
+
+    /// The reverse of [`Object::stored`]. A field that the class has no longer is dropped, one
+    /// that it has anew gets its default.
+    pub(super) fn load(stored: &StoredObject) -> Result<Object, DatabaseError> {
+        let corrupt = |problem: String| DatabaseError::Corrupt {
+            what: format!("{} {}", stored.class, stored.reference),
+            problem,
+        };
+        let class =
+            classes::find(&stored.class).ok_or_else(|| corrupt("an unknown class".into()))?;
+        let mut object = Object::new(class, Ref::new(&stored.reference));
+        let body: Map<String, serde_json::Value> =
+            serde_json::from_str(&stored.body).map_err(|e| corrupt(e.to_string()))?;
+        for (name, json) in body {
+            if let Some((index, field)) = class.field(&name) {
+                let value = jsonrpc::value_from_json(json).map_err(|e| corrupt(e.to_string()))?;
+                let value = coerce(&field.ty, value).map_err(|e| corrupt(format!("{name}{e}")))?;
+                object.put(index, value);
+            }
+        }
+        Ok(object)
+    }
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The store keeps its promises.
+
+use std::sync::{Arc, Mutex};
+
+use xapi_model::{Ref, Value, classes, errors};
+
+use super::*;
+use crate::database::{Change, Contents, MemoryDatabase};
+
+fn store() -> Store {
+    Store::open(Box::new(MemoryDatabase::default()), |_| {}).unwrap()
+}
+
+fn vm_with_disk(store: &Store) -> (Ref, Ref) {
+    store
+        .write(|t| {
+            let vm = t.create(&classes::VM, vec![("name_label", "a".into())]);
+            let vbd = t.create(&classes::VBD, vec![("VM", Value::from(&vm))]);
+            Ok((vm, vbd))
+        })
+        .unwrap()
+}
+
+#[test]
+fn mirrors_follow() {
+    let store = store();
+    let (vm, vbd) = vm_with_disk(&store);
+    let vbds = |vm: &Ref| store.read(|o| o.get("VM", vm).unwrap().refs("VBDs"));
+    assert_eq!(vbds(&vm), vec![vbd.clone()]);
+    let other = store.write(|t| Ok(t.create(&classes::VM, vec![]))).unwrap();
+    store
+        .write(|t| {
+            t.set(&vbd, "VM", &other);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!((vbds(&vm), vbds(&other)), (vec![], vec![vbd.clone()]));
+    store
+        .write(|t| {
+            t.remove(&vbd);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(vbds(&other), []);
+}
+
+#[test]
+fn a_failed_change_leaves_nothing() {
+    let store = store();
+    let (vm, vbd) = vm_with_disk(&store);
+    let before = store.read(|o| (o.generation(), o.get("VM", &vm).unwrap().record()));
+    let failed = store.write(|t| {
+        t.set(&vm, "name_label", "b");
+        t.remove(&vbd);
+        t.create(&classes::VIF, vec![("VM", Value::from(&vm))]);
+        Err::<(), _>(errors::TOO_BUSY.bare())
+    });
+    assert!(failed.is_err());
+    let after = store.read(|o| (o.generation(), o.get("VM", &vm).unwrap().record()));
+    assert_eq!(before, after);
+    assert_eq!(store.read(|o| o.all("VIF").count()), 0);
+}
+
+/// A database on a disk that is full from the second commit on.
+struct Full(u32);
+
+impl Database for Full {
+    fn load(&mut self) -> Result<Contents, DatabaseError> {
+        Ok(Contents::default())
+    }
+    fn commit(&mut self, _: &[Change]) -> Result<(), DatabaseError> {
+        self.0 += 1;
+        if self.0 > 1 {
+            return Err(DatabaseError::Corrupt { what: "disk".into(), problem: "full".into() });
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_nothing() {
+    let store = Store::open(Box::new(Full(0)), |_| {}).unwrap();
+    let (vm, _) = vm_with_disk(&store);
+    let error = store
+        .write(|t| {
+            t.set(&vm, "name_label", "b");
+            Ok(())
+        })
+        .unwrap_err();
+    assert!(error.is(&errors::INTERNAL_ERROR));
+    assert_eq!(store.read(|o| o.get("VM", &vm).unwrap().text("name_label").to_owned()), "a");
+    // What is not durable does not need the disk.
+    store
+        .write(|t| {
+            t.set_live(&vm, "memory_overhead", 7);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn changes_are_fed_in_order() {
+    let store = store();
+    let (vm, vbd) = vm_with_disk(&store);
+    let start = store.read(Objects::generation);
+    store
+        .write(|t| {
+            t.set(&vbd, "bootable", true);
+            Ok(())
+        })
+        .unwrap();
+    store
+        .write(|t| {
+            t.set(&vm, "name_label", "b");
+            Ok(())
+        })
+        .unwrap();
+    let changed =
+        store.read(|o| o.changed_since(start).map(|x| x.reference().clone()).collect::<Vec<_>>());
+    assert_eq!(changed, [vbd.clone(), vm.clone()]);
+    store
+        .write(|t| {
+            t.remove(&vbd);
+            Ok(())
+        })
+        .unwrap();
+    let deleted = store
+        .read(|o| o.deleted_since(start).map(|d| d.object.reference().clone()).collect::<Vec<_>>());
+    assert_eq!(deleted, [vbd]);
+    let same = store.read(Objects::generation);
+    store
+        .write(|t| {
+            t.set(&vm, "name_label", "b");
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(store.read(Objects::generation), same, "a change to the same value is none");
+}
+
+/// Shares one memory database between two stores, as a restart does.
+struct Shared(Arc<Mutex<MemoryDatabase>>);
+
+impl Database for Shared {
+    fn load(&mut self) -> Result<Contents, DatabaseError> {
+        self.0.lock().unwrap().load()
+    }
+    fn commit(&mut self, changes: &[Change]) -> Result<(), DatabaseError> {
+        self.0.lock().unwrap().commit(changes)
+    }
+}
+
+#[test]
+fn everything_is_there_after_a_restart() {
+    let shared = Arc::new(Mutex::new(MemoryDatabase::default()));
+    let store = Store::open(Box::new(Shared(shared.clone())), |_| {}).unwrap();
+    let (vm, vbd) = vm_with_disk(&store);
+    store
+        .write(|t| {
+            t.set(&vm, "other_config", Value::string_map([("a", "b")]));
+            t.set(&vm, "memory_static_max", 1i64 << 40);
+            t.create(&classes::TASK, vec![]);
+            t.set_note("n", Some("v".into()));
+            Ok(())
+        })
+        .unwrap();
+    let record = store.read(|o| o.get("VM", &vm).unwrap().record());
+    let again = Store::open(Box::new(Shared(shared)), |_| {}).unwrap();
+    assert_eq!(again.read(|o| o.get("VM", &vm).unwrap().record()), record);
+    assert_eq!(again.read(|o| o.get("VBD", &vbd).unwrap().to("VM")), vm);
+    assert_eq!(again.read(|o| o.all("task").count()), 0, "tasks do not outlive the daemon");
+    assert_eq!(again.read(|o| o.note("n").map(str::to_owned)).as_deref(), Some("v"));
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A change under way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+use xapi_model::{ApiError, Class, Ref, Value};
+
+use super::{Deleted, Object, Objects, REMEMBERED_DELETIONS, mirror};
+use crate::database::Change;
+
+/// A change under way. Sees its own changes; nobody else does yet.
+pub struct Transaction<'a> {
+    objects: &'a mut Objects,
+    /// What each touched object was before.
+    before: BTreeMap<Ref, Option<Object>>,
+    /// Touched objects whose change must reach the database.
+    durable: BTreeSet<Ref>,
+    notes: BTreeMap<String, Option<String>>,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn new(objects: &'a mut Objects) -> Self {
+        Self { objects, before: BTreeMap::new(), durable: BTreeSet::new(), notes: BTreeMap::new() }
+    }
+
+    /// The objects as they are with the changes so far.
+    pub fn objects(&self) -> &Objects {
+        self.objects
+    }
+
+    /// The object of this class, or `HANDLE_INVALID`.
+    pub fn get(&self, class: &str, reference: &Ref) -> Result<&Object, ApiError> {
+        self.objects.get(class, reference)
+    }
+
+    /// Touched objects.
+    pub fn touched(&self) -> Vec<Ref> {
+        self.before.keys().cloned().collect()
+    }
+
+    /// What a touched object was before; none if it is new or was not touched.
+    pub fn before(&self, reference: &Ref) -> Option<&Object> {
+        self.before.get(reference).and_then(Option::as_ref)
+    }
+
+    /// Makes an object with a new reference, a new uuid unless one is given, and these fields.
+    pub fn create(&mut self, class: &'static Class, fields: Vec<(&str, Value)>) -> Ref {
+        let reference = Ref::new(&format!("OpaqueRef:{}", Uuid::new_v4()));
+        let mut object = Object::new(class, reference.clone());
+        let uuid = object.index("uuid");
+        object.put(uuid, Value::String(Uuid::new_v4().to_string()));
+        self.before.entry(reference.clone()).or_insert(None);
+        self.durable.insert(reference.clone());
+        for (name, value) in fields.iter().filter(|(name, _)| *name == "uuid") {
+            let index = object.index(name);
+            object.put(index, value.clone());
+        }
+        self.objects.insert(object);
+        for (name, value) in fields.into_iter().filter(|(name, _)| *name != "uuid") {
+            self.set(&reference, name, value);
+        }
+        reference
+    }
+
+    /// Sets a field. An object that does not exist is left alone: the caller has looked.
+    pub fn set(&mut self, reference: &Ref, field: &str, value: impl Into<Value>) {
+        if self.assign(reference, field, value.into()) {
+            self.durable.insert(reference.clone());
+        }
+    }
+
+    /// Sets a field whose loss in a crash does no harm: nothing is written to disk for it.
+    pub fn set_live(&mut self, reference: &Ref, field: &str, value: impl Into<Value>) {
+        self.assign(reference, field, value.into());
+    }
+
+    /// Adds to or replaces an entry of a map field.
+    pub fn set_entry(&mut self, reference: &Ref, field: &str, key: &str, value: Option<Value>) {
+        let Some(object) = self.objects.find(reference) else { return };
+        let mut map = object.map(field).clone();
+        match value {
+            Some(value) => map.insert(key.to_owned(), value),
+            None => map.remove(key),
+        };
+        self.set(reference, field, Value::Map(map));
+    }
+
+    /// Makes an event for an object that does not change.
+    pub fn touch(&mut self, reference: &Ref) {
+        self.remember(reference);
+    }
+
+    /// Removes an object.
+    pub fn remove(&mut self, reference: &Ref) {
+        self.remember(reference);
+        let Some(object) = self.objects.take(reference) else { return };
+        for (index, _) in object.class().fields.iter().enumerate() {
+            self.unmirror(&object, index);
+        }
+        self.durable.insert(reference.clone());
+    }
+
+    /// Sets or removes a note of the daemon itself.
+    pub fn set_note(&mut self, key: &str, value: Option<String>) {
+        self.notes.insert(key.to_owned(), value);
+    }
+
+    fn remember(&mut self, reference: &Ref) {
+        if !self.before.contains_key(reference) {
+            self.before.insert(reference.clone(), self.objects.find(reference).cloned());
+        }
+    }
+
+    fn assign(&mut self, reference: &Ref, field: &str, value: Value) -> bool {
+        let Some(object) = self.objects.find(reference) else { return false };
+        let index = object.index(field);
+        if *object.at(index) == value {
+            return false;
+        }
+        self.remember(reference);
+        if let Some(object) = self.objects.find(reference).cloned() {
+            self.unmirror(&object, index);
+        }
+        if let Some(object) = self.objects.objects.get_mut(reference) {
+            object.put(index, value);
+            let object = object.clone();
+            self.mirror(&object, index);
+        }
+        true
+    }
+
+    fn mirror(&mut self, object: &Object, index: usize) {
+        self.in_mirror(object, index, |set, member| {
+            if !set.contains(&member) {
+                set.push(member);
+            }
+        });
+    }
+
+    fn unmirror(&mut self, object: &Object, index: usize) {
+        self.in_mirror(object, index, |set, member| set.retain(|item| *item != member));
+    }
+
+    fn in_mirror(
+        &mut self,
+        object: &Object,
+        index: usize,
+        change: impl FnOnce(&mut Vec<Value>, Value),
+    ) {
+        let Some((class, mirror)) = mirror::of(object.class().name, index) else { return };
+        let Value::Ref(target) = object.at(index).clone() else { return };
+        if self.objects.get(class, &target).is_err() {
+            return;
+        }
+        self.remember(&target);
+        if let Some(target) = self.objects.objects.get_mut(&target) {
+            let mut set = target.at(mirror).as_set().unwrap_or_default().to_vec();
+            change(&mut set, Value::Ref(object.reference().clone()));
+            target.put(mirror, Value::Set(set));
+        }
+    }
+
+    /// Works out every mirror, and marks every object as touched so that what derives from it is
+    /// worked out as well.
+    pub(super) fn rebuild(&mut self) {
+        let all: Vec<Object> = self.objects.objects.values().cloned().collect();
+        for object in &all {
+            self.remember(object.reference());
+            for index in 0..object.class().fields.len() {
+                self.mirror(object, index);
+            }
+        }
+    }
+
+    /// What must reach the database.
+    pub(super) fn changes(&self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for reference in &self.durable {
+            let before = self.before.get(reference).and_then(Option::as_ref);
+            match (self.objects.find(reference), before) {
+                (Some(now), _) if now.class().stored => changes.push(Change::Put(now.stored())),
+                (None, Some(before)) if before.class().stored => {
+                    changes.push(Change::Delete { reference: reference.to_string() });
+                }
+                _ => {}
+            }
+        }
+        changes.extend(
+            self.notes
+                .iter()
+                .map(|(key, value)| Change::Note { key: key.clone(), value: value.clone() }),
+        );
+        changes
+    }
+
+    /// Gives the changed objects the transaction's number and returns it.
+    pub(super) fn publish(self) -> u64 {
+        for (key, value) in self.notes {
+            match value {
+                Some(value) => self.objects.notes.insert(key, value),
+                None => self.objects.notes.remove(&key),
+            };
+        }
+        if self.before.is_empty() {
+            return self.objects.generation;
+        }
+        self.objects.generation += 1;
+        let generation = self.objects.generation;
+        for (reference, before) in self.before {
+            if let Some(mut now) = self.objects.take(&reference) {
+                if before.is_none() {
+                    now.created = generation;
+                }
+                now.modified = generation;
+                self.objects.insert(now);
+            } else if let Some(object) = before {
+                self.objects.deleted.push_back(Deleted { generation, object });
+            }
+        }
+        while self.objects.deleted.len() > REMEMBERED_DELETIONS {
+            if let Some(forgotten) = self.objects.deleted.pop_front() {
+                self.objects.horizon = forgotten.generation;
+            }
+        }
+        generation
+    }
+
+    /// Puts everything back.
+    pub(super) fn roll_back(self) {
+        for (reference, before) in self.before {
+            self.objects.take(&reference);
+            if let Some(object) = before {
+                self.objects.insert(object);
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Tasks: the outside of work that takes time.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use xapi_model::{ApiError, DateTime, Described, Ref, Reply, Type, Value, classes, errors, xmlrpc};
+
+use crate::store::{Store, Transaction};
+
+/// Ended tasks are forgotten when there are more than this many.
+const ENDED: usize = 1000;
+
+/// Says whether somebody wants a task to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Whether.
+    pub fn wanted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn want(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Tasks that can be cancelled now.
+#[derive(Debug, Default)]
+pub struct Cancels(Mutex<HashMap<Ref, Cancel>>);
+
+impl Cancels {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Ref, Cancel>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to watch a task.
+    pub fn watch(&self, store: &Store, task: &Ref) -> Result<Cancel, ApiError> {
+        let cancel = Cancel::default();
+        self.lock().insert(task.clone(), cancel.clone());
+        store.write(|t| {
+            t.set_live(task, "allowed_operations", Value::Set(vec![Value::Enum("cancel")]));
+            Ok(())
+        })?;
+        Ok(cancel)
+    }
+
+    /// Asks the task to stop; false if nothing watches.
+    pub fn cancel(&self, task: &Ref) -> bool {
+        self.lock().get(task).inspect(|cancel| cancel.want()).is_some()
+    }
+
+    fn forget(&self, task: &Ref) {
+        self.lock().remove(task);
+    }
+}
+
+/// Makes a pending task.
+pub fn create(store: &Store, host: &Ref, label: &str, description: &str) -> Result<Ref, ApiError> {
+    store.write(|t| {
+        forget_old(t);
+        Ok(t.create(
+            &classes::TASK,
+            vec![
+                ("name_label", label.into()),
+                ("name_description", description.into()),
+                ("created", DateTime::now().into()),
+                ("status", Value::Enum("pending")),
+                ("resident_on", host.into()),
+            ],
+        ))
+    })
+}
+
+/// Makes the task of an `Async.` call.
+pub fn of_call(store: &Store, host: &Ref, message: &Described) -> Result<Ref, ApiError> {
+    create(store, host, &format!("Async.{}", message.full_name()), "")
+}
+
+/// Ends a task with what the call answered. A task that was destroyed meanwhile stays so.
+pub fn finish(store: &Store, cancels: &Cancels, task: &Ref, result: &Type, reply: &Reply) {
+    cancels.forget(task);
+    let ended = store.write(|t| {
+        if t.get("task", task).is_err() {
+            return Ok(());
+        }
+        t.set_live(task, "finished", DateTime::now());
+        t.set_live(task, "allowed_operations", Value::Set(vec![Value::Enum("destroy")]));
+        match reply {
+            Ok(value) => {
+                t.set_live(task, "progress", 1.0);
+                t.set_live(task, "type", result.describe());
+                t.set_live(task, "result", xmlrpc::encode_value(value));
+                t.set_live(task, "status", Value::Enum("success"));
+            }
+            Err(error) => {
+                t.set_live(task, "error_info", Value::strings(error.description()));
+                let cancelled = error.is(&errors::TASK_CANCELLED);
+                let status = if cancelled { "cancelled" } else { "failure" };
+                t.set_live(task, "status", Value::Enum(status));
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = ended {
+        tracing::error!(%error, %task, "ending a task");
+    }
+}
+
+/// Sets the progress of a task, from 0 to 1.
+pub fn progress(store: &Store, task: &Ref, progress: f64) {
+    let set = store.write(|t| {
+        t.set_live(task, "progress", progress);
+        Ok(())
+    });
+    if let Err(error) = set {
+        tracing::error!(%error, %task, "setting the progress of a task");
+    }
+}
+
+fn forget_old(t: &mut Transaction<'_>) {
+    let mut ended: Vec<_> = t
+        .objects()
+        .all("task")
+        .filter(|task| task.text("status") != "pending")
+        .map(|task| (task.get("finished").text(), task.reference().clone()))
+        .collect();
+    if ended.len() > ENDED {
+        ended.sort();
+        for (_, reference) in &ended[..ended.len() - ENDED] {
+            t.remove(reference);
+        }
+    }
+}

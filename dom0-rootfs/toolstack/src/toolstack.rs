@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The daemon's inside: what every message works with.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use network::NetworkBackend;
+use storage::SrDriver;
+use xapi_model::{ApiError, Ref, Role, Value, errors};
+use xenops::Hypervisor;
+
+use crate::auth::Authenticator;
+use crate::consoles::Consoles;
+use crate::server::Identity;
+use crate::session::Sessions;
+use crate::store::{Objects, Store};
+use crate::task::{self, Cancel, Cancels};
+use crate::vdis::Activations;
+
+/// Where guests' boot loaders lie and which kernels a VM may name.
+#[derive(Debug, Clone)]
+pub struct BootFiles {
+    /// pvgrub for PV guests.
+    pub pv: PathBuf,
+    /// pvgrub for PVH guests.
+    pub pvh: PathBuf,
+    /// Folders below which `PV_kernel` and `PV_ramdisk` may lie.
+    pub kernels: Vec<PathBuf>,
+}
+
+impl Default for BootFiles {
+    fn default() -> Self {
+        Self {
+            pv: "/usr/lib/grub-xen/grub-x86_64-xen.bin".into(),
+            pvh: "/usr/lib/grub-xen/grub-i386-xen_pvh.bin".into(),
+            kernels: vec!["/var/lib/xenith/guest".into(), "/boot/guest".into()],
+        }
+    }
+}
+
+/// How the host itself is powered off and rebooted.
+pub trait Power: Send + Sync {
+    /// Begins to power off.
+    fn off(&self) -> anyhow::Result<()>;
+    /// Begins to reboot.
+    fn reboot(&self) -> anyhow::Result<()>;
+}
+
+/// Everything outside of the daemon that it works with.
+pub struct Outside {
+    /// Xen.
+    pub hypervisor: Arc<dyn Hypervisor>,
+    /// Storage.
+    pub drivers: Vec<Arc<dyn SrDriver>>,
+    /// Network.
+    pub network: Arc<dyn NetworkBackend>,
+    /// Logins.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// The machine's power.
+    pub power: Arc<dyn Power>,
+    /// Guests' boot loaders.
+    pub boot: BootFiles,
+}
+
+/// The daemon's inside.
+pub struct Toolstack {
+    /// All objects.
+    pub store: Store,
+    /// All sessions.
+    pub sessions: Sessions,
+    /// Xen.
+    pub hypervisor: Arc<dyn Hypervisor>,
+    /// Storage drivers by `SR.type`.
+    pub drivers: BTreeMap<&'static str, Arc<dyn SrDriver>>,
+    /// Network.
+    pub network: Arc<dyn NetworkBackend>,
+    /// Logins.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// The machine's power.
+    pub power: Arc<dyn Power>,
+    /// Guests' boot loaders.
+    pub boot: BootFiles,
+    /// VDIs active on this host.
+    pub activations: Activations,
+    /// Tasks that can be cancelled.
+    pub cancels: Cancels,
+    /// Text consoles of running VMs.
+    pub consoles: Consoles,
+    /// The TLS certificate.
+    pub identity: Arc<Identity>,
+    locks: Mutex<HashMap<Ref, Arc<Mutex<()>>>>,
+}
+
+impl Toolstack {
+    /// Puts it together. Nothing is looked at or started yet.
+    pub fn new(store: Store, outside: Outside, identity: Arc<Identity>) -> Toolstack {
+        Toolstack {
+            store,
+            sessions: Sessions::default(),
+            hypervisor: outside.hypervisor,
+            drivers: outside.drivers.into_iter().map(|driver| (driver.kind(), driver)).collect(),
+            network: outside.network,
+            authenticator: outside.authenticator,
+            power: outside.power,
+            boot: outside.boot,
+            activations: Activations::default(),
+            cancels: Cancels::default(),
+            consoles: Consoles::default(),
+            identity,
+            locks: Mutex::default(),
+        }
+    }
+
+    /// This host.
+    pub fn host(&self) -> Ref {
+        self.only("host")
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> Ref {
+        self.only("pool")
+    }
+
+    fn only(&self, class: &str) -> Ref {
+        self.store
+            .read(|objects| objects.all(class).next().map(|object| object.reference().clone()))
+            .unwrap_or_else(Ref::null)
+    }
+
+    /// Looks at one object.
+    pub fn look<T>(
+        &self,
+        class: &str,
+        reference: &Ref,
+        look: impl FnOnce(&crate::store::Object, &Objects) -> T,
+    ) -> Result<T, ApiError> {
+        self.store.read(|objects| Ok(look(objects.get(class, reference)?, objects)))
+    }
+
+    /// The lock that whoever changes an object's outside (a domain, an SR's contents) holds.
+    pub fn lock_of(&self, reference: &Ref) -> Arc<Mutex<()>> {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        if locks.len() > 256 {
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        }
+        locks.entry(reference.clone()).or_default().clone()
+    }
+}
+
+/// Who calls, and as which task.
+#[derive(Clone)]
+pub struct Context {
+    /// The daemon's inside.
+    pub toolstack: Arc<Toolstack>,
+    /// The session; the null reference for messages without one.
+    pub session: Ref,
+    /// What the session may do.
+    pub role: Role,
+    /// The task of an `Async.` call.
+    pub task: Option<Ref>,
+    /// Where the client is.
+    pub peer: Peer,
+}
+
+/// Where a client is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Peer {
+    /// On the network, at this address.
+    Network(String),
+    /// On this host, with this user id.
+    Local(u32),
+    /// The daemon itself.
+    Myself,
+}
+
+impl Context {
+    /// The daemon acting by itself.
+    pub fn myself(toolstack: &Arc<Toolstack>) -> Context {
+        Context {
+            toolstack: toolstack.clone(),
+            session: Ref::null(),
+            role: Role::PoolAdmin,
+            task: None,
+            peer: Peer::Myself,
+        }
+    }
+
+    /// The objects.
+    pub fn store(&self) -> &Store {
+        &self.toolstack.store
+    }
+
+    /// Key of `current_operations`: the task, or a name for a call without one.
+    pub fn operation_key(&self, operation: &str) -> String {
+        match &self.task {
+            Some(task) => task.to_string(),
+            None => format!("DummyRef:|{}|{operation}", uuid::Uuid::new_v4()),
+        }
+    }
+
+    /// Sets the progress of the task, if there is one.
+    pub fn progress(&self, progress: f64) {
+        if let Some(task) = &self.task {
+            task::progress(self.store(), task, progress);
+        }
+    }
+
+    /// Makes the task cancellable; the caller then looks at [`Cancel::wanted`] now and then.
+    pub fn cancellable(&self) -> Result<Cancel, ApiError> {
+        match &self.task {
+            Some(task) => self.toolstack.cancels.watch(self.store(), task),
+            None => Ok(Cancel::default()),
+        }
+    }
+
+    /// `TASK_CANCELLED` if the task is to stop.
+    pub fn check_cancelled(&self, cancel: &Cancel) -> Result<(), ApiError> {
+        if !cancel.wanted() {
+            return Ok(());
+        }
+        let task = self.task.as_ref().map(Ref::as_str).unwrap_or_default();
+        Err(errors::TASK_CANCELLED.with([task]))
+    }
+}
+
+/// Parameters of a call, typed and complete.
+pub struct Args<'a> {
+    params: &'a [xapi_model::Param],
+    values: Vec<Value>,
+}
+
+impl<'a> Args<'a> {
+    /// Parameters in the order of their description.
+    pub fn new(params: &'a [xapi_model::Param], values: Vec<Value>) -> Self {
+        Self { params, values }
+    }
+
+    /// The value of a parameter.
+    ///
+    /// # Panics
+    /// If the message has no such parameter: names are written in the program.
+    pub fn get(&self, name: &str) -> &Value {
+        match self.params.iter().position(|param| param.name == name) {
+            Some(index) => &self.values[index],
+            None => panic!("no parameter is called {name}"),
+        }
+    }
+
+    /// A reference.
+    pub fn to(&self, name: &str) -> Ref {
+        self.get(name).as_ref().cloned().unwrap_or_else(Ref::null)
+    }
+
+    /// A text.
+    pub fn text(&self, name: &str) -> &str {
+        self.get(name).as_str().unwrap_or_default()
+    }
+
+    /// An integer.
+    pub fn int(&self, name: &str) -> i64 {
+        self.get(name).as_int().unwrap_or_default()
+    }
+
+    /// A boolean.
+    pub fn bool(&self, name: &str) -> bool {
+        self.get(name).as_bool().unwrap_or_default()
+    }
+}

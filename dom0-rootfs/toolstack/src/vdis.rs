@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Storage as messages see it: which driver, which SR, which VDIs are active on this host.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use storage::{Mode, SrDriver, SrSpec, VdiInfo};
+use uuid::Uuid;
+use xapi_model::{ApiError, Ref, Value, errors};
+
+use crate::failure;
+use crate::store::{Objects, Transaction};
+use crate::toolstack::Toolstack;
+
+/// An SR with its driver.
+pub struct OpenSr {
+    /// Its driver.
+    pub driver: Arc<dyn SrDriver>,
+    /// What the driver needs.
+    pub spec: SrSpec,
+    /// Its reference.
+    pub sr: Ref,
+}
+
+/// Reads a uuid that the daemon itself has written.
+pub fn parse_uuid(text: &str) -> Result<Uuid, ApiError> {
+    Uuid::parse_str(text).map_err(|_| errors::INVALID_VALUE.with(["uuid", text]))
+}
+
+/// A map of texts as drivers take it.
+pub fn config(value: &Value) -> std::collections::BTreeMap<String, String> {
+    let map = value.as_map().cloned().unwrap_or_default();
+    map.into_iter().map(|(key, value)| (key, value.text())).collect()
+}
+
+/// This host's connection to an SR.
+pub fn pbd_of(objects: &Objects, sr: &Ref) -> Option<Ref> {
+    let pbds = objects.find(sr)?.refs("PBDs");
+    let host = objects.all("host").next()?.reference().clone();
+    pbds.into_iter().find(|pbd| objects.find(pbd).is_some_and(|pbd| pbd.to("host") == host))
+}
+
+/// An SR, attached or not.
+pub fn sr(toolstack: &Toolstack, sr: &Ref) -> Result<OpenSr, ApiError> {
+    let (kind, uuid, device_config, _) = describe(toolstack, sr)?;
+    open(toolstack, sr, &kind, &uuid, device_config)
+}
+
+/// An SR that is attached to this host, or `SR_NOT_ATTACHED`.
+pub fn attached_sr(toolstack: &Toolstack, sr: &Ref) -> Result<OpenSr, ApiError> {
+    let (kind, uuid, device_config, attached) = describe(toolstack, sr)?;
+    if !attached {
+        return Err(errors::SR_NOT_ATTACHED.with([sr.as_str()]));
+    }
+    open(toolstack, sr, &kind, &uuid, device_config)
+}
+
+fn describe(toolstack: &Toolstack, sr: &Ref) -> Result<(String, String, Value, bool), ApiError> {
+    toolstack.look("SR", sr, |object, objects| {
+        let pbd = pbd_of(objects, sr).and_then(|pbd| objects.find(&pbd));
+        let config = pbd.map(|pbd| pbd.get("device_config").clone());
+        (
+            object.text("type").to_owned(),
+            object.uuid().to_owned(),
+            config.unwrap_or_else(|| Value::Map(Default::default())),
+            pbd.is_some_and(|pbd| pbd.bool("currently_attached")),
+        )
+    })
+}
+
+fn open(
+    toolstack: &Toolstack,
+    sr: &Ref,
+    kind: &str,
+    uuid: &str,
+    device_config: Value,
+) -> Result<OpenSr, ApiError> {
+    let driver = toolstack.drivers.get(kind).cloned();
+    Ok(OpenSr {
+        driver: driver.ok_or_else(|| errors::SR_UNKNOWN_DRIVER.with([kind]))?,
+        spec: SrSpec { uuid: parse_uuid(uuid)?, device_config: config(&device_config) },
+        sr: sr.clone(),
+    })
+}
+
+/// The attached SR of a VDI and the VDI's uuid.
+pub fn of_vdi(toolstack: &Toolstack, vdi: &Ref) -> Result<(OpenSr, Uuid), ApiError> {
+    let (sr, uuid) = toolstack.look("VDI", vdi, |vdi, _| (vdi.to("SR"), vdi.uuid().to_owned()))?;
+    Ok((attached_sr(toolstack, &sr)?, parse_uuid(&uuid)?))
+}
+
+/// Records what a driver says of a VDI.
+pub fn record_info(t: &mut Transaction<'_>, vdi: &Ref, info: &VdiInfo) {
+    t.set(vdi, "virtual_size", bytes(info.virtual_size));
+    t.set(vdi, "physical_utilisation", bytes(info.physical_utilisation));
+}
+
+/// Bytes as the API counts them.
+pub fn bytes(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Brings the sizes of an SR up to date; a failure is only logged, as no message asked for it.
+pub fn refresh_sizes(toolstack: &Toolstack, open: &OpenSr) {
+    match open.driver.stat(&open.spec) {
+        Err(error) => tracing::warn!(error = failure::chain(&error), "asking for an SR's sizes"),
+        Ok(stat) => {
+            let written = toolstack.store.write(|t| {
+                let vdis = t.get("SR", &open.sr)?.refs("VDIs");
+                let sizes = vdis.iter().filter_map(|vdi| t.objects().find(vdi));
+                let allocation: i64 = sizes.map(|vdi| vdi.int("virtual_size")).sum();
+                t.set(&open.sr, "virtual_allocation", allocation);
+                t.set(&open.sr, "physical_size", bytes(stat.physical_size));
+                t.set(&open.sr, "physical_utilisation", bytes(stat.physical_utilisation));
+                Ok(())
+            });
+            if let Err(error) = written {
+                tracing::warn!(%error, "recording an SR's sizes");
+            }
+        }
+    }
+}
+
+/// VDIs that are active on this host, each with its users.
+#[derive(Debug, Default)]
+pub struct Activations(Mutex<HashMap<Ref, Active>>);
+
+#[derive(Debug, Clone)]
+struct Active {
+    users: BTreeSet<Ref>,
+    path: PathBuf,
+    mode: Mode,
+}
+
+impl Activations {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ref, Active>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether anybody uses a VDI.
+    pub fn in_use(&self, vdi: &Ref) -> bool {
+        self.lock().contains_key(vdi)
+    }
+
+    /// Makes a VDI a block device for one more user (a VBD, or work in Dom0); safe to repeat.
+    /// Readers share; a writer is alone unless the VDI is sharable.
+    pub fn activate(
+        &self,
+        toolstack: &Toolstack,
+        user: &Ref,
+        vdi: &Ref,
+        mode: Mode,
+    ) -> Result<PathBuf, ApiError> {
+        let lock = toolstack.lock_of(vdi);
+        let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let sharable = toolstack.look("VDI", vdi, |vdi, _| vdi.bool("sharable"))?;
+        if let Some(active) = self.lock().get_mut(vdi) {
+            let readers = active.mode == Mode::ReadOnly && mode == Mode::ReadOnly;
+            let same = active.mode == mode;
+            if readers || (sharable && same) || (same && active.users.contains(user)) {
+                active.users.insert(user.clone());
+                return Ok(active.path.clone());
+            }
+            return Err(errors::VDI_IN_USE.with([vdi.as_str(), "attach"]));
+        }
+        let (open, uuid) = of_vdi(toolstack, vdi)?;
+        let path = open
+            .driver
+            .vdi_activate(&open.spec, uuid, mode)
+            .map_err(|e| failure::storage(&e, &open.sr, Some(vdi)))?;
+        self.lock()
+            .insert(vdi.clone(), Active { users: [user.clone()].into(), path: path.clone(), mode });
+        Ok(path)
+    }
+
+    /// The reverse. A VDI that nobody is known to use is made inactive as well: the daemon may
+    /// have been started anew since.
+    pub fn deactivate(&self, toolstack: &Toolstack, user: &Ref, vdi: &Ref) -> Result<(), ApiError> {
+        let lock = toolstack.lock_of(vdi);
+        let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.lock().get_mut(vdi).map(|active| {
+            active.users.remove(user);
+            active.users.len()
+        });
+        if known.is_some_and(|users| users > 0) {
+            return Ok(());
+        }
+        let (open, uuid) = match of_vdi(toolstack, vdi) {
+            // Nothing is active in an SR that is not attached, or that is gone.
+            Err(_) if known.is_none() => return Ok(()),
+            found => found?,
+        };
+        open.driver
+            .vdi_deactivate(&open.spec, uuid)
+            .map_err(|e| failure::storage(&e, &open.sr, Some(vdi)))?;
+        self.lock().remove(vdi);
+        Ok(())
+    }
+}
+
+/// A VDI active for work in Dom0, until it is dropped.
+pub struct Opened {
+    toolstack: Arc<Toolstack>,
+    user: Ref,
+    vdi: Ref,
+    /// Its block device.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+impl Opened {
+    /// Activates a VDI.
+    pub fn new(toolstack: &Arc<Toolstack>, vdi: &Ref, mode: Mode) -> Result<Self, ApiError> {
+        let size = toolstack.look("VDI", vdi, |vdi, _| vdi.int("virtual_size"))?;
+        let user = Ref::new(&Uuid::new_v4().to_string());
+        let path = toolstack.activations.activate(toolstack, &user, vdi, mode)?;
+        let size = u64::try_from(size).unwrap_or_default();
+        Ok(Self { toolstack: toolstack.clone(), user, vdi: vdi.clone(), path, size })
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let activations = &self.toolstack.activations;
+        if let Err(error) = activations.deactivate(&self.toolstack, &self.user, &self.vdi) {
+            tracing::error!(%error, vdi = %self.vdi, "deactivating a VDI");
+        }
+    }
+}

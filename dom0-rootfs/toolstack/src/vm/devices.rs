@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Numbers and names of a VM's devices.
+
+use std::collections::BTreeSet;
+
+use xenops::Vdev;
+
+use crate::store::{Object, Objects};
+
+/// How a VM is virtualized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DomainType {
+    /// Fully.
+    Hvm,
+    /// Paravirtualized.
+    Pv,
+    /// Paravirtualized drivers in a hardware container.
+    Pvh,
+}
+
+impl DomainType {
+    /// What a VM's settings ask for; none for what this host does not run.
+    pub fn of(vm: &Object) -> Option<DomainType> {
+        match vm.text("domain_type") {
+            "hvm" => Some(DomainType::Hvm),
+            "pv" => Some(DomainType::Pv),
+            "pvh" => Some(DomainType::Pvh),
+            "unspecified" if vm.text("HVM_boot_policy").is_empty() => Some(DomainType::Pv),
+            "unspecified" => Some(DomainType::Hvm),
+            _ => None,
+        }
+    }
+
+    /// Its name in `domain_type`.
+    pub fn name(self) -> &'static str {
+        match self {
+            DomainType::Hvm => "hvm",
+            DomainType::Pv => "pv",
+            DomainType::Pvh => "pvh",
+        }
+    }
+}
+
+/// Most block devices of a VM: libxl's limit for xvd names with 16 minors.
+const DISKS: u32 = 16;
+/// Most network interfaces of a VM, as on XenServer.
+const NICS: u32 = 7;
+
+/// The number that a `userdevice` stands for: itself, or that of a name like `xvdb` or `hdc`.
+pub fn disk_number(userdevice: &str) -> Option<u32> {
+    let number = match userdevice.parse::<u32>() {
+        Ok(number) => number,
+        Err(_) => {
+            let vdev = Vdev::parse(userdevice)?;
+            // A partition is no device number.
+            (!userdevice.ends_with(|c: char| c.is_ascii_digit())).then(|| vdev.position())?
+        }
+    };
+    (number < DISKS).then_some(number)
+}
+
+/// The number of a VIF.
+pub fn nic_number(device: &str) -> Option<u32> {
+    device.parse::<u32>().ok().filter(|number| *number < NICS)
+}
+
+/// The name in the guest of the block device with a number. CD drives of HVM guests are on the
+/// emulated IDE bus, where firmware finds them.
+pub fn disk_name(kind: DomainType, number: u32, cd: bool) -> String {
+    let letter = char::from(b'a' + u8::try_from(number % 26).unwrap_or_default());
+    if kind == DomainType::Hvm && cd && number < 4 {
+        format!("hd{letter}")
+    } else {
+        format!("xvd{letter}")
+    }
+}
+
+/// Numbers that a new VBD can have.
+pub fn free_disks(objects: &Objects, vm: &Object) -> Vec<u32> {
+    let used: BTreeSet<u32> = vm
+        .refs("VBDs")
+        .iter()
+        .filter_map(|vbd| objects.find(vbd))
+        .filter_map(|vbd| disk_number(vbd.text("userdevice")))
+        .collect();
+    (0..DISKS).filter(|number| !used.contains(number)).collect()
+}
+
+/// Numbers that a new VIF can have.
+pub fn free_nics(objects: &Objects, vm: &Object) -> Vec<u32> {
+    let used: BTreeSet<u32> = vm
+        .refs("VIFs")
+        .iter()
+        .filter_map(|vif| objects.find(vif))
+        .filter_map(|vif| nic_number(vif.text("device")))
+        .collect();
+    (0..NICS).filter(|number| !used.contains(number)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_names_and_numbers() {
+        for (text, number) in [
+            ("0", Some(0)),
+            ("15", Some(15)),
+            ("16", None),
+            ("-1", None),
+            ("xvda", Some(0)),
+            ("hdd", Some(3)),
+            ("xvdb1", None),
+            ("autodetect", None),
+            ("", None),
+        ] {
+            assert_eq!(disk_number(text), number, "{text}");
+        }
+        assert_eq!(disk_name(DomainType::Pvh, 3, true), "xvdd");
+        assert_eq!(disk_name(DomainType::Hvm, 3, true), "hdd");
+        assert_eq!(disk_name(DomainType::Hvm, 4, true), "xvde");
+        assert_eq!(disk_name(DomainType::Hvm, 0, false), "xvda");
+    }
+}

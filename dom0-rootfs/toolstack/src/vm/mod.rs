@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Virtual machines: what is allowed, how they start and end.
+
+pub mod devices;
+pub mod operation;
+pub mod plan;
+pub mod start;
+pub mod steps;
+pub mod stop;
+pub mod watcher;

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What may be done with a VM now, and the mark that something is being done.
+
+use xapi_model::{ApiError, Ref, Value, errors};
+
+use crate::store::Object;
+use crate::toolstack::Context;
+
+/// An operation and the power states in which it is allowed.
+struct Rule {
+    name: &'static str,
+    states: &'static [&'static str],
+    /// Allowed on templates.
+    template: bool,
+    /// Allowed on VMs that are no templates.
+    vm: bool,
+    /// Allowed while one of these is under way.
+    during: &'static [&'static str],
+}
+
+const HALTED: &[&str] = &["Halted"];
+const RUNNING: &[&str] = &["Running"];
+const PAUSED: &[&str] = &["Paused"];
+const ALIVE: &[&str] = &["Running", "Paused"];
+const ENDING: &[&str] = &["clean_shutdown", "clean_reboot", "shutdown"];
+
+const fn rule(
+    name: &'static str,
+    states: &'static [&'static str],
+    template: bool,
+    vm: bool,
+) -> Rule {
+    Rule { name, states, template, vm, during: &[] }
+}
+
+const fn forceful(name: &'static str) -> Rule {
+    Rule { name, states: ALIVE, template: false, vm: true, during: ENDING }
+}
+
+const RULES: &[Rule] = &[
+    rule("start", HALTED, false, true),
+    rule("start_on", HALTED, false, true),
+    rule("pause", RUNNING, false, true),
+    rule("unpause", PAUSED, false, true),
+    rule("clean_shutdown", RUNNING, false, true),
+    rule("clean_reboot", RUNNING, false, true),
+    rule("shutdown", ALIVE, false, true),
+    forceful("hard_shutdown"),
+    forceful("hard_reboot"),
+    forceful("power_state_reset"),
+    rule("clone", HALTED, true, true),
+    rule("copy", HALTED, true, true),
+    rule("snapshot", HALTED, false, true),
+    rule("provision", HALTED, true, true),
+    rule("make_into_template", HALTED, false, true),
+    rule("changing_memory_limits", HALTED, true, true),
+    rule("changing_static_range", HALTED, true, true),
+    rule("changing_dynamic_range", HALTED, true, true),
+    rule("changing_VCPUs", HALTED, true, true),
+    rule("destroy", HALTED, true, true),
+];
+
+/// Why an operation is not allowed now; none if it is.
+pub fn obstacle(vm: &Object, operation: &str) -> Option<ApiError> {
+    let reference = vm.reference().as_str();
+    if vm.bool("is_control_domain") {
+        return Some(errors::OPERATION_NOT_ALLOWED.with(["this is the host's control domain"]));
+    }
+    let Some(rule) = RULES.iter().find(|rule| rule.name == operation) else {
+        return Some(errors::OPERATION_NOT_ALLOWED.with([format!("{operation} is not offered")]));
+    };
+    if let Some(code) = vm.entry("blocked_operations", operation) {
+        return Some(errors::OPERATION_BLOCKED.with([reference, code]));
+    }
+    let template = vm.bool("is_a_template");
+    if template && !rule.template {
+        return Some(errors::VM_IS_TEMPLATE.with([reference]));
+    }
+    if !template && !rule.vm {
+        return Some(errors::OPERATION_NOT_ALLOWED.with(["this is no template"]));
+    }
+    if operation == "destroy" && vm.bool("is_default_template") {
+        return Some(errors::OPERATION_NOT_ALLOWED.with(["default templates are kept"]));
+    }
+    let state = vm.text("power_state");
+    if !rule.states.contains(&state) {
+        let expected = rule.states.join(" or ").to_lowercase();
+        let words = [reference, &expected, &state.to_lowercase()];
+        return Some(errors::VM_BAD_POWER_STATE.with(words));
+    }
+    let other = vm.map("current_operations").values().filter_map(Value::as_str);
+    if other.into_iter().any(|under_way| !rule.during.contains(&under_way)) {
+        return Some(errors::OTHER_OPERATION_IN_PROGRESS.with(["VM", reference]));
+    }
+    None
+}
+
+/// Every operation that is allowed now.
+pub fn allowed(vm: &Object) -> Value {
+    let free = RULES.iter().filter(|rule| obstacle(vm, rule.name).is_none());
+    Value::Set(free.map(|rule| Value::Enum(rule.name)).collect())
+}
+
+/// An operation under way: an entry of `current_operations` until it is dropped.
+pub struct Operation {
+    context: Context,
+    vm: Ref,
+    key: String,
+}
+
+impl Operation {
+    /// Begins an operation, if it is allowed; from then on others that it excludes are not.
+    pub fn begin(context: &Context, vm: &Ref, name: &'static str) -> Result<Self, ApiError> {
+        let key = context.operation_key(&format!("VM.{name}"));
+        context.store().write(|t| {
+            let object = t.get("VM", vm)?;
+            if let Some(obstacle) = obstacle(object, name) {
+                return Err(obstacle);
+            }
+            let mut operations = object.map("current_operations").clone();
+            operations.insert(key.clone(), Value::Enum(name));
+            t.set_live(vm, "current_operations", Value::Map(operations));
+            Ok(())
+        })?;
+        Ok(Self { context: context.clone(), vm: vm.clone(), key })
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        let ended = self.context.store().write(|t| {
+            // The VM may have been destroyed by the operation itself.
+            if let Ok(object) = t.get("VM", &self.vm) {
+                let mut operations = object.map("current_operations").clone();
+                operations.remove(&self.key);
+                t.set_live(&self.vm, "current_operations", Value::Map(operations));
+            }
+            Ok(())
+        });
+        if let Err(error) = ended {
+            tracing::error!(%error, vm = %self.vm, "ending an operation");
+        }
+    }
+}
+
+/// Whether an operation of this name is under way.
+pub fn under_way(vm: &Object, names: &[&str]) -> bool {
+    vm.map("current_operations").values().filter_map(Value::as_str).any(|n| names.contains(&n))
+}

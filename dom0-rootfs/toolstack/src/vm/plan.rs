@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What starting a VM needs, worked out of its objects without touching anything.
+
+use std::path::{Path, PathBuf};
+
+use storage::Mode;
+use uuid::Uuid;
+use xapi_model::{ApiError, Ref, errors};
+use xenops::{DirectBoot, DomainSpec, Firmware, GuestKind, Nic};
+
+use super::devices::{self, DomainType};
+use crate::store::{Object, Objects};
+use crate::toolstack::BootFiles;
+
+/// A block device to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedDisk {
+    /// The VBD.
+    pub vbd: Ref,
+    /// What is in it; none for an empty drive.
+    pub vdi: Option<(Ref, Mode)>,
+    /// Name in the guest.
+    pub vdev: String,
+    /// The guest may not write.
+    pub read_only: bool,
+    /// CD drive.
+    pub cdrom: bool,
+}
+
+/// A network interface to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedNic {
+    /// The VIF.
+    pub vif: Ref,
+    /// Its uuid.
+    pub uuid: String,
+    /// The bridge it goes into.
+    pub bridge: String,
+    /// Network cards that the bridge needs.
+    pub uplinks: Vec<String>,
+    /// MTU of the bridge in bytes.
+    pub bridge_mtu: u32,
+    /// The interface.
+    pub nic: Nic,
+}
+
+/// What starting a VM needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// How it is virtualized.
+    pub kind: DomainType,
+    /// The domain, its disks not filled in.
+    pub spec: DomainSpec,
+    /// Its block devices in order.
+    pub disks: Vec<PlannedDisk>,
+    /// Its network interfaces in order.
+    pub nics: Vec<PlannedNic>,
+}
+
+/// Works it out, or says why the VM cannot start with its settings.
+pub fn plan(objects: &Objects, vm: &Ref, boot: &BootFiles) -> Result<Plan, ApiError> {
+    let vm = objects.get("VM", vm)?;
+    let kind = DomainType::of(vm).ok_or_else(|| {
+        let reason = "only hvm, pv and pvh are run here";
+        errors::VALUE_NOT_SUPPORTED.with(["domain_type", vm.text("domain_type"), reason])
+    })?;
+    let disks = disks(objects, vm, kind)?;
+    let nics = nics(objects, vm)?;
+    let positive = |field: &'static str| {
+        let value = vm.int(field);
+        u64::try_from(value)
+            .ok()
+            .filter(|value| *value > 0)
+            .ok_or_else(|| errors::INVALID_VALUE.with([field.to_owned(), value.to_string()]))
+    };
+    let count = |field| positive(field).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+    // Guests are not asked to give memory back, so all of it is there from the start.
+    let memory_kib = positive("memory_dynamic_max")? / 1024;
+    let spec = DomainSpec {
+        uuid: Uuid::parse_str(vm.uuid())
+            .map_err(|e| errors::INTERNAL_ERROR.with([e.to_string()]))?,
+        name: vm.uuid().to_owned(),
+        kind: guest_kind(vm, kind, boot)?,
+        memory_kib,
+        memory_max_kib: memory_kib,
+        vcpus: count("VCPUs_at_startup")?,
+        vcpus_max: count("VCPUs_max")?,
+        disks: Vec::new(),
+        nics: nics.iter().map(|planned| planned.nic.clone()).collect(),
+    };
+    Ok(Plan { kind, spec, disks, nics })
+}
+
+fn guest_kind(vm: &Object, kind: DomainType, boot: &BootFiles) -> Result<GuestKind, ApiError> {
+    Ok(match kind {
+        DomainType::Hvm => GuestKind::Hvm {
+            boot_order: vm.entry("HVM_boot_params", "order").unwrap_or("cd").to_owned(),
+            firmware: match vm.entry("HVM_boot_params", "firmware") {
+                Some("uefi") => Firmware::Uefi,
+                _ => Firmware::Bios,
+            },
+        },
+        DomainType::Pv => GuestKind::Pv(direct(vm, &boot.pv, &boot.kernels)?),
+        DomainType::Pvh => GuestKind::Pvh(direct(vm, &boot.pvh, &boot.kernels)?),
+    })
+}
+
+fn direct(vm: &Object, loader: &Path, folders: &[PathBuf]) -> Result<DirectBoot, ApiError> {
+    let failed =
+        |reason: String| errors::BOOTLOADER_FAILED.with([vm.reference().as_str(), &reason]);
+    let kernel = vm.text("PV_kernel");
+    if kernel.is_empty() {
+        if !loader.is_file() {
+            return Err(failed(format!("{} is not there", loader.display())));
+        }
+        return Ok(DirectBoot { kernel: loader.to_owned(), ramdisk: None, cmdline: String::new() });
+    }
+    // Only files that were put there for guests: not every file of Dom0 is for them to read.
+    let allowed = |path: &str| {
+        let real = std::fs::canonicalize(path).map_err(|e| failed(format!("{path}: {e}")))?;
+        let inside = |folder: &PathBuf| {
+            std::fs::canonicalize(folder).is_ok_and(|folder| real.starts_with(folder))
+        };
+        if folders.iter().any(inside) && real.is_file() {
+            return Ok(real);
+        }
+        let folders: Vec<_> = folders.iter().map(|f| f.display().to_string()).collect();
+        Err(failed(format!("{path} is no file below {}", folders.join(" or "))))
+    };
+    let ramdisk = vm.text("PV_ramdisk");
+    Ok(DirectBoot {
+        kernel: allowed(kernel)?,
+        ramdisk: (!ramdisk.is_empty()).then(|| allowed(ramdisk)).transpose()?,
+        cmdline: vm.text("PV_args").to_owned(),
+    })
+}
+
+fn disks(objects: &Objects, vm: &Object, kind: DomainType) -> Result<Vec<PlannedDisk>, ApiError> {
+    let mut planned = Vec::new();
+    for reference in vm.refs("VBDs") {
+        let vbd = objects.get("VBD", &reference)?;
+        let userdevice = vbd.text("userdevice");
+        let number = devices::disk_number(userdevice)
+            .ok_or_else(|| errors::INVALID_DEVICE.with([userdevice]))?;
+        let cd = vbd.text("type") == "CD";
+        let vdi = vbd.to("VDI");
+        // Without a device model there is no drive that could stand empty.
+        if vdi.is_null() && kind != DomainType::Hvm {
+            continue;
+        }
+        let read_only = cd || vbd.text("mode") == "RO";
+        let source = if vdi.is_null() {
+            None
+        } else {
+            let object = objects.get("VDI", &vdi)?;
+            if object.bool("read_only") && !read_only {
+                return Err(errors::VDI_READONLY.with([vdi.as_str()]));
+            }
+            Some((vdi, if read_only { Mode::ReadOnly } else { Mode::ReadWrite }))
+        };
+        let disk = PlannedDisk {
+            vbd: reference,
+            vdi: source,
+            vdev: devices::disk_name(kind, number, cd),
+            read_only,
+            cdrom: cd && kind == DomainType::Hvm,
+        };
+        planned.push((number, disk));
+    }
+    planned.sort_by_key(|(number, _)| *number);
+    Ok(planned.into_iter().map(|(_, disk)| disk).collect())
+}
+
+fn nics(objects: &Objects, vm: &Object) -> Result<Vec<PlannedNic>, ApiError> {
+    let mut planned = Vec::new();
+    for reference in vm.refs("VIFs") {
+        let vif = objects.get("VIF", &reference)?;
+        let device = vif.text("device");
+        let devid =
+            devices::nic_number(device).ok_or_else(|| errors::INVALID_DEVICE.with([device]))?;
+        let network = objects.get("network", &vif.to("network"))?;
+        let bytes = |n: i64| u32::try_from(n).ok().filter(|n| *n > 0);
+        let bridge_mtu = bytes(network.int("MTU")).unwrap_or(1500);
+        let uplinks = network.refs("PIFs");
+        let uplinks = uplinks.iter().filter_map(|pif| objects.find(pif));
+        planned.push(PlannedNic {
+            vif: reference.clone(),
+            uuid: vif.uuid().to_owned(),
+            bridge: network.text("bridge").to_owned(),
+            uplinks: uplinks.map(|pif| pif.text("device").to_owned()).collect(),
+            bridge_mtu,
+            nic: Nic {
+                devid,
+                mac: vif.text("MAC").to_owned(),
+                mtu: bytes(vif.int("MTU")).unwrap_or(bridge_mtu),
+            },
+        });
+    }
+    planned.sort_by_key(|planned| planned.nic.devid);
+    Ok(planned)
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Starting a VM.
+
+use std::sync::Arc;
+
+use xapi_model::{ApiError, DateTime, Ref, Value, classes, errors};
+use xenops::{Created, Disk};
+
+use super::devices::DomainType;
+use super::plan::{Plan, PlannedNic, plan};
+use super::steps::{self, Step};
+use super::stop;
+use crate::failure;
+use crate::store::Transaction;
+use crate::toolstack::{Context, Toolstack};
+
+/// A start under way.
+struct Starting {
+    context: Context,
+    vm: Ref,
+    plan: Plan,
+    paused: bool,
+    active: Vec<(Ref, Ref)>,
+    created: Option<Created>,
+    recorded: bool,
+}
+
+const STEPS: &[Step<Starting>] = &[
+    Step { name: "activating disks", act: activate, undo: deactivate },
+    Step { name: "making bridges", act: bridge, undo: |_| Ok(()) },
+    Step { name: "building the domain", act: build, undo: destroy },
+    Step { name: "plugging network interfaces", act: plug, undo: unplug },
+    Step { name: "recording the domain", act: record, undo: erase },
+    Step { name: "letting the guest run", act: run, undo: |_| Ok(()) },
+];
+
+/// Starts a halted VM. The caller holds the VM's lock and has begun the operation.
+pub fn start(context: &Context, vm: &Ref, paused: bool) -> Result<(), ApiError> {
+    let toolstack = &context.toolstack;
+    let plan = toolstack.store.read(|objects| {
+        let host = objects.get("host", &toolstack_host(objects))?;
+        if !host.bool("enabled") {
+            return Err(errors::HOST_DISABLED.with([host.reference().as_str()]));
+        }
+        plan(objects, vm, &toolstack.boot)
+    })?;
+    let mut starting = Starting {
+        context: context.clone(),
+        vm: vm.clone(),
+        plan,
+        paused,
+        active: Vec::new(),
+        created: None,
+        recorded: false,
+    };
+    steps::run(STEPS, &mut starting, |starting, done| starting.context.progress(done))?;
+    // The domain is up: what follows is looked after by the console hub itself.
+    if let Some(path) = starting.created.as_ref().and_then(|created| created.console.clone()) {
+        toolstack.consoles.attach(vm, &path);
+    }
+    Ok(())
+}
+
+fn toolstack_host(objects: &crate::store::Objects) -> Ref {
+    objects.all("host").next().map_or_else(Ref::null, |host| host.reference().clone())
+}
+
+impl Starting {
+    fn toolstack(&self) -> &Arc<Toolstack> {
+        &self.context.toolstack
+    }
+}
+
+fn activate(starting: &mut Starting) -> Result<(), ApiError> {
+    let mut disks = Vec::new();
+    for planned in &starting.plan.disks {
+        let source = match &planned.vdi {
+            None => None,
+            Some((vdi, mode)) => {
+                let toolstack = &starting.context.toolstack;
+                let path = toolstack.activations.activate(toolstack, &planned.vbd, vdi, *mode)?;
+                starting.active.push((planned.vbd.clone(), vdi.clone()));
+                Some(path)
+            }
+        };
+        disks.push(Disk {
+            vdev: planned.vdev.clone(),
+            source,
+            read_only: planned.read_only,
+            cdrom: planned.cdrom,
+        });
+    }
+    starting.plan.spec.disks = disks;
+    Ok(())
+}
+
+fn deactivate(starting: &mut Starting) -> Result<(), ApiError> {
+    let toolstack = starting.toolstack().clone();
+    let mut result = Ok(());
+    for (vbd, vdi) in starting.active.drain(..).rev() {
+        result = result.and(toolstack.activations.deactivate(&toolstack, &vbd, &vdi));
+    }
+    result
+}
+
+fn bridge(starting: &mut Starting) -> Result<(), ApiError> {
+    let network = &starting.toolstack().network;
+    for PlannedNic { bridge, uplinks, bridge_mtu, .. } in &starting.plan.nics {
+        network.ensure_bridge(bridge, uplinks, *bridge_mtu).map_err(|e| failure::network(&e))?;
+    }
+    Ok(())
+}
+
+fn build(starting: &mut Starting) -> Result<(), ApiError> {
+    let created = starting.toolstack().hypervisor.create(&starting.plan.spec);
+    starting.created = Some(created.map_err(|e| failure::xenops(&e, &starting.vm))?);
+    Ok(())
+}
+
+fn destroy(starting: &mut Starting) -> Result<(), ApiError> {
+    let Some(created) = starting.created.take() else { return Ok(()) };
+    let destroyed = starting.toolstack().hypervisor.destroy(created.domain);
+    destroyed.map_err(|e| failure::xenops(&e, &starting.vm))
+}
+
+fn plug(starting: &mut Starting) -> Result<(), ApiError> {
+    let Some(created) = &starting.created else { return Ok(()) };
+    let vm_uuid = starting.plan.spec.uuid.to_string();
+    for (planned, links) in starting.plan.nics.iter().zip(&created.links) {
+        let ids = [
+            ("xs-vm-uuid".to_owned(), vm_uuid.clone()),
+            ("xs-vif-uuid".to_owned(), planned.uuid.clone()),
+            ("attached-mac".to_owned(), planned.nic.mac.clone()),
+        ];
+        for link in links {
+            let plugged = starting.toolstack().network.plug(&planned.bridge, link, &ids);
+            plugged.map_err(|e| failure::network(&e))?;
+        }
+    }
+    Ok(())
+}
+
+fn unplug(starting: &mut Starting) -> Result<(), ApiError> {
+    let links = starting.created.iter().flat_map(|created| created.links.iter().flatten());
+    let mut result = Ok(());
+    for link in links {
+        let unplugged = starting.toolstack().network.unplug(link);
+        result = result.and(unplugged.map_err(|e| failure::network(&e)));
+    }
+    result
+}
+
+/// Name of the note with what is known of a VM's domain, for the next run of the daemon.
+pub fn note(vm_uuid: &str) -> String {
+    format!("domain/{vm_uuid}")
+}
+
+fn record(starting: &mut Starting) -> Result<(), ApiError> {
+    let Some(created) = starting.created.clone() else { return Ok(()) };
+    starting.recorded = true;
+    let plan = &starting.plan;
+    let vm = &starting.vm;
+    let host = starting.toolstack().host();
+    starting.toolstack().store.write(|t| {
+        let domid = i64::from(created.domain.0);
+        t.set(vm, "domid", domid);
+        t.set(vm, "domarch", "x64");
+        t.set(vm, "resident_on", &host);
+        t.set(vm, "power_state", Value::Enum("Paused"));
+        for disk in &plan.disks {
+            t.set(&disk.vbd, "device", disk.vdev.as_str());
+            t.set(&disk.vbd, "currently_attached", true);
+        }
+        for nic in &plan.nics {
+            t.set(&nic.vif, "currently_attached", true);
+        }
+        consoles(t, vm, &created);
+        metrics(t, vm, plan);
+        t.set_note(&note(&plan.spec.uuid.to_string()), Some(describe(&created)));
+        Ok(())
+    })
+}
+
+fn describe(created: &Created) -> String {
+    let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|p| p.display().to_string());
+    serde_json::json!({"console": path(&created.console), "vnc": path(&created.vnc)}).to_string()
+}
+
+fn consoles(t: &mut Transaction<'_>, vm: &Ref, created: &Created) {
+    let address = t
+        .objects()
+        .all("host")
+        .next()
+        .map_or_else(String::new, |host| host.text("address").to_owned());
+    let kinds = [("vt100", created.console.is_some()), ("rfb", created.vnc.is_some())];
+    for (protocol, _) in kinds.into_iter().filter(|(_, there)| *there) {
+        let fields = vec![("protocol", Value::Enum(protocol)), ("VM", vm.into())];
+        let console = t.create(&classes::CONSOLE, fields);
+        let uuid = t.get("console", &console).map(|c| c.uuid().to_owned()).unwrap_or_default();
+        t.set(&console, "location", format!("https://{address}/console?uuid={uuid}"));
+    }
+}
+
+fn metrics(t: &mut Transaction<'_>, vm: &Ref, plan: &Plan) {
+    let Ok(metrics) = t.get("VM", vm).map(|vm| vm.to("metrics")) else { return };
+    let memory = i64::try_from(plan.spec.memory_kib.saturating_mul(1024)).unwrap_or(i64::MAX);
+    t.set(&metrics, "memory_actual", memory);
+    t.set(&metrics, "VCPUs_number", i64::from(plan.spec.vcpus));
+    t.set(&metrics, "start_time", DateTime::now());
+    t.set(&metrics, "last_updated", DateTime::now());
+    t.set(&metrics, "hvm", plan.kind != DomainType::Pv);
+    t.set(&metrics, "current_domain_type", Value::Enum(plan.kind.name()));
+}
+
+fn erase(starting: &mut Starting) -> Result<(), ApiError> {
+    if !starting.recorded {
+        return Ok(());
+    }
+    let vm = starting.vm.clone();
+    starting.toolstack().store.write(|t| {
+        stop::record_halted(t, &vm);
+        Ok(())
+    })
+}
+
+fn run(starting: &mut Starting) -> Result<(), ApiError> {
+    let Some(created) = starting.created.clone().filter(|_| !starting.paused) else {
+        return Ok(());
+    };
+    let vm = starting.vm.clone();
+    let toolstack = starting.toolstack();
+    toolstack.hypervisor.unpause(created.domain).map_err(|e| failure::xenops(&e, &vm))?;
+    toolstack.store.write(|t| {
+        t.set(&vm, "power_state", Value::Enum("Running"));
+        Ok(())
+    })
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Ending a VM's domain and waiting for guests.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use xapi_model::{ApiError, Ref, Value, errors};
+use xenops::{DomId, ShutdownRequest, XenopsError};
+
+use super::start::note;
+use crate::failure;
+use crate::store::{Object, Objects, Transaction};
+use crate::toolstack::{Context, Toolstack};
+
+/// How often a wait looks whether its task was cancelled.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The VM's domain; none if it does not run.
+pub fn domain(vm: &Object) -> Option<DomId> {
+    u32::try_from(vm.int("domid")).ok().map(DomId)
+}
+
+/// Links in Dom0 that a running VM's interfaces have, with and without device model.
+fn links(objects: &Objects, vm: &Object) -> Vec<String> {
+    let Some(domain) = domain(vm) else { return Vec::new() };
+    let vifs = vm.refs("VIFs");
+    let vifs = vifs.iter().filter_map(|vif| objects.find(vif));
+    let links = vifs.filter(|vif| vif.bool("currently_attached")).flat_map(|vif| {
+        let link = format!("vif{}.{}", domain.0, vif.text("device"));
+        [format!("{link}-emu"), link]
+    });
+    links.collect()
+}
+
+/// VBDs of a VM that are attached, each with its VDI.
+pub fn active_vdis(objects: &Objects, vm: &Object) -> Vec<(Ref, Ref)> {
+    let vbds = vm.refs("VBDs");
+    let vbds = vbds.iter().filter_map(|vbd| objects.find(vbd));
+    let attached = vbds
+        .filter(|vbd| vbd.bool("currently_attached"))
+        .map(|vbd| (vbd.reference().clone(), vbd.to("VDI")));
+    attached.filter(|(_, vdi)| !vdi.is_null()).collect()
+}
+
+/// Removes the VM's domain with everything that belongs to it and records it as halted. Safe to
+/// repeat. The caller holds the VM's lock.
+pub fn tear_down(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
+    let (domain, links, vdis) = toolstack
+        .look("VM", vm, |vm, objects| (domain(vm), links(objects, vm), active_vdis(objects, vm)))?;
+    toolstack.consoles.detach(vm);
+    if let Some(domain) = domain {
+        toolstack.hypervisor.destroy(domain).map_err(|e| failure::xenops(&e, vm))?;
+    }
+    for link in links {
+        // The link went with the domain; what is left is its entry in the bridge.
+        toolstack.network.unplug(&link).map_err(|e| failure::network(&e))?;
+    }
+    for (vbd, vdi) in vdis {
+        toolstack.activations.deactivate(toolstack, &vbd, &vdi)?;
+    }
+    toolstack.store.write(|t| {
+        record_halted(t, vm);
+        Ok(())
+    })
+}
+
+/// Records that a VM has no domain.
+pub fn record_halted(t: &mut Transaction<'_>, vm: &Ref) {
+    let Ok(object) = t.get("VM", vm) else { return };
+    let (vbds, vifs, consoles) =
+        (object.refs("VBDs"), object.refs("VIFs"), object.refs("consoles"));
+    let note = note(object.uuid());
+    t.set(vm, "power_state", Value::Enum("Halted"));
+    t.set(vm, "domid", -1i64);
+    t.set(vm, "resident_on", Ref::null());
+    for device in vbds.iter().chain(&vifs) {
+        t.set(device, "currently_attached", false);
+    }
+    for console in &consoles {
+        t.remove(console);
+    }
+    t.set_note(&note, None);
+}
+
+/// Asks the guest to end.
+pub fn request(context: &Context, vm: &Ref, how: ShutdownRequest) -> Result<DomId, ApiError> {
+    let found = context.toolstack.look("VM", vm, |vm, _| domain(vm))?;
+    let domain = found.ok_or_else(|| bad_state(vm, "running", "halted"))?;
+    match context.toolstack.hypervisor.request_shutdown(domain, how) {
+        // It ended by itself a moment ago; the watcher is at work.
+        Ok(()) | Err(XenopsError::NoSuchDomain(_)) => Ok(domain),
+        Err(error) => Err(failure::xenops(&error, vm)),
+    }
+}
+
+fn bad_state(vm: &Ref, expected: &str, actual: &str) -> ApiError {
+    errors::VM_BAD_POWER_STATE.with([vm.as_str(), expected, actual])
+}
+
+/// Waits until `done` is true of the VM. Fails with `VM_SHUTDOWN_TIMEOUT` after `longest`, or when
+/// the task is cancelled, or when the VM is gone.
+pub fn wait(
+    context: &Context,
+    vm: &Ref,
+    longest: Duration,
+    done: impl Fn(&Object) -> bool,
+) -> Result<(), ApiError> {
+    let cancel = context.cancellable()?;
+    let begun = Instant::now();
+    let mut news = context.store().news();
+    let handle = Handle::current();
+    loop {
+        news.mark_unchanged();
+        if context.toolstack.look("VM", vm, |vm, _| done(vm))? {
+            return Ok(());
+        }
+        context.check_cancelled(&cancel)?;
+        let left = longest.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return Err(
+                errors::VM_SHUTDOWN_TIMEOUT.with([vm.to_string(), longest.as_secs().to_string()])
+            );
+        }
+        // Whether there was news or the time is up: look again.
+        let _ = handle.block_on(tokio::time::timeout(left.min(LOOK), news.changed()));
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Does what a VM's settings ask for when its guest ends.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use xapi_model::{ApiError, DateTime, Ref, Value};
+use xenops::{DomId, Event, EventKind, ShutdownReason};
+
+use super::operation::under_way;
+use super::{start, stop};
+use crate::store::Object;
+use crate::toolstack::{Context, Toolstack};
+
+/// A guest that crashes sooner than this after its start, in seconds, is not started again.
+const CRASH_LOOP: i64 = 120;
+/// Pause before another try to watch the hypervisor.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Watches domains as long as the daemon runs. Returns once watching has begun.
+pub fn begin(toolstack: &Arc<Toolstack>) -> Result<(), xenops::XenopsError> {
+    let mut events = toolstack.hypervisor.watch()?;
+    let toolstack = toolstack.clone();
+    let handle = Handle::current();
+    tokio::task::spawn_blocking(move || {
+        loop {
+            while let Ok(event) = events.recv() {
+                let toolstack = toolstack.clone();
+                handle.spawn_blocking(move || on_event(&toolstack, &event));
+            }
+            // The hypervisor's side ended the watch. What happened meanwhile is found out from the
+            // list of domains.
+            handle.block_on(tokio::time::sleep(AGAIN));
+            match toolstack.hypervisor.watch() {
+                Ok(again) => events = again,
+                Err(error) => tracing::error!(%error, "watching domains"),
+            }
+            if let Err(error) = crate::reconcile::domains(&toolstack) {
+                tracing::error!(%error, "comparing with the domains that exist");
+            }
+        }
+    });
+    Ok(())
+}
+
+/// What becomes of a VM whose guest has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Halt,
+    Restart,
+    /// It stays for an inspection.
+    Preserve,
+}
+
+fn on_event(toolstack: &Arc<Toolstack>, event: &Event) {
+    let result = match event.kind {
+        EventKind::Shutdown(reason) => ended(toolstack, event.domain, Some(reason)),
+        EventKind::Death => ended(toolstack, event.domain, None),
+    };
+    if let Err(error) = result {
+        tracing::error!(%error, domain = event.domain.0, "after the end of a guest");
+    }
+}
+
+/// The VM that has this domain.
+fn owner(toolstack: &Toolstack, domain: DomId) -> Option<Ref> {
+    toolstack.store.read(|objects| {
+        let mut vms = objects.all("VM");
+        let owner =
+            vms.find(|vm| stop::domain(vm) == Some(domain) && !vm.bool("is_control_domain"));
+        owner.map(|vm| vm.reference().clone())
+    })
+}
+
+/// Deals with a domain whose guest has ended (`reason`) or that is gone (none).
+pub fn ended(
+    toolstack: &Arc<Toolstack>,
+    domain: DomId,
+    reason: Option<ShutdownReason>,
+) -> Result<(), ApiError> {
+    let Some(vm) = owner(toolstack, domain) else { return Ok(()) };
+    let lock = toolstack.lock_of(&vm);
+    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    // Somebody else may have ended or restarted it while this waited for the lock.
+    if owner(toolstack, domain).as_ref() != Some(&vm) {
+        return Ok(());
+    }
+    let fate = toolstack.look("VM", &vm, |vm, objects| {
+        let started = objects.find(&vm.to("metrics")).map(|m| m.get("start_time").clone());
+        let started = match started {
+            Some(Value::DateTime(time)) => time,
+            _ => DateTime::EPOCH,
+        };
+        reason.map_or(Fate::Halt, |reason| fate(vm, reason, DateTime::now().0 - started.0))
+    })?;
+    tracing::info!(%vm, domain = domain.0, ?reason, ?fate, "a guest has ended");
+    match fate {
+        Fate::Preserve => toolstack.store.write(|t| {
+            t.set(&vm, "power_state", Value::Enum("Paused"));
+            Ok(())
+        }),
+        Fate::Halt => stop::tear_down(toolstack, &vm),
+        Fate::Restart => {
+            stop::tear_down(toolstack, &vm)?;
+            start::start(&Context::myself(toolstack), &vm, false)
+        }
+    }
+}
+
+fn fate(vm: &Object, reason: ShutdownReason, age: i64) -> Fate {
+    if under_way(vm, &["clean_shutdown", "shutdown", "hard_shutdown"]) {
+        return Fate::Halt;
+    }
+    if under_way(vm, &["clean_reboot"]) {
+        return Fate::Restart;
+    }
+    let action = match reason {
+        ShutdownReason::PowerOff => vm.text("actions_after_shutdown"),
+        ShutdownReason::Reboot => vm.text("actions_after_reboot"),
+        ShutdownReason::Crash | ShutdownReason::Watchdog => vm.text("actions_after_crash"),
+        ShutdownReason::Suspend => "destroy",
+    };
+    let crashed = matches!(reason, ShutdownReason::Crash | ShutdownReason::Watchdog);
+    match action {
+        "preserve" => Fate::Preserve,
+        _ if crashed && age < CRASH_LOOP => Fate::Halt,
+        "restart" | "coredump_and_restart" | "rename_restart" => Fate::Restart,
+        _ => Fate::Halt,
+    }
+}
