@@ -231,12 +231,14 @@ fn an_sr_that_the_installer_made_is_used_and_removed_without_its_device_being_na
 #[test]
 fn an_active_vdi_is_neither_destroyed_nor_changes_its_mode() {
     for (kind, make) in DRIVERS {
-        let driver = make(Arc::new(FakeHost::new()));
+        let host = Arc::new(FakeHost::new());
+        let driver = make(host.clone());
         driver.create(&sdb()).unwrap();
         driver.attach(&sdb()).unwrap();
         driver.vdi_create(&sdb(), ONE, 1 << 20).unwrap();
         let first = driver.vdi_activate(&sdb(), ONE, Mode::ReadWrite).unwrap();
         assert_eq!(driver.vdi_activate(&sdb(), ONE, Mode::ReadWrite).unwrap(), first, "{kind}");
+        host.edit(|model| model.lvs.values_mut().for_each(|lv| lv.open = true));
         for refused in [
             driver.vdi_activate(&sdb(), ONE, Mode::ReadOnly).map(drop),
             driver.vdi_destroy(&sdb(), ONE),

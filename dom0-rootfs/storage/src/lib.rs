@@ -11,6 +11,7 @@
 //! is simply made again. What an interrupted call may leave behind is removed by the next
 //! [`SrDriver::attach`] or [`SrDriver::scan`].
 
+mod block;
 mod device;
 mod driver;
 mod error;

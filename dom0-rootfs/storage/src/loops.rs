@@ -6,40 +6,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::block::{self, Active};
 use crate::driver::Mode;
 use crate::error::StorageError;
 use crate::program::{System, io};
 
-/// A loop device over a file.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Loop {
-    name: PathBuf,
-    ro: bool,
-}
-
-#[derive(Deserialize)]
-struct Listing {
-    loopdevices: Vec<Loop>,
-}
-
-/// The loop device over a file, if there is one.
-pub(crate) fn find(system: &dyn System, file: &Path) -> Result<Option<Loop>, StorageError> {
-    let doing = format!("listing the loop devices of {}", file.display());
-    let path = file.to_string_lossy();
-    let out = system.must(
-        &doing,
-        "losetup",
-        &["--json", "--list", "--output", "NAME,RO", "--associated", &path],
-    )?;
-    if out.trim().is_empty() {
-        return Ok(None);
-    }
-    let listing: Listing = serde_json::from_str(&out)
-        .map_err(|error| StorageError::Failed { doing, detail: error.to_string() })?;
-    Ok(listing.loopdevices.into_iter().next())
+/// The loop device over a file, if there is one that is not going away.
+fn find(system: &dyn System, file: &Path) -> Result<Option<Active>, StorageError> {
+    Ok(block::loops(system, file)?.into_iter().find(|found| !found.going))
 }
 
 /// Makes a VDI's file a block device. One that is a block device already in the same mode stays it.
@@ -50,8 +26,8 @@ pub(crate) fn activate(
     mode: Mode,
 ) -> Result<PathBuf, StorageError> {
     if let Some(found) = find(system, file)? {
-        return if found.ro == (mode == Mode::ReadOnly) {
-            Ok(found.name)
+        return if found.read_only == (mode == Mode::ReadOnly) {
+            Ok(found.node)
         } else {
             Err(StorageError::VdiInUse(vdi))
         };
@@ -72,7 +48,7 @@ pub(crate) fn activate(
 pub(crate) fn deactivate(system: &dyn System, file: &Path) -> Result<(), StorageError> {
     if let Some(found) = find(system, file)? {
         let doing = format!("deactivating {}", file.display());
-        system.must(&doing, "losetup", &["--detach", &found.name.to_string_lossy()])?;
+        system.must(&doing, "losetup", &["--detach", &found.node.to_string_lossy()])?;
     }
     Ok(())
 }
@@ -81,21 +57,18 @@ pub(crate) fn deactivate(system: &dyn System, file: &Path) -> Result<(), Storage
 pub(crate) fn grown(system: &dyn System, file: &Path) -> Result<(), StorageError> {
     if let Some(found) = find(system, file)? {
         let doing = format!("growing the device of {}", file.display());
-        system.must(&doing, "losetup", &["--set-capacity", &found.name.to_string_lossy()])?;
+        system.must(&doing, "losetup", &["--set-capacity", &found.node.to_string_lossy()])?;
     }
     Ok(())
 }
 
-/// Refuses a VDI whose file is a block device now.
+/// Refuses a VDI whose file is a block device now, or still until its last user lets go of it.
 pub(crate) fn refuse_active(
     system: &dyn System,
     vdi: Uuid,
     file: &Path,
 ) -> Result<(), StorageError> {
-    if file.exists() && find(system, file)?.is_some() {
-        return Err(StorageError::VdiInUse(vdi));
-    }
-    Ok(())
+    if block::loops(system, file)?.is_empty() { Ok(()) } else { Err(StorageError::VdiInUse(vdi)) }
 }
 
 fn takes_direct_io(file: &Path) -> Result<bool, StorageError> {

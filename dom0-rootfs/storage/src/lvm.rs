@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use crate::block::{self, Active};
 use crate::device;
 use crate::driver::SrSpec;
 use crate::error::StorageError;
@@ -23,8 +24,6 @@ pub(crate) struct Volume {
     active: String,
     #[serde(rename = "data_percent")]
     data_percent: String,
-    #[serde(rename = "lv_permissions")]
-    permissions: String,
     #[serde(rename = "lv_when_full")]
     when_full: String,
 }
@@ -50,10 +49,6 @@ impl Volume {
     /// A pool whose writes fail when it is full, at once.
     pub(crate) fn fails_when_full(&self) -> bool {
         self.when_full == "error"
-    }
-
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.permissions.contains("read-only")
     }
 }
 
@@ -159,12 +154,17 @@ impl<'a> VolumeGroup<'a> {
     /// Every volume of the group that has a name of ours.
     pub(crate) fn volumes(&self) -> Result<Vec<Volume>, StorageError> {
         let select = format!("vg_name={}", self.name);
-        let fields = "lv_name,lv_size,lv_active,data_percent,lv_permissions,lv_when_full";
+        let fields = "lv_name,lv_size,lv_active,data_percent,lv_when_full";
         self.report_where("lvs", "lv", fields, &["--select", &select])
     }
 
     pub(crate) fn volume(&self, name: &str) -> Result<Option<Volume>, StorageError> {
         Ok(self.volumes()?.into_iter().find(|volume| volume.name == name))
+    }
+
+    /// The device of a volume that is active now.
+    pub(crate) fn active(&self, volume: &str) -> Result<Option<Active>, StorageError> {
+        block::volume(self.system, &self.name, volume)
     }
 
     /// `group/volume`.

@@ -187,30 +187,37 @@ impl SrDriver for LvmThinDriver {
     }
 
     fn vdi_activate(&self, sr: &SrSpec, vdi: Uuid, mode: Mode) -> Result<PathBuf, StorageError> {
-        let volume = self.must_find(sr, vdi)?;
         let group = self.group(sr);
-        let full = group.full(&volume.name);
+        let name = volume_of(vdi);
+        let full = group.full(&name);
         let read_only = mode == Mode::ReadOnly;
-        if volume.is_read_only() != read_only {
-            if volume.is_active() {
-                return Err(StorageError::VdiInUse(vdi));
-            }
+        let switch = |to: &str| group.lvm("lvchange", &["--activate", to, &full]).map(drop);
+        // Most volumes have the permission that is asked for, so it is looked at afterwards.
+        if group.active(&name)?.is_none()
+            && let Err(error) = switch("y")
+        {
+            self.must_find(sr, vdi)?;
+            return Err(error);
+        }
+        if group.active(&name)?.is_none_or(|active| active.read_only != read_only) {
+            // The kernel refuses while anybody has it open.
+            switch("n").map_err(|error| {
+                tracing::info!(%error, %vdi, "it stays as it is");
+                StorageError::VdiInUse(vdi)
+            })?;
             let permission = if read_only { "r" } else { "rw" };
             group.lvm("lvchange", &["--permission", permission, &full])?;
+            switch("y")?;
         }
-        if !volume.is_active() {
-            group.lvm("lvchange", &["--activate", "y", "--ignoreactivationskip", &full])?;
-        }
-        Ok(group.node(&volume.name))
+        Ok(group.node(&name))
     }
 
     fn vdi_deactivate(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
-        match self.find(sr, vdi)? {
-            Some(volume) if volume.is_active() => {
-                let group = self.group(sr);
-                group.lvm("lvchange", &["--activate", "n", &group.full(&volume.name)]).map(drop)
-            }
-            _ => Ok(()),
+        let group = self.group(sr);
+        let name = volume_of(vdi);
+        if group.active(&name)?.is_some() {
+            group.lvm("lvchange", &["--activate", "n", &group.full(&name)])?;
         }
+        Ok(())
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Lv {
     pub(crate) origin: Option<String>,
     pub(crate) filesystem: bool,
     pub(crate) errors_when_full: bool,
+    /// Somebody has its device open.
+    pub(crate) open: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,7 +59,10 @@ pub(crate) struct FakeHost {
 impl FakeHost {
     /// A host with disks `/dev/sdb` (8:16) and `/dev/sdc` (8:32), both empty.
     pub(crate) fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
+        // In memory where that is possible: hundreds of hosts are made, and files are synced.
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let root = tempfile::tempdir_in(folder).unwrap();
         for folder in ["proc/self", "sys/dev/block/8:16", "sys/dev/block/8:32", "run"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
@@ -66,6 +71,7 @@ impl FakeHost {
         host.state().devices =
             [("/dev/sdb".to_owned(), (8, 16)), ("/dev/sdc".to_owned(), (8, 32))].into();
         host.write_mounts(&BTreeMap::new());
+        host.write_blocks(&Model::default());
         host
     }
 
@@ -88,6 +94,7 @@ impl FakeHost {
         let mut state = self.state();
         edit(&mut state.model);
         self.write_mounts(&state.model.mounts);
+        self.write_blocks(&state.model);
     }
 
     pub(crate) fn write(&self, path: &str, text: &str) {
@@ -112,6 +119,29 @@ impl FakeHost {
         fs::rename(&at, &spare).unwrap();
         fs::rename(&disk, &at).unwrap();
         fs::rename(&spare, &disk).unwrap();
+    }
+
+    /// What `/sys/block` shows of a model.
+    fn write_blocks(&self, model: &Model) {
+        let block = self.root.path().join("sys/block");
+        if block.exists() {
+            fs::remove_dir_all(&block).unwrap();
+        }
+        fs::create_dir_all(&block).unwrap();
+        let ro = |ro: bool| if ro { "1\n" } else { "0\n" };
+        for (file, (node, read_only)) in &model.loops {
+            let name = node.strip_prefix("/dev/").unwrap();
+            self.write(&format!("sys/block/{name}/loop/backing_file"), &format!("{file}\n"));
+            self.write(&format!("sys/block/{name}/loop/autoclear"), "0\n");
+            self.write(&format!("sys/block/{name}/ro"), ro(*read_only));
+        }
+        let active = model.lvs.iter().filter(|(_, lv)| lv.active);
+        for (number, (full, lv)) in active.enumerate() {
+            let (group, volume) = full.split_once('/').unwrap();
+            let name = format!("{}-{}\n", group.replace('-', "--"), volume.replace('-', "--"));
+            self.write(&format!("sys/block/dm-{number}/dm/name"), &name);
+            self.write(&format!("sys/block/dm-{number}/ro"), ro(lv.read_only));
+        }
     }
 
     fn write_mounts(&self, mounts: &BTreeMap<String, String>) {
@@ -145,6 +175,7 @@ impl System for FakeHost {
                     self.switch_folder(args[args.len() - 1]);
                 }
                 self.write_mounts(&state.model.mounts);
+                self.write_blocks(&state.model);
                 Ran { code: 0, stdout, stderr: String::new() }
             }
             Err(stderr) => Ran { code: 5, stdout: String::new(), stderr },
@@ -210,7 +241,7 @@ fn query(
                                 "lv_when_full": if lv.errors_when_full { "error" } else { "queue" },
                                 "lv_active": if lv.active { "active" } else { "" },
                                 "data_percent": if lv.active { "25.50" } else { "" },
-                                "lv_permissions": if lv.read_only { "read-only" } else { "writeable" }})
+})
                         })
                     })
                     .collect(),
@@ -227,12 +258,6 @@ fn query(
                 kinds.iter().map(|kind| serde_json::json!({"device": "x", "type": kind})).collect();
             Some(serde_json::json!({ "signatures": list }).to_string())
         }
-        "losetup" if args.contains(&"--list") => Some(match model.loops.get(last) {
-            Some((name, ro)) => {
-                serde_json::json!({"loopdevices": [{"name": name, "ro": ro}]}).to_string()
-            }
-            None => String::new(),
-        }),
         _ => None,
     }
 }
@@ -298,6 +323,9 @@ fn change(model: &mut Model, program: &str, args: &[&str]) -> Result<String, Str
         "lvchange" => {
             let lv = model.lvs.get_mut(&last).ok_or("no such volume")?;
             if let Some(active) = after("--activate") {
+                if active == "n" && lv.open {
+                    return Err("Logical volume in use".to_owned());
+                }
                 lv.active = active == "y";
             }
             if after("--errorwhenfull").is_some() {

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Block devices that are there now, as the kernel's `/sys/block` shows them. Asking it costs
+//! microseconds, where each program of LVM costs a look at every disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::StorageError;
+use crate::program::{System, io};
+
+/// A loop or device-mapper device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Active {
+    /// `/dev/loop3`, `/dev/dm-3`.
+    pub(crate) node: PathBuf,
+    pub(crate) read_only: bool,
+    /// Detached already, and gone with its last user.
+    pub(crate) going: bool,
+}
+
+/// Loop devices over a file.
+pub(crate) fn loops(system: &dyn System, file: &Path) -> Result<Vec<Active>, StorageError> {
+    let path = match file.canonicalize() {
+        Ok(path) => path,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io(format!("looking at {}", file.display()))(error)),
+    };
+    let path = path.to_string_lossy();
+    find(system, "loop", |folder| {
+        read(&folder.join("loop/backing_file")).is_some_and(|backing| backing == path)
+    })
+}
+
+/// The device of an active logical volume.
+pub(crate) fn volume(
+    system: &dyn System,
+    group: &str,
+    volume: &str,
+) -> Result<Option<Active>, StorageError> {
+    // Device mapper doubles the dashes inside names, as one stands between group and volume.
+    let name = format!("{}-{}", group.replace('-', "--"), volume.replace('-', "--"));
+    let all = find(system, "dm-", |folder| {
+        read(&folder.join("dm/name")).is_some_and(|known| known == name)
+    })?;
+    Ok(all.into_iter().next())
+}
+
+fn find(
+    system: &dyn System,
+    prefix: &str,
+    matches: impl Fn(&Path) -> bool,
+) -> Result<Vec<Active>, StorageError> {
+    let doing = "listing block devices";
+    let mut found = Vec::new();
+    for entry in fs::read_dir(system.path("/sys/block")).map_err(io(doing))? {
+        let entry = entry.map_err(io(doing))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let folder = entry.path();
+        if name.starts_with(prefix) && matches(&folder) {
+            found.push(Active {
+                node: PathBuf::from(format!("/dev/{name}")),
+                read_only: read(&folder.join("ro")).is_some_and(|ro| ro == "1"),
+                going: read(&folder.join("loop/autoclear")).is_some_and(|flag| flag == "1"),
+            });
+        }
+    }
+    found.sort_by(|left, right| left.node.cmp(&right.node));
+    Ok(found)
+}
+
+/// A device that goes away meanwhile has no attributes any more.
+fn read(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim_end().to_owned())
+}
