@@ -140,6 +140,11 @@ impl Api {
         self.transport.get(path, file).map_err(Failure::Contact)
     }
 
+    /// Connects a console to the terminal until it ends.
+    pub(crate) fn console(&mut self, path: &str) -> Result<(), Failure> {
+        self.transport.console(path).map_err(Failure::Contact)
+    }
+
     fn send(&mut self, method: &str, params: Vec<Value>) -> Result<Value, Failure> {
         let call = Call { method: method.to_owned(), params };
         let reply = self.transport.call(&call).map_err(Failure::Contact)?;

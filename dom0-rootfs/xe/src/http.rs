@@ -2,13 +2,14 @@
 //! As much of HTTP/1.1 as a client of one server needs.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 
 use anyhow::{Context, Result, bail};
 
-/// Anything that bytes go through both ways.
-pub(crate) trait Stream: Read + Write {}
+/// Anything that bytes go through both ways, with the descriptor that they go through.
+pub(crate) trait Stream: Read + Write + AsFd {}
 
-impl<T: Read + Write> Stream for T {}
+impl<T: Read + Write + AsFd> Stream for T {}
 
 /// The server answered, but not what was asked for.
 #[derive(Debug)]
@@ -68,6 +69,20 @@ impl Connection {
     pub(crate) fn get(&mut self, path: &str, sink: &mut dyn Write) -> Result<()> {
         self.send("GET", path, 0, &mut std::io::empty())?;
         self.receive(sink)
+    }
+
+    /// Asks for the connection itself. Gives what came already, and the connection.
+    pub(crate) fn upgrade(mut self, path: &str) -> Result<(Vec<u8>, Box<dyn Stream>)> {
+        self.send("CONNECT", path, 0, &mut std::io::empty())?;
+        let (status, reason, length) = self.head()?;
+        if status != 200 {
+            let mut text = Vec::new();
+            self.body(length, &mut text)?;
+            let text = String::from_utf8_lossy(&text).trim().to_owned();
+            return Err(Refused { status, reason, text }.into());
+        }
+        let begun = self.stream.buffer().to_vec();
+        Ok((begun, self.stream.into_inner()))
     }
 
     fn send(&mut self, method: &str, path: &str, length: u64, body: &mut dyn Read) -> Result<()> {
@@ -198,6 +213,12 @@ mod tests {
         }
     }
 
+    impl AsFd for Ready {
+        fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+            rustix::stdio::stdin()
+        }
+    }
+
     fn connection(answers: &str) -> (Connection, std::rc::Rc<std::cell::RefCell<Vec<u8>>>) {
         let sent = std::rc::Rc::default();
         let answers = Cursor::new(answers.as_bytes().to_vec());
@@ -237,6 +258,15 @@ mod tests {
         let (mut connection, _) = connection("");
         let error = connection.exchange("PUT", "/", 5, &mut "abc".as_bytes()).unwrap_err();
         assert!(error.to_string().contains("became shorter"), "{error}");
+    }
+
+    #[test]
+    fn a_connection_can_be_taken_over() {
+        let (begun, _) = connection("HTTP/1.1 200 OK\r\n\r\nlogin:").0.upgrade("/x").unwrap();
+        assert_eq!(begun, b"login:");
+        let refused = connection("HTTP/1.1 404 Not Found\r\ncontent-length: 4\r\n\r\nnone");
+        let error = refused.0.upgrade("/x").err().unwrap().to_string();
+        assert_eq!(error, "the server answered 404 Not Found: none");
     }
 
     #[test]

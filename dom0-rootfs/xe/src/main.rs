@@ -7,6 +7,7 @@
 mod api;
 mod certificates;
 mod command;
+mod console;
 mod derived;
 mod failure;
 mod fields;

@@ -278,6 +278,11 @@ impl Transport for Pool {
         self.calls.borrow_mut().push(format!("GET {path}"));
         Ok(std::io::Write::write_all(&mut file, b"image")?)
     }
+
+    fn console(&mut self, path: &str) -> anyhow::Result<()> {
+        self.calls.borrow_mut().push(format!("CONNECT {path}"));
+        Ok(())
+    }
 }
 
 /// Parameters of a call, of records only what is not usual.

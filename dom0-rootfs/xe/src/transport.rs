@@ -2,7 +2,9 @@
 //! The way to the server: its socket on this host, TLS to another one.
 
 use std::fs::File;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -14,6 +16,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use xapi_model::{Call, Reply, xmlrpc};
 
 use crate::certificates::{ByFingerprint, Trust};
+use crate::console;
 use crate::failure::Failure;
 use crate::http::{Connection, Stream};
 use crate::options::{Options, home};
@@ -29,6 +32,8 @@ pub(crate) trait Transport {
     fn put(&mut self, path: &str, length: u64, file: File) -> Result<()>;
     /// Fetches into a file.
     fn get(&mut self, path: &str, file: File) -> Result<()>;
+    /// Connects a console to standard input and output until it ends.
+    fn console(&mut self, path: &str) -> Result<()>;
 }
 
 /// A server.
@@ -106,7 +111,32 @@ fn open_tls(server: &str, port: u16, trust: &Trust) -> Result<Box<dyn Stream>> {
     let shown = tls.peer_certificates().and_then(|all| all.first());
     let shown = shown.ok_or_else(|| anyhow!("the server showed no certificate"))?;
     trust.check(&format!("{server}:{port}"), shown)?;
-    Ok(Box::new(StreamOwned::new(tls, tcp)))
+    Ok(Box::new(Tls(StreamOwned::new(tls, tcp))))
+}
+
+/// A TLS connection that tells its socket.
+struct Tls(StreamOwned<ClientConnection, TcpStream>);
+
+impl Read for Tls {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Tls {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl AsFd for Tls {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.sock.as_fd()
+    }
 }
 
 /// Connects.
@@ -137,11 +167,18 @@ impl Transport for Remote {
     fn get(&mut self, path: &str, mut file: File) -> Result<()> {
         self.target.open()?.get(path, &mut file)
     }
+
+    fn console(&mut self, path: &str) -> Result<()> {
+        let (begun, mut stream) = self.target.open()?.upgrade(path)?;
+        let mut screen = std::io::stdout().lock();
+        // Not through the standard library's buffer, which would hide what is typed from poll.
+        let mut keys = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+        console::relay(&begun, &mut *stream, &mut keys, &mut screen)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
 

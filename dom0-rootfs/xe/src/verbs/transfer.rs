@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Contents of VDIs, to and from files.
+//! Contents of VDIs, to and from files; consoles.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
-use super::{Verb, plain};
+use super::{Verb, on_vms, plain};
 use crate::api::Api;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::params::Params;
+use crate::select::selected;
+use crate::views;
 
 pub(super) static VERBS: &[Verb] = &[
     plain(
@@ -28,6 +30,15 @@ pub(super) static VERBS: &[Verb] = &[
         "Writes the contents of a VDI to a new file as a raw disk image.",
         export,
     ),
+    Verb {
+        common: true,
+        ..on_vms(
+            "console",
+            &["console.get_all_records"],
+            "Connects this terminal to the text console of a running VM. Ctrl-] ends it.",
+            console,
+        )
+    },
 ];
 
 /// The handler's path with everything that it asks for.
@@ -67,4 +78,15 @@ fn export(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), F
         let _ = std::fs::remove_file(name);
     }
     fetched
+}
+
+fn console(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
+    let mut view = views::find("vm").ok_or_else(|| Failure::plain("this API has no VMs"))?;
+    view.always = &[];
+    let found = selected(api, &view, params, &[])?;
+    let [vm] = &found[..] else {
+        return Err(Failure::plain("A terminal shows one console at a time"));
+    };
+    let path = format!("/console?uuid={}&session_id={}", vm.uuid(), api.session());
+    api.console(&path)
 }
