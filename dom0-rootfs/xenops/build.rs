@@ -19,10 +19,13 @@ fn link_libxl() {
     shim.file("src/libxl/shim.c").extra_warnings(true).warnings_into_errors(true).std("c11");
     shim.define("_GNU_SOURCE", None);
     if let Ok(sysroot) = std::env::var("XEN_SYSROOT") {
-        shim.include(format!("{sysroot}/usr/include"));
-        println!("cargo:rustc-link-search=native={sysroot}/usr/lib");
-        // libxenlight names libraries that we do not; the linker has to see them.
-        println!("cargo:rustc-link-arg-bins=-Wl,-rpath-link,{sysroot}/usr/lib");
+        // As system headers: warnings are errors here, but only in our own lines.
+        shim.flag("-isystem").flag(format!("{sysroot}/usr/include"));
+        for folder in ["usr/lib", "usr/lib/x86_64-linux-gnu"] {
+            println!("cargo:rustc-link-search=native={sysroot}/{folder}");
+            // libxenlight names libraries that we do not; the linker has to see them.
+            println!("cargo:rustc-link-arg-bins=-Wl,-rpath-link,{sysroot}/{folder}");
+        }
     }
     shim.compile("xenith_shim");
     println!("cargo:rustc-link-lib=dylib=xenlight");
