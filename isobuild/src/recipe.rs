@@ -37,6 +37,9 @@ pub trait Recipe: Send + Sync {
 
 /// What a running recipe may use.
 pub trait BuildEnv: Sync {
+    /// The key of what is being built: it stands for all of its inputs, those of what it needs
+    /// included.
+    fn key(&self) -> &appliance_model::Digest;
     /// The empty folder that becomes the artifact.
     fn out(&self) -> &Path;
     /// An empty folder that is removed after the build.

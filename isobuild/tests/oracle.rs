@@ -12,7 +12,8 @@ use image_formats::cpio::{CpioWriter, DeviceKind};
 use image_formats::fat::{FatVolume, FatWriter};
 use image_formats::gpt::{DiskGuids, DiskLayout, Role, SectorSize};
 use image_formats::grub;
-use isobuild::assemble::{Boot, Medium, Menu, write_medium};
+use isobuild::assemble::{Boot, BuildId, Medium, Menu, write_medium};
+use isobuild::digest;
 use isobuild::fetch::{Downloader, Mirrors};
 use isobuild::graph::Engine;
 use isobuild::interrupt::Interrupt;
@@ -83,7 +84,9 @@ fn medium(dir: &Path) -> String {
         xen: Vec::new(),
         dom0: Vec::new(),
     };
+    let build = BuildId::new(&digest::of_bytes(b"a build"));
     let medium = Medium {
+        build: &build,
         volume: "XENITH",
         time: 1_700_000_000,
         menu: &menu,
@@ -93,7 +96,8 @@ fn medium(dir: &Path) -> String {
         root_image: &part("root", &[0x5a; 3_000_001]),
         boot: &built().boot,
     };
-    write_medium(&dir.join("medium.iso"), &medium).unwrap().0.to_string()
+    write_medium(&dir.join("medium.iso"), &medium).unwrap();
+    build.to_string()
 }
 
 #[test]

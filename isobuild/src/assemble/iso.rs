@@ -3,11 +3,11 @@
 
 use appliance_model::profile::Profile;
 
-use super::{Boot, Medium, Menu, write_medium};
+use super::{Boot, BuildId, Medium, Menu, write_medium};
 use crate::inputs::Inputs;
 use crate::recipe::{BoxError, Build, Recipe};
 
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// Makes the medium of one profile, [`Iso::FILE`], from the artifacts of `xen`, `rootfs-<profile>`
 /// and [`Boot`].
@@ -66,6 +66,7 @@ impl Recipe for Iso {
     fn build(&self, build: &Build<'_>) -> Result<(), BoxError> {
         let rootfs = build.dep(&self.rootfs())?;
         let medium = Medium {
+            build: &BuildId::new(build.key()),
             volume: &self.volume,
             time: build.source_date_epoch(),
             menu: &self.menu,

@@ -3,26 +3,32 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
+use appliance_model::Digest;
 use image_formats::fat::{FatError, FatVolume, FatWriter};
 use image_formats::iso::{IsoBoot, IsoError, IsoReport, IsoWriter, Source};
 
 use super::menu::{self, Menu};
-use crate::digest::Hasher;
 
 const MIB: usize = 1024 * 1024;
 const ESP_LABEL: &str = "XENITH-BOOT";
 /// Path on the medium of the file that every Xenith medium has; it holds the build id.
 const BUILD_ID_FILE: &str = "xenith/build-id";
 
-/// What distinguishes one build's medium from another's: 16 hexadecimal digits that follow from the
-/// bytes on it.
+/// What distinguishes one build's medium from another's: 16 hexadecimal digits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildId(String);
 
 impl BuildId {
+    /// The id of the build with this key. (Not of what is on the medium: to hash that takes longer
+    /// than to write it.)
+    #[must_use]
+    pub fn new(key: &Digest) -> Self {
+        Self(key.to_string()[..16].to_owned())
+    }
+
     /// Path on the medium of the file that only this build's medium has. GRUB can look for a name,
     /// not for what a file holds.
     pub(super) fn marker(&self) -> String {
@@ -31,11 +37,6 @@ impl BuildId {
 
     fn number(&self) -> u64 {
         u64::from_str_radix(&self.0, 16).unwrap_or_default()
-    }
-
-    #[cfg(test)]
-    pub(super) fn for_tests() -> Self {
-        Self("0123456789abcdef".to_owned())
     }
 }
 
@@ -83,6 +84,8 @@ pub enum MediumError {
 /// The parts of a medium, as paths of the host.
 #[derive(Debug, Clone)]
 pub struct Medium<'a> {
+    /// Whose medium it is.
+    pub build: &'a BuildId,
     /// Volume name, up to 32 capitals, digits and `_`.
     pub volume: &'a str,
     /// Seconds since 1970 that everything on it is dated.
@@ -105,7 +108,7 @@ pub struct Medium<'a> {
 ///
 /// # Errors
 /// See [`MediumError`].
-pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<(BuildId, IsoReport), MediumError> {
+pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<IsoReport, MediumError> {
     let boot = |name: &str| medium.boot.join(name);
     let parts = [
         ("boot/xen.gz", medium.xen.to_owned()),
@@ -119,7 +122,7 @@ pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<(BuildId, IsoRepo
         ("xenith/boot/grubx64.efi", boot("grubx64.efi")),
         ("xenith/root.img", medium.root_image.to_owned()),
     ];
-    let build = build_id(medium, &parts)?;
+    let build = medium.build;
     let image = |source| MediumError::Image { path: out.to_owned(), source };
 
     let mut iso = IsoWriter::new(medium.volume, medium.time, build.number()).map_err(image)?;
@@ -128,7 +131,7 @@ pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<(BuildId, IsoRepo
     }
     let id_line = format!("{build}\n").into_bytes();
     let texts = [
-        ("boot/grub/grub.cfg", medium.menu.grub_cfg(&build).into_bytes()),
+        ("boot/grub/grub.cfg", medium.menu.grub_cfg(build).into_bytes()),
         (BUILD_ID_FILE, id_line.clone()),
         (&build.marker(), id_line),
     ];
@@ -138,7 +141,7 @@ pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<(BuildId, IsoRepo
     let boot = IsoBoot {
         bios_image: "boot/grub/eltorito.img".to_owned(),
         boot_hybrid: read(&boot("boot_hybrid.img"))?,
-        esp: Source::Bytes(esp(&read(&boot("grubx64.efi"))?, &build)?),
+        esp: Source::Bytes(esp(&read(&boot("grubx64.efi"))?, build)?),
     };
     let create = |source| MediumError::Create { path: out.to_owned(), source };
     let mut file = File::options()
@@ -148,8 +151,7 @@ pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<(BuildId, IsoRepo
         .truncate(true)
         .open(out)
         .map_err(create)?;
-    let report = iso.write(&mut file, boot).map_err(image)?;
-    Ok((build, report))
+    iso.write(&mut file, boot).map_err(image)
 }
 
 fn esp(grub: &[u8], build: &BuildId) -> Result<Vec<u8>, MediumError> {
@@ -165,27 +167,6 @@ fn esp(grub: &[u8], build: &BuildId) -> Result<Vec<u8>, MediumError> {
     };
     fill(&mut bytes).map_err(MediumError::Esp)?;
     Ok(bytes)
-}
-
-fn build_id(medium: &Medium<'_>, parts: &[(&str, PathBuf)]) -> Result<BuildId, MediumError> {
-    let mut hasher = Hasher::default();
-    let fields = [medium.volume, &medium.time.to_string(), &medium.menu.template()];
-    fields.iter().for_each(|field| hasher.field(field.as_bytes()));
-    let mut buffer = vec![0; 1 << 18];
-    for (name, path) in parts {
-        let failed = |source| MediumError::Part { path: path.clone(), source };
-        hasher.field(name.as_bytes());
-        let mut file = File::open(path).map_err(failed)?;
-        let size = file.metadata().map_err(failed)?.len();
-        hasher.update(&size.to_le_bytes());
-        loop {
-            match file.read(&mut buffer).map_err(failed)? {
-                0 => break,
-                got => hasher.update(&buffer[..got]),
-            }
-        }
-    }
-    Ok(BuildId(hasher.finish().to_string()[..16].to_owned()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, MediumError> {

@@ -169,6 +169,10 @@ menuentry 'Boot from the local disk' --id disk {
 mod tests {
     use super::*;
 
+    fn build() -> BuildId {
+        BuildId::new(&"0123456789abcdef".repeat(4).parse().unwrap())
+    }
+
     fn cfg() -> String {
         let menu = Menu {
             version: "0.1.0".to_owned(),
@@ -177,7 +181,7 @@ mod tests {
             xen: vec!["dom0_mem=768M,max:768M".to_owned()],
             dom0: vec!["quiet".to_owned()],
         };
-        menu.grub_cfg(&BuildId::for_tests())
+        menu.grub_cfg(&build())
     }
 
     #[test]
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn blocks_are_closed() {
-        for cfg in [cfg(), esp_cfg(&BuildId::for_tests()), include_str!("early.cfg").to_owned()] {
+        for cfg in [cfg(), esp_cfg(&build()), include_str!("early.cfg").to_owned()] {
             let words = |word| cfg.split_whitespace().filter(|found| *found == word).count();
             assert_eq!(words("if"), words("fi"), "{cfg}");
             assert_eq!(words("{"), words("}"), "{cfg}");

@@ -17,6 +17,7 @@ use crate::tools;
 /// The environment of one recipe's build.
 pub(super) struct Env<'a> {
     pub(super) name: &'a str,
+    pub(super) key: &'a Digest,
     pub(super) out: PathBuf,
     pub(super) scratch: PathBuf,
     pub(super) log: PathBuf,
@@ -29,6 +30,10 @@ pub(super) struct Env<'a> {
 }
 
 impl BuildEnv for Env<'_> {
+    fn key(&self) -> &Digest {
+        self.key
+    }
+
     fn out(&self) -> &Path {
         &self.out
     }

@@ -109,6 +109,7 @@ fn build(engine: &Engine<'_>, node: &Node<'_>, nodes: &[Node<'_>]) -> Result<Ste
     }
     let env = Env {
         name: &node.name,
+        key: &node.key,
         out: out.clone(),
         scratch,
         log: log.clone(),
