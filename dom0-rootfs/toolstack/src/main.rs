@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use appliance_model::handover::HANDOVER_PATH;
@@ -20,6 +21,9 @@ use xenops::{Deadlines, Worker};
 
 /// Threads for work that blocks: a VM that is shut down cleanly holds one until it has ended.
 const BLOCKING_THREADS: usize = 256;
+
+/// How long work under way may go on once the daemon was told to end.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
 
 /// The XenAPI daemon.
 #[derive(Debug, Parser)]
@@ -57,13 +61,16 @@ fn main() -> Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()
-        .context("starting threads")?
-        .block_on(run(options))
+        .context("starting threads")?;
+    let result = runtime.block_on(run(options));
+    // Work under way gets a moment; what is left is found out at the next start.
+    runtime.shutdown_timeout(LAST_MOMENT);
+    result
 }
 
 async fn run(options: Options) -> Result<()> {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Does what a VM's settings ask for when its guest ends.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::runtime::Handle;
 use xapi_model::{ApiError, DateTime, Ref, Value};
 use xenops::{DomId, Event, EventKind, ShutdownReason};
@@ -19,29 +21,36 @@ const CRASH_LOOP: i64 = 120;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Watches domains as long as the daemon runs. Returns once watching has begun.
-pub fn begin(toolstack: &Arc<Toolstack>) -> Result<(), xenops::XenopsError> {
-    let mut events = toolstack.hypervisor.watch()?;
-    let toolstack = toolstack.clone();
-    let handle = Handle::current();
-    tokio::task::spawn_blocking(move || {
-        loop {
-            while let Ok(event) = events.recv() {
-                let toolstack = toolstack.clone();
-                handle.spawn_blocking(move || on_event(&toolstack, &event));
-            }
-            // The hypervisor's side ended the watch. What happened meanwhile is found out from the
-            // list of domains.
-            handle.block_on(tokio::time::sleep(AGAIN));
-            match toolstack.hypervisor.watch() {
-                Ok(again) => events = again,
-                Err(error) => tracing::error!(%error, "watching domains"),
-            }
+pub fn begin(toolstack: &Arc<Toolstack>) -> anyhow::Result<()> {
+    let events = toolstack.hypervisor.watch().context("asking for events")?;
+    // The thread does not keep the daemon's inside alive.
+    let (weak, handle) = (Arc::downgrade(toolstack), Handle::current());
+    let watch = std::thread::Builder::new().name("watcher".into());
+    watch.spawn(move || watch_on(&weak, &handle, events)).context("starting a thread")?;
+    Ok(())
+}
+
+fn watch_on(toolstack: &Weak<Toolstack>, handle: &Handle, mut events: Receiver<Event>) {
+    loop {
+        while let Ok(event) = events.recv() {
+            let Some(toolstack) = toolstack.upgrade() else { return };
+            handle.spawn_blocking(move || on_event(&toolstack, &event));
+        }
+        // The hypervisor's side ended the watch. What happened meanwhile is found out from the list
+        // of domains.
+        std::thread::park_timeout(AGAIN);
+        let Some(toolstack) = toolstack.upgrade() else { return };
+        match toolstack.hypervisor.watch() {
+            Ok(again) => events = again,
+            Err(error) => tracing::error!(%error, "watching domains"),
+        }
+        let compared = handle.spawn_blocking(move || {
             if let Err(error) = crate::reconcile::domains(&toolstack) {
                 tracing::error!(%error, "comparing with the domains that exist");
             }
-        }
-    });
-    Ok(())
+        });
+        drop(compared);
+    }
 }
 
 /// What becomes of a VM whose guest has ended.

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Nobody gets further than their session and role allow, in any message.
+
+mod common;
+
+use common::{Served, Wire};
+use xapi_model::{Ref, Role, Value, catalogue};
+
+#[test]
+fn no_message_works_without_a_session() {
+    let served = Served::new();
+    for wire in [Wire::Xml, Wire::Json] {
+        let client = served.client(wire);
+        for message in catalogue().all().filter(|message| message.session) {
+            let name = message.full_name();
+            let forged = Value::from("OpaqueRef:00000000-0000-0000-0000-00000000dead");
+            let params = message.params.iter().map(|param| param.ty.zero());
+            let with_forged = std::iter::once(forged).chain(params).collect();
+            for params in [vec![], vec!["".into()], vec![Ref::NULL.into()], with_forged] {
+                let error = client.raw(&name, params).unwrap_err();
+                assert_eq!(error.code, "SESSION_INVALID", "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_login_needs_no_session() {
+    let without: Vec<_> =
+        catalogue().all().filter(|message| !message.session).map(|m| m.full_name()).collect();
+    assert_eq!(without, ["session.login_with_password"]);
+}
+
+#[test]
+fn a_role_may_do_no_more_than_its_messages() {
+    let served = Served::new();
+    for role in Role::ALL {
+        let mut client = served.client(Wire::Json);
+        client.session = served.toolstack.sessions.open(role, "somebody", "test").to_string();
+        for message in catalogue().all().filter(|message| !role.may(message.role)) {
+            let error = client.err(&message.full_name(), vec![]);
+            assert_eq!(error.code, "RBAC_PERMISSION_DENIED", "{role:?} {}", message.full_name());
+        }
+    }
+}
+
+#[test]
+fn what_is_unknown_is_unknown_with_and_without_a_session() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    for name in
+        ["VM.no_such", "VM", "", "Async.VM.get_record", "no_such.get_all", "Async.Async.VM.start"]
+    {
+        for params in [vec![], vec![client.session.as_str().into()]] {
+            let error = client.raw(name, params).unwrap_err();
+            assert_eq!(error.description(), ["MESSAGE_METHOD_UNKNOWN", name]);
+        }
+    }
+}
+
+#[test]
+fn passwords_are_checked_and_guessing_is_braked() {
+    let served = Served::new();
+    let client = served.client(Wire::Json);
+    let login = |user: &str, password: &str| {
+        client.raw("session.login_with_password", vec![user.into(), password.into()])
+    };
+    assert!(login("root", common::PASSWORD).is_ok());
+    let with_version = vec!["root".into(), common::PASSWORD.into(), "1.0".into(), "test".into()];
+    assert!(client.raw("session.login_with_password", with_version).is_ok());
+    // Right credentials for a wrong user, and an empty password.
+    for (user, password) in [("daemon", common::PASSWORD), ("root", ""), ("root", "Secret")] {
+        assert_eq!(login(user, password).unwrap_err().code, "SESSION_AUTHENTICATION_FAILED");
+    }
+    for _ in 0..10 {
+        served.toolstack.sessions.failed("127.0.0.1");
+    }
+    let error = login("root", common::PASSWORD).unwrap_err();
+    assert_eq!(error.code, "SESSION_AUTHENTICATION_FAILED");
+    assert!(error.args[1].contains("Too many"));
+}
+
+#[test]
+fn a_session_ends_with_logout() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    client.ok("session.get_record", vec![client.session.as_str().into()]);
+    client.ok("session.logout", vec![]);
+    assert_eq!(client.err("VM.get_all", vec![]).code, "SESSION_INVALID");
+}
+
+#[test]
+fn parameters_are_counted_and_typed() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let error = client.err("VM.start", vec!["OpaqueRef:1".into()]);
+    assert_eq!(error.description(), ["MESSAGE_PARAMETER_COUNT_MISMATCH", "VM.start", "4", "2"]);
+    let error = client.err("VM.start", vec!["OpaqueRef:1".into(), "yes".into(), false.into()]);
+    assert_eq!(error.description(), ["FIELD_TYPE_ERROR", "start_paused", "bool"]);
+    let error = client.err("VM.start", vec!["OpaqueRef:1".into(), false.into(), false.into()]);
+    assert_eq!(error.description(), ["HANDLE_INVALID", "VM", "OpaqueRef:1"]);
+    let error = client.err("VM.get_by_uuid", vec!["x".into()]);
+    assert_eq!(error.description(), ["UUID_INVALID", "VM", "x"]);
+}
+
+#[test]
+fn handlers_ask_for_a_session_too() {
+    let served = Served::new();
+    let client = served.client(Wire::Json);
+    for path in ["/export_raw_vdi?vdi=x", "/console?uuid=x", "/export_raw_vdi?session_id=x"] {
+        let response = client.agent.get(format!("{}{path}", client.url)).call().unwrap();
+        assert_eq!(response.status(), 401, "{path}");
+    }
+    let response = client.agent.put(format!("{}/import_raw_vdi", client.url)).send("x").unwrap();
+    assert_eq!(response.status(), 401);
+    let response = client.agent.get(format!("{}/nothing", client.url)).call().unwrap();
+    assert_eq!(response.status(), 404);
+    let response = client.agent.get(format!("{}/jsonrpc", client.url)).call().unwrap();
+    assert_eq!(response.status(), 405);
+}
