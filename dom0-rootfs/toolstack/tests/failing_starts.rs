@@ -20,7 +20,8 @@ fn every_step_unwinds() {
     let network_error =
         || NetworkError::Failed { doing: "testing".into(), detail: "broken".into() };
     let xen_error = || XenopsError::Failed { doing: "testing".into(), detail: "broken".into() };
-    let faults: [(&str, Box<dyn Fn()>); 5] = [
+    type Fault<'a> = Box<dyn Fn() + 'a>;
+    let faults: [(&str, Fault<'_>); 5] = [
         ("activating", Box::new(|| served.storage.faults().once("vdi_activate", storage_error()))),
         ("bridge", Box::new(|| served.network.fail_once("ensure_bridge", network_error()))),
         ("building", Box::new(|| served.hypervisor.fail(Call::Create, 1, xen_error()))),
