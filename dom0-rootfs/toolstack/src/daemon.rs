@@ -33,18 +33,20 @@ pub struct Daemon {
     /// Its inside.
     pub toolstack: Arc<Toolstack>,
     listeners: Listeners,
+    handover: Arc<Handover>,
 }
 
 impl Daemon {
     /// Opens everything and does all that comes before the first answer.
     pub async fn start(places: &Places, outside: Outside, handover: Handover) -> Result<Daemon> {
+        let handover = Arc::new(handover);
         let opened = {
-            let places = places.clone();
+            let (places, handover) = (places.clone(), handover.clone());
             tokio::task::spawn_blocking(move || open(&places, outside, &handover))
         };
         let toolstack = opened.await.context("starting")??;
         let listeners = Listeners::bind(places.listen, places.socket.as_deref()).await?;
-        Ok(Daemon { toolstack, listeners })
+        Ok(Daemon { toolstack, listeners, handover })
     }
 
     /// Where it listens.
@@ -54,7 +56,7 @@ impl Daemon {
 
     /// Serves for ever.
     pub async fn serve(self) {
-        tokio::spawn(startup::keep_figures(self.toolstack.clone()));
+        tokio::spawn(startup::keep_figures(self.toolstack.clone(), self.handover));
         self.listeners.serve(self.toolstack).await;
     }
 }

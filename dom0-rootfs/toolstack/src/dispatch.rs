@@ -151,7 +151,8 @@ async fn spawn(mut context: Context, message: &'static Described, params: Vec<Va
     Ok(task)
 }
 
-/// Runs what blocks on a thread for it. A panic there is an error of this call alone.
+/// Runs what blocks on a thread for it. A panic there is an error of this call
+/// alone, where panics unwind.
 pub async fn blocking(work: impl FnOnce() -> Reply + Send + 'static) -> Reply {
     match tokio::task::spawn_blocking(work).await {
         Ok(reply) => reply,

@@ -109,6 +109,19 @@ pub fn bring_up(toolstack: &Toolstack) {
     }
 }
 
+/// Makes good what could not be done earlier: Open vSwitch may start later than the daemon.
+pub fn retry(toolstack: &Toolstack, management: Option<&Management>) {
+    let down = toolstack.store.read(|objects| {
+        objects.all("PIF").any(|pif| pif.bool("managed") && !pif.bool("currently_attached"))
+    });
+    if down {
+        bring_up(toolstack);
+    }
+    if let Err(error) = configure_management(toolstack, management) {
+        tracing::error!(%error, "configuring the management interface");
+    }
+}
+
 /// The card that the host is managed through: the one of the handover, else the first.
 pub fn management_card<'a>(
     nics: &'a [PhysicalNic],

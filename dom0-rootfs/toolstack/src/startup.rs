@@ -63,12 +63,13 @@ pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
 }
 
 /// Keeps figures up to date as long as the daemon runs.
-pub async fn keep_figures(toolstack: Arc<Toolstack>) {
+pub async fn keep_figures(toolstack: Arc<Toolstack>, handover: Arc<Handover>) {
     let mut ticks = tokio::time::interval(METRICS);
     loop {
         ticks.tick().await;
-        let toolstack = toolstack.clone();
+        let (toolstack, handover) = (toolstack.clone(), handover.clone());
         let looked = tokio::task::spawn_blocking(move || {
+            host_network::retry(&toolstack, handover.management.as_ref());
             host_network::refresh(&toolstack);
             match toolstack.hypervisor.host() {
                 Ok(info) => toolstack.store.write(|t| {
@@ -202,6 +203,7 @@ fn facts(t: &mut Transaction<'_>, toolstack: &Toolstack, info: &HostInfo) -> Res
     ];
     t.set(&host, "cpu_info", Value::string_map(cpu));
     memory(t, info);
+    control_domain_memory(t, toolstack);
     drivers(t, toolstack);
     Ok(())
 }
@@ -220,6 +222,31 @@ fn memory(t: &mut Transaction<'_>, info: &HostInfo) {
         }
         t.set_live(metrics, "live", true);
     }
+}
+
+/// Dom0's memory, which is fixed while the host runs.
+fn control_domain_memory(t: &mut Transaction<'_>, toolstack: &Toolstack) {
+    let domains = match toolstack.hypervisor.domains() {
+        Ok(domains) => domains,
+        Err(error) => {
+            tracing::error!(error = failure::chain(&error), "asking for the control domain");
+            return;
+        }
+    };
+    let Some(dom0) = domains.into_iter().find(|domain| domain.id.0 == 0) else { return };
+    let vm = t.objects().all("VM").find(|vm| vm.bool("is_control_domain"));
+    let Some((vm, metrics)) = vm.map(|vm| (vm.reference().clone(), vm.to("metrics"))) else {
+        return;
+    };
+    let bytes = crate::vdis::bytes(dom0.memory_kib.saturating_mul(1024));
+    let limits = ["static_min", "static_max", "dynamic_min", "dynamic_max", "target"];
+    for limit in limits {
+        t.set(&vm, &format!("memory_{limit}"), bytes);
+    }
+    t.set(&vm, "VCPUs_max", i64::from(dom0.vcpus));
+    t.set(&vm, "VCPUs_at_startup", i64::from(dom0.vcpus));
+    t.set(&metrics, "memory_actual", bytes);
+    t.set(&metrics, "VCPUs_number", i64::from(dom0.vcpus));
 }
 
 /// An SM object for each storage driver, and none for others.

@@ -184,3 +184,22 @@ fn a_network_comes_and_goes() {
     let error = client.err("PIF.reconfigure_ip", [vec![pif.as_str().into()], bad].concat());
     assert_eq!(error.code, "INVALID_VALUE");
 }
+
+#[test]
+fn a_network_card_moves_while_its_vm_runs() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let made = client.make_vm("guest");
+    let other = client.named("network", "Pool-wide network associated with eth1");
+    let bridge = || served.network.ports().get("vif1.0").cloned();
+    client.ok("VM.start", vec![made.vm.as_str().into(), false.into(), false.into()]);
+    assert_eq!(bridge().as_deref(), Some("xenbr0"));
+    client.ok("VIF.move", vec![made.vif.as_str().into(), other.as_str().into()]);
+    assert_eq!(bridge().as_deref(), Some("xenbr1"));
+    assert_eq!(client.text("VIF.get_network", vec![made.vif.as_str().into()]), other);
+    let host = Value::from(served.toolstack.host());
+    let prevent = client.ok("host.get_vms_which_prevent_evacuation", vec![host]);
+    assert_eq!(prevent.as_map().unwrap().keys().collect::<Vec<_>>(), [&made.vm]);
+    client.ok("VM.clean_shutdown", vec![made.vm.as_str().into()]);
+    assert_eq!(bridge(), None);
+}

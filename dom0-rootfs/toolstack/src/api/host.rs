@@ -31,6 +31,7 @@ pub(super) const HANDLERS: &[Entry] = &[
         context.toolstack.look("host", &host, |host, _| host.get("memory_overhead").clone())
     }),
     ("host.get_management_interface", get_management_interface),
+    ("host.get_vms_which_prevent_evacuation", get_vms_which_prevent_evacuation),
     ("host.list_methods", |_, _| Ok(Value::strings(dispatch::methods()))),
 ];
 
@@ -74,6 +75,18 @@ fn compute_free_memory(context: &Context, args: &Args<'_>) -> Reply {
     let info = context.toolstack.hypervisor.host();
     let info = info.map_err(|e| errors::INTERNAL_ERROR.with([failure::chain(&e)]))?;
     Ok(Value::Int(crate::vdis::bytes(info.memory_free_kib.saturating_mul(1024))))
+}
+
+fn get_vms_which_prevent_evacuation(context: &Context, args: &Args<'_>) -> Reply {
+    context.toolstack.look("host", &args.to("self"), |host, objects| {
+        let residents = host.refs("resident_VMs");
+        let guests = residents
+            .iter()
+            .filter(|vm| objects.find(vm).is_some_and(|vm| !vm.bool("is_control_domain")));
+        // The pool has no other host.
+        let reason = Value::strings([errors::NO_HOSTS_AVAILABLE.name]);
+        Value::Map(guests.map(|vm| (vm.to_string(), reason.clone())).collect())
+    })
 }
 
 fn get_management_interface(context: &Context, args: &Args<'_>) -> Reply {

@@ -89,6 +89,8 @@ fn remove_data(open: &vdis::OpenSr, uuid: Uuid) {
     }
 }
 
+/// The caller holds the VDI's lock, so that it does not come into use meanwhile. Order of locks: the
+/// SR's, then the VDI's.
 fn refuse_used(context: &Context, vdi: &Ref, operation: &str) -> Result<(), ApiError> {
     if context.toolstack.activations.in_use(vdi) {
         return Err(errors::VDI_IN_USE.with([vdi.as_str(), operation]));
@@ -102,6 +104,8 @@ pub(super) fn destroy(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
     let sr = toolstack.look("VDI", vdi, |vdi, _| vdi.to("SR"))?;
     let lock = toolstack.lock_of(&sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = toolstack.lock_of(vdi);
+    let _unused = own.lock().unwrap_or_else(PoisonError::into_inner);
     refuse_used(context, vdi, "destroy")?;
     let (open, uuid) = vdis::of_vdi(toolstack, vdi)?;
     open.driver.vdi_destroy(&open.spec, uuid).map_err(|e| failure::storage(&e, &sr, Some(vdi)))?;
@@ -129,6 +133,8 @@ fn forget_object(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
 
 fn forget(context: &Context, args: &Args<'_>) -> Reply {
     let vdi = args.to("vdi");
+    let own = context.toolstack.lock_of(&vdi);
+    let _unused = own.lock().unwrap_or_else(PoisonError::into_inner);
     refuse_used(context, &vdi, "forget")?;
     forget_object(context, &vdi).map(|()| Value::Void)
 }
@@ -139,6 +145,8 @@ pub(super) fn clone(context: &Context, vdi: &Ref, snapshot: bool) -> Result<Ref,
     let (sr, mut fields) = toolstack.look("VDI", vdi, |vdi, _| (vdi.to("SR"), copied(vdi)))?;
     let lock = toolstack.lock_of(&sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = toolstack.lock_of(vdi);
+    let _unused = own.lock().unwrap_or_else(PoisonError::into_inner);
     refuse_used(context, vdi, if snapshot { "snapshot" } else { "clone" })?;
     let (open, from) = vdis::of_vdi(toolstack, vdi)?;
     let uuid = Uuid::new_v4();
@@ -229,6 +237,8 @@ fn resize(context: &Context, args: &Args<'_>) -> Reply {
         wanted.ok_or_else(|| errors::INVALID_VALUE.with(["size".to_owned(), size.to_string()]))?;
     let lock = toolstack.lock_of(&sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    let own = toolstack.lock_of(&vdi);
+    let _unused = own.lock().unwrap_or_else(PoisonError::into_inner);
     refuse_used(context, &vdi, "resize")?;
     let (open, uuid) = vdis::of_vdi(toolstack, &vdi)?;
     let resized = open.driver.vdi_resize(&open.spec, uuid, wanted);

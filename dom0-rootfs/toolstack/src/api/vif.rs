@@ -2,14 +2,16 @@
 //! `VIF`.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use uuid::Uuid;
 use xapi_model::{ApiError, Ref, Reply, Value, classes, errors};
 
 use super::Entry;
+use crate::failure;
 use crate::store::Transaction;
 use crate::toolstack::{Args, Context};
-use crate::vm::devices;
+use crate::vm::{devices, start, stop};
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VIF.create", |context, args| {
@@ -17,6 +19,7 @@ pub(super) const HANDLERS: &[Entry] = &[
         context.store().write(|t| make(t, &record).map(Value::Ref))
     }),
     ("VIF.destroy", destroy),
+    ("VIF.move", move_to),
 ];
 
 /// A new MAC address: locally administered, for one station.
@@ -82,6 +85,51 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
             return Err(errors::OPERATION_NOT_ALLOWED.with(["the VIF is attached"]));
         }
         t.remove(&vif);
+        Ok(Value::Void)
+    })
+}
+
+/// Links of a VIF in Dom0, while its VM runs.
+fn links(context: &Context, vif: &Ref) -> Result<Vec<String>, ApiError> {
+    context.toolstack.look("VIF", vif, |object, objects| {
+        let vm = objects.get("VM", &object.to("VM"))?;
+        let attached = object.bool("currently_attached");
+        Ok(stop::links_of(vm, object).filter(|_| attached).unwrap_or_default())
+    })?
+}
+
+fn move_to(context: &Context, args: &Args<'_>) -> Reply {
+    let (vif, target) = (args.to("self"), args.to("network"));
+    let toolstack = &context.toolstack;
+    let (bridge, uplinks, mtu) = toolstack.look("network", &target, |network, objects| {
+        let pifs = network.refs("PIFs");
+        let pifs = pifs.iter().filter_map(|pif| objects.find(pif));
+        let uplinks: Vec<String> = pifs.map(|pif| pif.text("device").to_owned()).collect();
+        let mtu = u32::try_from(network.int("MTU")).unwrap_or(1500);
+        (network.text("bridge").to_owned(), uplinks, mtu)
+    })?;
+    let vm = toolstack.look("VIF", &vif, |vif, _| vif.to("VM"))?;
+    let lock = toolstack.lock_of(&vm);
+    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    let links = links(context, &vif)?;
+    let ids = toolstack.look("VIF", &vif, |object, objects| {
+        let vm = objects.find(&vm).map(|vm| vm.uuid().to_owned()).unwrap_or_default();
+        start::ids(&vm, object.uuid(), object.text("MAC"))
+    })?;
+    if !links.is_empty() {
+        let made = toolstack.network.ensure_bridge(&bridge, &uplinks, mtu);
+        made.map_err(|e| failure::network(&e))?;
+    }
+    for link in &links {
+        let moved = toolstack
+            .network
+            .unplug(link)
+            .and_then(|()| toolstack.network.plug(&bridge, link, &ids));
+        moved.map_err(|e| failure::network(&e))?;
+    }
+    toolstack.store.write(|t| {
+        t.get("VIF", &vif)?;
+        t.set(&vif, "network", &target);
         Ok(Value::Void)
     })
 }

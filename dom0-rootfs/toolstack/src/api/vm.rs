@@ -48,9 +48,6 @@ pub(super) const HANDLERS: &[Entry] = &[
             Ok(Value::Void)
         })
     }),
-    ("VM.get_boot_record", |context, args| {
-        context.toolstack.look("VM", &args.to("self"), |vm, _| vm.record())
-    }),
 ];
 
 fn numbers(numbers: &[u32]) -> Value {

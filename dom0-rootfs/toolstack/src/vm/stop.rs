@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use xapi_model::{ApiError, Ref, Value, errors};
 use xenops::{DomId, ShutdownRequest, XenopsError};
 
+use super::devices::DomainType;
 use super::start::note;
 use crate::failure;
 use crate::store::{Object, Objects, Transaction};
@@ -21,16 +22,19 @@ pub fn domain(vm: &Object) -> Option<DomId> {
     u32::try_from(vm.int("domid")).ok().map(DomId)
 }
 
-/// Links in Dom0 that a running VM's interfaces have, with and without device model.
+/// Links in Dom0 of a VIF, with and without device model; none if the VM does not run.
+pub fn links_of(vm: &Object, vif: &Object) -> Option<Vec<String>> {
+    let link = format!("vif{}.{}", domain(vm)?.0, vif.text("device"));
+    // Only a fully virtualized guest has an emulated card as well.
+    let emulated = DomainType::of(vm) == Some(DomainType::Hvm);
+    Some(emulated.then(|| format!("{link}-emu")).into_iter().chain([link]).collect())
+}
+
 fn links(objects: &Objects, vm: &Object) -> Vec<String> {
-    let Some(domain) = domain(vm) else { return Vec::new() };
     let vifs = vm.refs("VIFs");
     let vifs = vifs.iter().filter_map(|vif| objects.find(vif));
-    let links = vifs.filter(|vif| vif.bool("currently_attached")).flat_map(|vif| {
-        let link = format!("vif{}.{}", domain.0, vif.text("device"));
-        [format!("{link}-emu"), link]
-    });
-    links.collect()
+    let attached = vifs.filter(|vif| vif.bool("currently_attached"));
+    attached.filter_map(|vif| links_of(vm, vif)).flatten().collect()
 }
 
 /// VBDs of a VM that are attached, each with its VDI.

@@ -130,6 +130,13 @@ pub static HOST: Class = class(
         message("get_management_interface", Role::ReadOnly, "The interface it is managed through.")
             .takes(&[HOST_PARAM])
             .gives(Ref("PIF")),
+        message(
+            "get_vms_which_prevent_evacuation",
+            Role::ReadOnly,
+            "VMs that could run on no other host, each with the reason.",
+        )
+        .takes(&[param("self", Ref("host"), "the host")])
+        .gives(Type::Map(&Ref("VM"), &Set(&Type::String))),
         message("list_methods", Role::ReadOnly, "Every message of this server.").gives(STRINGS),
     ],
 );

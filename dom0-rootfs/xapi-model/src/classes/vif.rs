@@ -58,7 +58,11 @@ pub static VIF: Class = class(
         ro("ipv6_addresses", STRINGS, "The addresses it is told."),
         ro("ipv6_gateway", STRING, "The gateway it is told."),
     ],
-    &[],
+    &[message("move", Role::VmAdmin, "Puts it into another network, also while the VM runs.")
+        .takes(&[
+            param("self", Ref("VIF"), "the interface"),
+            param("network", Ref("network"), "the network"),
+        ])],
 )
 .written_by(Role::VmAdmin)
 .made_by(Role::VmAdmin);

@@ -150,11 +150,4 @@ pub(super) static MESSAGES: &[Message] = &[
     .fails(POWER_ERRORS),
     message("update_allowed_operations", Role::PoolAdmin, "Works out allowed_operations again.")
         .takes(&[SELF]),
-    message(
-        "get_boot_record",
-        Role::ReadOnly,
-        "The settings that it runs with or would start with.",
-    )
-    .takes(&[SELF])
-    .gives(Type::Record("VM")),
 ];
