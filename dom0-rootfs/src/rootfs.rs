@@ -84,7 +84,11 @@ impl Rootfs {
         match image.format {
             Format::Squashfs => {
                 let block = format!("{}K", image.block_kib);
+                // The variable would only clamp times, and does not go with the options that set them.
                 let mut args = vec![
+                    "-u",
+                    "SOURCE_DATE_EPOCH",
+                    "mksquashfs",
                     "/build/tree",
                     "/out/root.img",
                     "-noappend",
@@ -104,7 +108,7 @@ impl Rootfs {
                 if matches!(image.compression.as_str(), "zstd" | "gzip") {
                     args.extend(["-Xcompression-level", &level]);
                 }
-                sandbox.run("mksquashfs", args)?;
+                sandbox.run("env", args)?;
             }
             Format::Erofs => {
                 let compression = format!(
