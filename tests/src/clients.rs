@@ -7,8 +7,6 @@ use anyhow::{Context, Result};
 
 use crate::lab::Lab;
 
-/// Files of the host that tell pip where to find packages and whom to trust.
-const HOST_FILES: &[&str] = &["/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs"];
 /// Variables of the caller's environment that do.
 const VARIABLES: &[&str] = &[
     "PIP_INDEX_URL",
@@ -28,15 +26,14 @@ const VARIABLES: &[&str] = &[
 pub fn install(lab: &Lab) -> Result<PathBuf> {
     let folder = lab.folder("clients")?;
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/requirements.txt");
+    // The host's /etc tells pip where names are resolved, where packages are and whom to trust.
     let mut sandbox = lab
         .sandbox()
         .network(true)
         .log(lab.work.join("clients.log"))
+        .bind_ro("/etc", "/etc")
         .bind_rw(&folder, "/packages")
         .bind_ro(requirements, "/requirements.txt");
-    for file in HOST_FILES.iter().filter(|file| Path::new(file).exists()) {
-        sandbox = sandbox.bind_ro(*file, *file);
-    }
     for name in VARIABLES {
         if let Ok(value) = std::env::var(name) {
             sandbox = sandbox.env(*name, value);
