@@ -41,7 +41,7 @@ enum Task {
     /// Remove results, and what the user's cache keeps if asked to.
     Clean(clean::Options),
     /// Run every check of the project.
-    Test,
+    Test(test::Options),
     /// Check the repository itself: arrows between crates, headers, file lengths, unsafe code.
     Tidy,
 }
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Task::Lock(options) => Pipeline::new(&options).and_then(|p| p.refresh_lock()),
         Task::Repro(options) => repro::run(&options),
         Task::Clean(options) => clean::run(&options),
-        Task::Test => test::run(),
+        Task::Test(options) => test::run(&options),
         Task::Tidy => tidy::run(),
     };
     match result {

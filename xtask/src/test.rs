@@ -2,16 +2,69 @@
 //! `cargo xtask test`: every check, cheapest first.
 
 use anyhow::Result;
+use isobuild::tools;
 
+use crate::build::{self, artifact};
+use crate::pipeline::{BuildOptions, Pipeline, SourceOptions};
 use crate::program::Cargo;
 use crate::tidy;
 
-/// Stops at the first check that fails.
-pub fn run() -> Result<()> {
-    Cargo::new("fmt").args(["--all", "--check"]).run()?;
-    tidy::run()?;
-    Cargo::new("clippy")
-        .args(["--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
-        .run()?;
-    Cargo::new("test").args(["--workspace", "--locked"]).run()
+/// The profile that the end-to-end cases boot.
+const PROFILE: &str = "ci";
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// After the other checks build the image and run every end-to-end case in virtual machines.
+    #[arg(long, conflicts_with = "cases")]
+    vm: bool,
+    #[command(flatten)]
+    sources: SourceOptions,
+    /// End-to-end cases to run at a time.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Only the end-to-end cases whose name contains one of these; nothing else is checked.
+    #[arg(value_name = "CASE")]
+    cases: Vec<String>,
+}
+
+/// Stops at the first check that fails; the end-to-end cases all run.
+pub fn run(options: &Options) -> Result<()> {
+    if options.cases.is_empty() {
+        Cargo::new("fmt").args(["--all", "--check"]).run()?;
+        tidy::run()?;
+        let lints = ["--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+        Cargo::new("clippy").args(lints).run()?;
+        Cargo::new("test").args(["--workspace", "--locked"]).run()?;
+    }
+    if options.vm || !options.cases.is_empty() {
+        end_to_end(options)?;
+    }
+    Ok(())
+}
+
+fn end_to_end(options: &Options) -> Result<()> {
+    let build_options = BuildOptions { profile: PROFILE.into(), sources: options.sources.clone() };
+    let iso = build::iso(&build_options)?;
+    let pipeline = Pipeline::new(&options.sources)?;
+    let profile = pipeline.profile(PROFILE)?;
+    let rootfs = dom0_rootfs::Rootfs::recipe_name(&profile.name);
+    let report = pipeline.build(&profile, &[tools::NAME, tools::EMULATOR, &rootfs])?;
+    let tree = |name| artifact(&report, name).map(|folder| folder.join(tools::ROOT));
+
+    let mut args = vec!["--package".into(), "e2e".into(), "--locked".into(), "--".into()];
+    for (option, value) in [
+        ("--emulator", tree(tools::EMULATOR)?),
+        ("--tools", tree(tools::NAME)?),
+        ("--rootfs", artifact(&report, &rootfs)?.to_owned()),
+        ("--iso", iso),
+        ("--work", pipeline.output.join("e2e")),
+    ] {
+        args.push(option.into());
+        args.push(value.into_os_string());
+    }
+    args.push("--jobs".into());
+    args.push(options.jobs.to_string().into());
+    args.extend(options.cases.iter().map(Into::into));
+    Cargo::new("run").args(args).run()
 }
