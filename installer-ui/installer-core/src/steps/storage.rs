@@ -26,9 +26,17 @@ impl Run<'_> {
             ],
             LocalSrKind::LvmThin => vec![
                 Program::new("vgcreate").args(["--yes", &group, &device]),
-                Program::new("lvcreate")
-                    .args(["--yes", "--type", "thin-pool", "--errorwhenfull", "y"])
-                    .args(["--extents", "98%FREE", "--name", "pool", &group]),
+                Program::new("lvcreate").args(["--yes", "--type", "thin-pool"]).args([
+                    "--extents",
+                    "98%FREE",
+                    "--name",
+                    "pool",
+                    &group,
+                ]),
+                // lvcreate does not know this option for thin pools.
+                Program::new("lvchange")
+                    .args(["--errorwhenfull", "y"])
+                    .arg(format!("{group}/pool")),
             ],
         };
         for program in &programs {
