@@ -107,7 +107,7 @@ impl Serial {
     pub fn between(&self, from: usize, end: &str) -> String {
         let state = self.heard.0.lock().expect("serial reader");
         let text = &state.text[from..self.position - end.len()];
-        text.replace("\r\n", "\n").trim().to_owned()
+        text.replace('\r', "").trim().to_owned()
     }
 
     /// The last `lines` lines heard.

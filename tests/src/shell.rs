@@ -25,7 +25,8 @@ pub fn log_in(serial: &mut Serial, password: &str) -> Result<()> {
 pub fn run(serial: &mut Serial, command: &str) -> Result<String> {
     // The markers are split so that the echo of the typed line does not have them.
     serial.send(&format!("echo be''gin; {command}; echo en''d:$?:\n"))?;
-    serial.wait("begin\r\n", LIMIT).with_context(|| format!("running {command}"))?;
+    // A terminal line discipline on either side of the hypervisor adds its own carriage return.
+    serial.wait("begin\r", LIMIT).with_context(|| format!("running {command}"))?;
     let from = serial.heard();
     serial.wait("end:", LIMIT).with_context(|| format!("running {command}"))?;
     let output = serial.between(from, "end:");

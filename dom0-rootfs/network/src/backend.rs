@@ -5,7 +5,8 @@ use crate::error::NetworkError;
 
 /// What the toolstack needs of the host's network. All calls block and are safe to repeat.
 pub trait NetworkBackend: Send + Sync {
-    /// Physical network cards of the host, in a stable order (by PCI address).
+    /// Physical network cards of the host, in a stable order (by PCI address). Early in a boot
+    /// there are none, until each has got its name.
     fn physical(&self) -> Result<Vec<PhysicalNic>, NetworkError>;
     /// Makes sure that an Open vSwitch bridge exists with these ports as uplinks and this MTU, and
     /// that its links are up. Takes no notice of guests' ports.

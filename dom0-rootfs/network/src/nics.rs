@@ -12,12 +12,14 @@ use crate::program::{System, io};
 
 #[derive(Deserialize)]
 struct Link {
+    ifindex: u32,
     ifname: String,
     address: Option<String>,
     permaddr: Option<String>,
 }
 
-/// Every network card that is a piece of hardware, by PCI address.
+/// Every network card that is a piece of hardware, by PCI address; none as long as udev, which
+/// gives them their names, is not done with all of them.
 pub(crate) fn physical(system: &dyn System) -> Result<Vec<PhysicalNic>, NetworkError> {
     // The kernel tells the permanent address only over netlink, and `ip` shows it where it differs.
     let doing = "listing network interfaces";
@@ -34,6 +36,11 @@ pub(crate) fn physical(system: &dyn System) -> Result<Vec<PhysicalNic>, NetworkE
         if !device.exists() || target_name(&device.join("subsystem")) == Some("xen-backend".into())
         {
             continue;
+        }
+        // udev(7): the database has a record of every device that the rules were run for.
+        let udev = system.path("/run/udev/data");
+        if udev.exists() && !udev.join(format!("n{}", link.ifindex)).exists() {
+            return Ok(Vec::new());
         }
         let Some(mac) = link.permaddr.or(link.address) else { continue };
         let real = device

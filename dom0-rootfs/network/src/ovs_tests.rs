@@ -223,10 +223,10 @@ fn cards_come_by_pci_address_without_guests_back_ends() {
     host.nic("vif3.0", "vif-3-0", "xen-backend", &[]);
     host.answers.push((
         "link show",
-        r#"[{"ifname":"lo","address":"00:00:00:00:00:00"},{"ifname":"usb0","address":"00:00:00:00:00:05"},
-            {"ifname":"vif3.0","address":"fe:ff:ff:ff:ff:ff"},
-            {"ifname":"enp9s0","address":"02:00:00:00:00:09","permaddr":"52:54:00:00:00:09"},
-            {"ifname":"eth0","address":"52:54:00:00:00:02"}]"#
+        r#"[{"ifindex":1,"ifname":"lo","address":"00:00:00:00:00:00"},{"ifindex":2,"ifname":"usb0","address":"00:00:00:00:00:05"},
+            {"ifindex":3,"ifname":"vif3.0","address":"fe:ff:ff:ff:ff:ff"},
+            {"ifindex":4,"ifname":"enp9s0","address":"02:00:00:00:00:09","permaddr":"52:54:00:00:00:09"},
+            {"ifindex":5,"ifname":"eth0","address":"52:54:00:00:00:02"}]"#
             .to_owned(),
     ));
     let nics = OvsBackend::new(Arc::new(host)).physical().unwrap();
@@ -243,6 +243,26 @@ fn cards_come_by_pci_address_without_guests_back_ends() {
     assert_eq!((nics[0].speed_mbit, nics[0].carrier), (None, false));
     assert_eq!((nics[1].speed_mbit, nics[1].carrier, nics[1].mtu), (Some(10_000), true, 9000));
     assert_eq!(nics[1].driver, "e1000e");
+}
+
+#[test]
+fn cards_are_shown_once_all_have_their_names() {
+    let mut host = Recorder::new();
+    host.nic("eth0", "pci0000:00/0000:02:00.0", "pci", &[]);
+    host.nic("enp9s0", "pci0000:00/0000:09:00.0", "pci", &[]);
+    host.answers.push((
+        "link show",
+        r#"[{"ifindex":2,"ifname":"eth0","address":"52:54:00:00:00:02"},
+            {"ifindex":3,"ifname":"enp9s0","address":"52:54:00:00:00:09"}]"#
+            .to_owned(),
+    ));
+    let records = host.root.path().join("run/udev/data");
+    fs::create_dir_all(&records).unwrap();
+    fs::write(records.join("n3"), "").unwrap();
+    let backend = OvsBackend::new(Arc::new(host));
+    assert_eq!(backend.physical().unwrap(), []);
+    fs::write(records.join("n2"), "").unwrap();
+    assert_eq!(backend.physical().unwrap().len(), 2);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::toolstack::Toolstack;
 const CONFIGURED: &str = "management-configured";
 
 /// Makes a PIF and a network for a card. The first bridge is `xenbr0`.
-pub fn record_card(t: &mut Transaction<'_>, host: &Ref, nic: &PhysicalNic) -> Ref {
+fn record_card(t: &mut Transaction<'_>, host: &Ref, nic: &PhysicalNic) {
     let used = |name: &str| t.objects().all("network").any(|n| n.text("bridge") == name);
     let names = (0..).map(|number| format!("xenbr{number}"));
     let bridge = names.into_iter().find(|name| !used(name)).unwrap_or_default();
@@ -42,7 +42,6 @@ pub fn record_card(t: &mut Transaction<'_>, host: &Ref, nic: &PhysicalNic) -> Re
         ],
     );
     record_metrics(t, &pif, nic);
-    pif
 }
 
 fn record_metrics(t: &mut Transaction<'_>, pif: &Ref, nic: &PhysicalNic) {
@@ -53,8 +52,8 @@ fn record_metrics(t: &mut Transaction<'_>, pif: &Ref, nic: &PhysicalNic) {
     t.set_live(&metrics, "pci_bus_path", nic.pci.as_deref().unwrap_or_default());
 }
 
-/// Makes objects for cards that are new.
-pub fn find_cards(toolstack: &Toolstack) -> Result<(), ApiError> {
+/// Makes objects for cards that are new; returns all cards.
+fn find_cards(toolstack: &Toolstack) -> Result<Vec<PhysicalNic>, ApiError> {
     let nics = toolstack.network.physical().map_err(|e| failure::network(&e))?;
     let host = toolstack.host();
     toolstack.store.write(|t| {
@@ -69,18 +68,43 @@ pub fn find_cards(toolstack: &Toolstack) -> Result<(), ApiError> {
                     t.set(&pif, "device", nic.device.as_str());
                     record_metrics(t, &pif, nic);
                 }
-                None => {
-                    record_card(t, &host, nic);
-                }
+                None => record_card(t, &host, nic),
             }
         }
         Ok(())
     })?;
+    Ok(nics)
+}
+
+/// Makes objects and bridges for cards that are new.
+pub fn scan(toolstack: &Toolstack) -> Result<(), ApiError> {
+    find_cards(toolstack)?;
     bring_up(toolstack);
     Ok(())
 }
 
-/// Makes every bridge. One that fails is logged and shown as detached.
+/// Marks the card that the host is managed through, if none is marked yet.
+fn choose_management(
+    toolstack: &Toolstack,
+    nics: &[PhysicalNic],
+    management: Option<&Management>,
+) -> Result<(), ApiError> {
+    if toolstack.store.read(|objects| objects.all("PIF").any(|pif| pif.bool("management"))) {
+        return Ok(());
+    }
+    let Some(card) = management_card(nics, management) else { return Ok(()) };
+    toolstack.store.write(|t| {
+        let pif = t.objects().all("PIF").find(|pif| pif.text("MAC") == card.mac);
+        let Some(pif) = pif.map(|pif| pif.reference().clone()) else { return Ok(()) };
+        t.set(&pif, "management", true);
+        for (name, value) in describe(&mode(management)) {
+            t.set(&pif, name, value);
+        }
+        Ok(())
+    })
+}
+
+/// Makes every bridge: Open vSwitch starts without any. One that fails is logged and shown as detached.
 pub fn bring_up(toolstack: &Toolstack) {
     let networks = toolstack.store.read(|objects| {
         let networks = objects.all("network").map(|network| {
@@ -109,8 +133,14 @@ pub fn bring_up(toolstack: &Toolstack) {
     }
 }
 
-/// Makes good what could not be done earlier: Open vSwitch may start later than the daemon.
-pub fn retry(toolstack: &Toolstack, management: Option<&Management>) {
+/// Finds new cards, makes the bridges that are missing and gives the management interface its
+/// address: whatever was not possible the last time, because udev or Open vSwitch start later than
+/// the daemon. Records what addresses and cables there are.
+pub fn keep_up(toolstack: &Toolstack, management: Option<&Management>) {
+    let found = find_cards(toolstack);
+    if let Err(error) = found.and_then(|nics| choose_management(toolstack, &nics, management)) {
+        tracing::error!(%error, "looking for network cards");
+    }
     let down = toolstack.store.read(|objects| {
         objects.all("PIF").any(|pif| pif.bool("managed") && !pif.bool("currently_attached"))
     });
@@ -120,10 +150,18 @@ pub fn retry(toolstack: &Toolstack, management: Option<&Management>) {
     if let Err(error) = configure_management(toolstack, management) {
         tracing::error!(%error, "configuring the management interface");
     }
+    refresh(toolstack);
+}
+
+/// Whether the management interface is in its bridge.
+pub fn management_is_up(toolstack: &Toolstack) -> bool {
+    toolstack.store.read(|objects| {
+        objects.all("PIF").any(|pif| pif.bool("management") && pif.bool("currently_attached"))
+    })
 }
 
 /// The card that the host is managed through: the one of the handover, else the first.
-pub fn management_card<'a>(
+fn management_card<'a>(
     nics: &'a [PhysicalNic],
     management: Option<&Management>,
 ) -> Option<&'a PhysicalNic> {
@@ -137,7 +175,7 @@ pub fn management_card<'a>(
 }
 
 /// How the management interface gets its address.
-pub fn mode(management: Option<&Management>) -> IpMode {
+fn mode(management: Option<&Management>) -> IpMode {
     match management.map(|management| &management.mode) {
         None | Some(AddressMode::Dhcp) => IpMode::Dhcp,
         Some(AddressMode::Static { address, gateway, dns }) => {
@@ -147,7 +185,7 @@ pub fn mode(management: Option<&Management>) -> IpMode {
 }
 
 /// Gives the management interface its address, once; from then on the host's network keeps it.
-pub fn configure_management(
+fn configure_management(
     toolstack: &Toolstack,
     management: Option<&Management>,
 ) -> Result<(), ApiError> {
@@ -172,7 +210,7 @@ fn netmask(prefix: u8) -> String {
     Ipv4Addr::from(bits).to_string()
 }
 
-/// Records the addresses that interfaces have now and whether cables are plugged in.
+/// Records the addresses that interfaces have now.
 pub fn refresh(toolstack: &Toolstack) {
     let pifs = toolstack.store.read(|objects| {
         let pifs = objects.all("PIF").filter(|pif| pif.text("ip_configuration_mode") != "None");
@@ -188,25 +226,6 @@ pub fn refresh(toolstack: &Toolstack) {
                 tracing::warn!(error = failure::chain(&error), bridge, "asking for an address");
             }
             Ok(status) => record_address(toolstack, &pif, management, status),
-        }
-    }
-    match toolstack.network.physical() {
-        Err(error) => tracing::warn!(error = failure::chain(&error), "looking at network cards"),
-        Ok(nics) => {
-            let recorded = toolstack.store.write(|t| {
-                for nic in &nics {
-                    let pif = t.objects().all("PIF").find(|pif| {
-                        pif.bool("physical") && pif.text("MAC").eq_ignore_ascii_case(&nic.mac)
-                    });
-                    if let Some(pif) = pif.map(|pif| pif.reference().clone()) {
-                        record_metrics(t, &pif, nic);
-                    }
-                }
-                Ok(())
-            });
-            if let Err(error) = recorded {
-                tracing::warn!(%error, "recording network cards");
-            }
         }
     }
 }

@@ -5,11 +5,10 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use appliance_model::handover::{Handover, LocalSrKind};
-use network::PhysicalNic;
 use xapi_model::{ApiError, DateTime, Ref, Value, classes};
 use xenops::HostInfo;
 
@@ -20,6 +19,10 @@ use crate::{api, failure, host_network, reconcile, templates};
 
 /// How often figures of the host are brought up to date.
 const METRICS: Duration = Duration::from_secs(10);
+/// The same as long as the host is still starting and cannot be reached.
+const STARTING: Duration = Duration::from_secs(1);
+/// How long a host may take to start.
+const START: Duration = Duration::from_secs(180);
 /// Note with the boot during which the daemon ran last.
 const BOOT: &str = "boot";
 
@@ -37,40 +40,33 @@ pub fn read_handover(path: &Path) -> Result<Handover> {
 /// Does it all. Blocks.
 pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
     let info = toolstack.hypervisor.host().context("asking Xen for facts of the host")?;
-    let nics = toolstack.network.physical().context("looking for network cards")?;
     if toolstack.host().is_null() {
         toolstack
             .store
-            .write(|t| first_objects(t, handover, &nics))
+            .write(|t| first_objects(t, handover))
             .map_err(|e| anyhow!("making the objects of a new host: {e}"))?;
     }
     toolstack
         .store
         .write(|t| facts(t, toolstack, &info))
         .map_err(|e| anyhow!("recording facts of the host: {e}"))?;
-    if let Err(error) = host_network::find_cards(toolstack) {
-        tracing::error!(%error, "looking for network cards");
-    }
-    if let Err(error) = host_network::configure_management(toolstack, handover.management.as_ref())
-    {
-        tracing::error!(%error, "configuring the management interface");
-    }
+    host_network::bring_up(toolstack);
+    host_network::keep_up(toolstack, handover.management.as_ref());
     plug_storage(toolstack);
     watcher::begin(toolstack).context("watching domains")?;
     reconcile::domains(toolstack).map_err(|e| anyhow!("comparing with the domains of Xen: {e}"))?;
-    host_network::refresh(toolstack);
     Ok(())
 }
 
 /// Keeps figures up to date as long as the daemon runs.
 pub async fn keep_figures(toolstack: Arc<Toolstack>, handover: Arc<Handover>) {
-    let mut ticks = tokio::time::interval(METRICS);
+    let began = Instant::now();
     loop {
-        ticks.tick().await;
+        let starting = began.elapsed() < START && !host_network::management_is_up(&toolstack);
+        tokio::time::sleep(if starting { STARTING } else { METRICS }).await;
         let (toolstack, handover) = (toolstack.clone(), handover.clone());
         let looked = tokio::task::spawn_blocking(move || {
-            host_network::retry(&toolstack, handover.management.as_ref());
-            host_network::refresh(&toolstack);
+            host_network::keep_up(&toolstack, handover.management.as_ref());
             match toolstack.hypervisor.host() {
                 Ok(info) => toolstack.store.write(|t| {
                     memory(t, &info);
@@ -90,11 +86,7 @@ pub async fn keep_figures(toolstack: Arc<Toolstack>, handover: Arc<Handover>) {
     }
 }
 
-fn first_objects(
-    t: &mut Transaction<'_>,
-    handover: &Handover,
-    nics: &[PhysicalNic],
-) -> Result<(), ApiError> {
+fn first_objects(t: &mut Transaction<'_>, handover: &Handover) -> Result<(), ApiError> {
     let metrics = t.create(&classes::HOST_METRICS, vec![("live", true.into())]);
     let hostname = hostname();
     let host = t.create(
@@ -112,17 +104,6 @@ fn first_objects(
     );
     control_domain(t, &host, &hostname);
     templates::make(t);
-    let management = host_network::management_card(nics, handover.management.as_ref());
-    for nic in nics {
-        let pif = host_network::record_card(t, &host, nic);
-        if management.is_some_and(|card| card.mac == nic.mac) {
-            t.set(&pif, "management", true);
-            let mode = host_network::mode(handover.management.as_ref());
-            for (name, value) in host_network::describe(&mode) {
-                t.set(&pif, name, value);
-            }
-        }
-    }
     if let Some(local) = &handover.local_sr {
         let kind = match local.kind {
             LocalSrKind::Ext => "ext",

@@ -14,7 +14,7 @@ use crate::toolstack::{Args, Context};
 pub(super) const HANDLERS: &[Entry] = &[
     ("PIF.scan", |context, args| {
         context.toolstack.look("host", &args.to("host"), |_, _| ())?;
-        host_network::find_cards(&context.toolstack).map(|()| Value::Void)
+        host_network::scan(&context.toolstack).map(|()| Value::Void)
     }),
     ("PIF.reconfigure_ip", reconfigure_ip),
 ];
