@@ -110,7 +110,7 @@ def read_until(stream, word):
             print(f"  guest| {line}", flush=True)
         if word in line:
             return line
-        assert "FAILED" not in line, line
+        assert "FAILED" not in line and "Kernel panic" not in line, line
 
 
 def set_up_pool(host):
