@@ -152,7 +152,7 @@ fn initrd(sandbox: &Sandbox, scratch: &Path) -> Result<Vec<u8>> {
 
 /// GRUB for a BIOS that reads the menu of partition 2.
 fn core_image(sandbox: &Sandbox, scratch: &Path) -> Result<Vec<u8>> {
-    fs::write(scratch.join("early.cfg"), "configfile (hd0,gpt2)/boot/grub/grub.cfg\n")
+    fs::write(scratch.join("early.cfg"), "set root=(hd0,gpt2)\nconfigfile /boot/grub/grub.cfg\n")
         .context("writing GRUB's first configuration")?;
     let args = "--format i386-pc --directory /usr/lib/grub/i386-pc --output core.img --prefix / \
                 --config early.cfg biosdisk part_gpt fat normal configfile linux test echo gzio \
