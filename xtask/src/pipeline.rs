@@ -146,6 +146,10 @@ impl Pipeline {
 
     /// Resolves every set again, from what the mirrors serve now, and writes the lock.
     pub fn refresh_lock(&self) -> Result<()> {
+        anyhow::ensure!(
+            !self.sources.offline,
+            "the lock is made of what mirrors serve now: run it without --offline"
+        );
         let names = self.known_profiles();
         let profiles = names.iter().map(|name| self.profile(name));
         let profiles = profiles.collect::<Result<Vec<_>>>()?;

@@ -14,8 +14,9 @@ use crate::hypervisor::{DirectBoot, Disk, DomainSpec, Firmware, GuestKind, Nic};
 use crate::spec::CheckedSpec;
 
 /// What libxl runs in place of its hotplug scripts. It has to run something: devices are
-/// connected by [`super::hotplug`] afterwards.
-const NO_SCRIPT: &str = "/usr/bin/true";
+/// connected by [`super::hotplug`] afterwards. Without an interpreter or libraries this one costs
+/// little more than its fork.
+const NO_SCRIPT: &str = "/etc/xen/scripts/xenith-noop";
 
 /// Who serves a disk, and who connects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -285,11 +286,11 @@ mod tests {
                 },
                 "disks": [{
                     "pdev_path": "/dev/loop0", "vdev": "xvda", "backend": "phy", "format": "raw",
-                    "script": "/usr/bin/true", "removable": 0, "readwrite": 1, "is_cdrom": 0,
+                    "script": "/etc/xen/scripts/xenith-noop", "removable": 0, "readwrite": 1, "is_cdrom": 0,
                 }],
                 "nics": [{
                     "devid": 0, "mac": "00:16:3e:01:02:03", "mtu": 1500,
-                    "script": "/usr/bin/true", "nictype": "vif",
+                    "script": "/etc/xen/scripts/xenith-noop", "nictype": "vif",
                 }],
             })
         );
