@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use e2e::cases;
 use e2e::guest::{self, Parts};
 use e2e::lab::Lab;
-use e2e::{cases, runner};
+use e2e::runner::{self, Case};
 use isobuild::emulator::Accelerator;
 
 /// End-to-end tests of the ISO in QEMU.
@@ -35,7 +36,10 @@ struct Cli {
     /// List the cases and stop.
     #[arg(long)]
     list: bool,
-    /// Only cases whose name contains one of these.
+    /// Write the figures that cases note to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    figures: Option<PathBuf>,
+    /// Only cases whose name contains one of these; what only measures is run by its name alone.
     filters: Vec<String>,
 }
 
@@ -52,11 +56,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<bool> {
-    let wanted = |name: &str| {
-        cli.filters.is_empty() || cli.filters.iter().any(|filter| name.contains(filter))
-    };
+    let named = |case: &&Case| cli.filters.iter().any(|filter| case.name.contains(filter));
     let all = cases::all();
-    let chosen: Vec<_> = all.iter().filter(|case| wanted(case.name)).collect();
+    let chosen: Vec<_> = match cli.filters.is_empty() {
+        true => all.iter().filter(|case| !case.name.starts_with(cases::MEASURING)).collect(),
+        false => all.iter().filter(named).collect(),
+    };
     if cli.list {
         for case in &chosen {
             println!("{:24} {}", case.name, case.about);
@@ -85,6 +90,9 @@ fn run(cli: Cli) -> Result<bool> {
     lab.clients = e2e::clients::install(&lab)?;
     let outcomes = runner::run(&lab, &chosen, cli.jobs);
     let failed = outcomes.iter().filter(|outcome| outcome.error.is_some()).count();
+    if let Some(path) = &cli.figures {
+        runner::write_figures(path, &outcomes)?;
+    }
     println!("{} passed, {failed} failed", outcomes.len() - failed);
     Ok(failed == 0 && !outcomes.is_empty())
 }

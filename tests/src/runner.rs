@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::json;
 
 use crate::lab::Lab;
 
@@ -65,6 +66,16 @@ pub fn run(lab: &Lab, cases: &[&Case], jobs: usize) -> Vec<Outcome> {
         }
     });
     outcomes.into_inner().expect("outcomes")
+}
+
+/// Writes all figures: `[{"case": …, "name": …, "value": …}]`.
+pub fn write_figures(path: &Path, outcomes: &[Outcome]) -> Result<()> {
+    let figures = outcomes.iter().flat_map(|outcome| {
+        let each = outcome.figures.iter();
+        each.map(|(name, value)| json!({ "case": outcome.name, "name": name, "value": value }))
+    });
+    let text = serde_json::to_string_pretty(&figures.collect::<Vec<_>>())?;
+    std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
 fn run_one(lab: &Lab, case: &Case) -> Outcome {

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use isobuild::emulator::Forward;
 
 use super::boot::{LIMIT, READY};
+use crate::inner::{self, Inner};
 use crate::install::{self, PASSWORD};
 use crate::lab::{Lab, free_port};
 use crate::runner::{Case, Figures};
@@ -66,11 +67,9 @@ fn bios(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
 
 fn uefi(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
     install::install(lab, folder, true, "lvm-thin")?;
-    let guest = "guest.img";
-    std::fs::copy(&lab.guest_disk, folder.join(guest)).context("copying the guest's disk")?;
     let setup = Setup {
         uefi: true,
-        disks: vec![install::system_disk(), (guest.to_owned(), "GUEST".to_owned())],
+        disks: vec![install::system_disk(), inner::disk(lab, folder)?],
         ..Setup::default()
     };
     let mut vm = Vm::start(lab, folder, "first", &setup)?;
@@ -80,32 +79,14 @@ fn uefi(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
     shell::log_in(serial, PASSWORD)?;
     let pool = shell::run(serial, "xe pool-list --minimal")?;
     shell::run(serial, &format!("xe pool-param-set uuid={pool} name-label='by hand'"))?;
-    let sr = shell::run(serial, "xe pool-list params=default-SR --minimal")?;
-    let vm_uuid = shell::run(
-        serial,
-        "xe vm-install template='Linux PVH (own boot loader)' new-name-label=inner",
-    )?;
-    let size = std::fs::metadata(&lab.guest_disk).context("sizing the guest's disk")?.len();
-    let vdi = shell::run(
-        serial,
-        &format!("xe vdi-create sr-uuid={sr} name-label=inner virtual-size={size}"),
-    )?;
-    shell::run(
-        serial,
-        &format!("xe vdi-import uuid={vdi} filename=/dev/disk/by-id/virtio-GUEST format=raw"),
-    )?;
-    shell::run(
-        serial,
-        &format!("xe vbd-create vm-uuid={vm_uuid} vdi-uuid={vdi} device=0 bootable=true"),
-    )?;
-    let network = shell::run(serial, "xe network-list bridge=xenbr0 --minimal")?;
-    shell::run(
-        serial,
-        &format!("xe vif-create vm-uuid={vm_uuid} network-uuid={network} device=0 mac=random"),
-    )?;
+    let Inner { vm: vm_uuid, vdi } = inner::create(lab, serial, "inner")?;
     shell::run(serial, &format!("xe vm-start uuid={vm_uuid}"))?;
     let state = format!("xe vm-param-get uuid={vm_uuid} param-name=power-state");
     anyhow::ensure!(shell::run(serial, &state)? == "running", "the guest is not running");
+    // Ctrl-] leaves the console.
+    serial.send(&format!("xe console uuid={vm_uuid}\n"))?;
+    serial.wait("guest: ready", LIMIT).context("reading the guest's console")?;
+    serial.send("\x1d")?;
     shell::run(serial, &format!("xe vm-pause uuid={vm_uuid}"))?;
     anyhow::ensure!(shell::run(serial, &state)? == "paused", "the guest is not paused");
     shell::run(serial, &format!("xe vm-unpause uuid={vm_uuid}"))?;

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A guest made with `xe` inside the host, as a person at its console does.
+
+use anyhow::{Context, Result};
+
+use crate::lab::Lab;
+use crate::serial::Serial;
+use crate::shell;
+
+/// Where the host sees the test guests' disk; see [`disk`].
+const SOURCE: &str = "/dev/disk/by-id/virtio-GUEST";
+
+/// What was made.
+pub struct Inner {
+    /// The VM's uuid.
+    pub vm: String,
+    /// Its disk's.
+    pub vdi: String,
+}
+
+/// Copies the test guests' disk into the case's folder; for [`crate::vm::Setup::disks`].
+pub fn disk(lab: &Lab, folder: &std::path::Path) -> Result<(String, String)> {
+    let file = "guest.img";
+    std::fs::copy(&lab.guest_disk, folder.join(file)).context("copying the guest's disk")?;
+    Ok((file.to_owned(), "GUEST".to_owned()))
+}
+
+/// A PVH guest with a disk on the default SR and a card in the management network.
+pub fn create(lab: &Lab, serial: &mut Serial, name: &str) -> Result<Inner> {
+    let sr = shell::run(serial, "xe pool-list params=default-SR --minimal")?;
+    let vm = shell::run(
+        serial,
+        &format!("xe vm-install template='Linux PVH (own boot loader)' new-name-label={name}"),
+    )?;
+    let size = std::fs::metadata(&lab.guest_disk).context("sizing the guest's disk")?.len();
+    let vdi = shell::run(
+        serial,
+        &format!("xe vdi-create sr-uuid={sr} name-label={name} virtual-size={size}"),
+    )?;
+    let network = shell::run(serial, "xe network-list bridge=xenbr0 --minimal")?;
+    for command in [
+        format!("xe vdi-import uuid={vdi} filename={SOURCE} format=raw"),
+        format!("xe vbd-create vm-uuid={vm} vdi-uuid={vdi} device=0 bootable=true"),
+        format!("xe vif-create vm-uuid={vm} network-uuid={network} device=0 mac=random"),
+    ] {
+        shell::run(serial, &command)?;
+    }
+    Ok(Inner { vm, vdi })
+}
