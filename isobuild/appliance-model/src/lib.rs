@@ -4,6 +4,8 @@
 mod digest;
 pub mod handover;
 pub mod lock;
+mod nearest;
 pub mod profile;
 
 pub use digest::{Digest, NotADigest};
+pub use nearest::nearest;

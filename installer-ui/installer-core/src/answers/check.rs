@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use appliance_model::handover::{AddressMode, LocalSrKind};
+use appliance_model::nearest;
 
-use super::names::nearest;
 use super::raw::{RawAnswers, RawDisk, RawNetwork};
 use super::{
     Answers, AnswersError, BadField, DiskChoice, Glob, Hostname, InterfaceChoice, NetworkAnswer,
@@ -37,7 +37,7 @@ impl Findings {
         if found.is_none() {
             let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             let problem = Problem::new(key, format!("{text:?} is not one of {}", names.join(", ")));
-            self.add(match nearest(text, &names) {
+            self.add(match nearest(text, names) {
                 Some(name) => problem.hint(format!("did you mean {name:?}?")),
                 None => problem,
             });

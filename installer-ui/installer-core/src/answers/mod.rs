@@ -28,7 +28,6 @@
 mod check;
 mod fields;
 mod glob;
-mod names;
 mod raw;
 mod source;
 

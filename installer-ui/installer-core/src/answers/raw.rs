@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use appliance_model::nearest;
 use serde::Deserialize;
 
-use super::names::nearest;
 use super::{AnswersError, Problem};
 
 #[derive(Debug, Deserialize)]
@@ -118,7 +118,7 @@ fn unknown_keys(table: &str, content: &toml::Table) -> Vec<Problem> {
         .map(|key| {
             let full = if table.is_empty() { key.clone() } else { format!("{table}.{key}") };
             let problem = Problem::new(&full, "there is no such key");
-            match (nearest(key, known), home_of(key)) {
+            match (nearest(key, known.iter().copied()), home_of(key)) {
                 (Some(name), _) => problem.hint(format!("did you mean {name:?}?")),
                 (None, Some(home)) => problem.hint(format!("it belongs to [{home}]")),
                 (None, None) => problem.hint(format!("known here: {}", known.join(", "))),
