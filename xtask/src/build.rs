@@ -20,7 +20,6 @@ pub fn iso(options: &BuildOptions) -> Result<PathBuf> {
     let iso = pipeline.output.join(iso_name(&profile));
     place(&built, &iso)?;
     eprint!("{}", report.table());
-    println!("{}", iso.display());
     Ok(iso)
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The only entry to the pipeline: `cargo xtask`.
 
+mod bench;
 mod build;
 mod clean;
 mod pipeline;
@@ -42,6 +43,8 @@ enum Task {
     Clean(clean::Options),
     /// Run every check of the project.
     Test(test::Options),
+    /// Measure what should be small or quick, and hold it against its limits.
+    Bench(bench::Options),
     /// Check the repository itself: arrows between crates, headers, file lengths, unsafe code.
     Tidy,
 }
@@ -49,7 +52,7 @@ enum Task {
 fn main() -> ExitCode {
     isobuild::sandbox::enter_if_asked();
     let result = match Cli::parse().task {
-        Task::Iso(options) => build::iso(&options).map(drop),
+        Task::Iso(options) => build::iso(&options).map(|iso| println!("{}", iso.display())),
         Task::Run(options) => run::run(&options),
         Task::Hypervisor(options) => build::hypervisor(&options),
         Task::Rootfs(options) => build::rootfs(&options),
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Repro(options) => repro::run(&options),
         Task::Clean(options) => clean::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Bench(options) => bench::run(&options),
         Task::Tidy => tidy::run(),
     };
     match result {

@@ -38,21 +38,24 @@ pub fn run(options: &Options) -> Result<()> {
         Cargo::new("test").args(["--workspace", "--locked"]).run()?;
     }
     if options.vm || !options.cases.is_empty() {
-        end_to_end(options)?;
+        let cases = end_to_end(&options.sources)?;
+        cases.args(["--jobs", &options.jobs.to_string()]).args(&options.cases).run()?;
     }
     Ok(())
 }
 
-fn end_to_end(options: &Options) -> Result<()> {
-    let build_options = BuildOptions { profile: PROFILE.into(), sources: options.sources.clone() };
+/// Builds what the end-to-end program wants; returns the call of it, to which options and names of
+/// cases can be added.
+pub fn end_to_end(sources: &SourceOptions) -> Result<Cargo> {
+    let build_options = BuildOptions { profile: PROFILE.into(), sources: sources.clone() };
     let iso = build::iso(&build_options)?;
-    let pipeline = Pipeline::new(&options.sources)?;
+    let pipeline = Pipeline::new(sources)?;
     let profile = pipeline.profile(PROFILE)?;
     let rootfs = dom0_rootfs::Rootfs::recipe_name(&profile.name);
     let report = pipeline.build(&profile, &[tools::NAME, tools::EMULATOR, &rootfs])?;
     let tree = |name| artifact(&report, name).map(|folder| folder.join(tools::ROOT));
 
-    let mut args = vec!["--package".into(), "e2e".into(), "--locked".into(), "--".into()];
+    let mut call = Cargo::new("run").args(["--package", "e2e", "--locked", "--"]);
     for (option, value) in [
         ("--emulator", tree(tools::EMULATOR)?),
         ("--tools", tree(tools::NAME)?),
@@ -60,11 +63,7 @@ fn end_to_end(options: &Options) -> Result<()> {
         ("--iso", iso),
         ("--work", pipeline.output.join("e2e")),
     ] {
-        args.push(option.into());
-        args.push(value.into_os_string());
+        call = call.args([option]).args([value]);
     }
-    args.push("--jobs".into());
-    args.push(options.jobs.to_string().into());
-    args.extend(options.cases.iter().map(Into::into));
-    Cargo::new("run").args(args).run()
+    Ok(call)
 }

@@ -52,7 +52,7 @@ pub fn run(options: &Options) -> Result<()> {
     copy_repository(&first.repository, &copy)
         .with_context(|| format!("copying the repository to {}", copy.display()))?;
     let store = Store::at(&folder.join("cache")).context("making an empty cache")?;
-    share_objects(&first.store, &store)?;
+    share_folder(&first.store, &store, "objects")?;
     if options.quick {
         for seed in SEEDS {
             share_artifact(&first.store, &store, &first_report, seed)?;
@@ -91,7 +91,7 @@ pub fn run(options: &Options) -> Result<()> {
 }
 
 /// Copies what a checkout has, in reverse order of names so that folders list differently.
-fn copy_repository(from: &Path, to: &Path) -> Result<()> {
+pub fn copy_repository(from: &Path, to: &Path) -> Result<()> {
     let skipped = |name: &str, depth| depth == 1 && (name == "target" || name == ".git");
     let entries = WalkDir::new(from)
         .sort_by(|a, b| b.file_name().cmp(a.file_name()))
@@ -111,13 +111,15 @@ fn copy_repository(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn share_objects(from: &Store, to: &Store) -> Result<()> {
-    let objects = to.folder().join("objects");
-    fs::remove_dir(&objects).context("emptying the second cache")?;
-    symlink(from.folder().join("objects"), &objects).context("sharing downloads")
+/// Puts the folder `name` of the store `from` into the place of the empty one of `to`.
+pub fn share_folder(from: &Store, to: &Store, name: &str) -> Result<()> {
+    let folder = to.folder().join(name);
+    fs::remove_dir(&folder).context("emptying the second cache")?;
+    symlink(from.folder().join(name), &folder).with_context(|| format!("sharing {name}"))
 }
 
-fn share_artifact(from: &Store, to: &Store, report: &Report, name: &str) -> Result<()> {
+/// Shows in the store `to` the artifact that the report of a build into `from` names.
+pub fn share_artifact(from: &Store, to: &Store, report: &Report, name: &str) -> Result<()> {
     let step = report.steps.iter().find(|step| step.name == name);
     let key: Digest = step.with_context(|| format!("{name} was not built"))?.key;
     let (source, target) = (from.artifact(name, &key), to.artifact(name, &key));
