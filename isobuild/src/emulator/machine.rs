@@ -118,8 +118,12 @@ impl Machine {
             args.pair("-drive", format!("if=pflash,format=raw,unit=1,file={variables}"));
         }
         if let Some((medium, file)) = &self.medium {
-            let readonly = "readonly=on,format=raw,if=none,id=medium";
-            args.pair("-drive", format!("{readonly},file={file}"));
+            // A SATA disk cannot be read-only; what is written to it is thrown away.
+            let guard = match medium {
+                Medium::Cd | Medium::Usb => "readonly=on",
+                Medium::Disk => "snapshot=on",
+            };
+            args.pair("-drive", format!("{guard},format=raw,if=none,id=medium,file={file}"));
             match medium {
                 Medium::Cd => args.pair("-device", "ide-cd,drive=medium,bootindex=1"),
                 Medium::Usb => args

@@ -31,7 +31,9 @@ pub fn start(
     medium: Option<&Path>,
     streams: Streams,
 ) -> Result<Child, SandboxError> {
-    let mut sandbox = sandbox.clone().bind_rw(folder, FOLDER).cwd(FOLDER).network(true);
+    // What a machine writes to a medium that is a disk goes to a file there, without a name.
+    let sandbox = sandbox.clone().bind_rw(folder, FOLDER).env("TMPDIR", FOLDER);
+    let mut sandbox = sandbox.cwd(FOLDER).network(true);
     if let Some(medium) = medium {
         sandbox = sandbox.bind_ro(medium, MEDIUM);
     }
