@@ -19,8 +19,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use appliance_model::medium;
 use clap::{Parser, Subcommand};
-use installer_core::answers::{ANSWERS_ON_MEDIUM, AnswerSource, Answers};
+use installer_core::answers::{AnswerSource, Answers};
 use installer_core::cmdline;
 
 /// Installs Xenith on a disk of this machine.
@@ -115,7 +116,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             anyhow::bail!(
                 "--unattended, but there are no answers: neither --answers, nor xenith.answers= on \
                  the kernel command line, nor {} on the medium",
-                ANSWERS_ON_MEDIUM
+                medium::ANSWERS
             )
         }
         None => {
@@ -153,7 +154,7 @@ fn source(cli: &Cli) -> Result<Option<AnswerSource>> {
     if let Some(text) = cmdline::value(&line, "xenith.answers") {
         return Ok(Some(AnswerSource::parse(text, Some(&cli.medium))?));
     }
-    let file = cli.medium.join(ANSWERS_ON_MEDIUM);
+    let file = cli.medium.join(medium::ANSWERS);
     Ok(file.is_file().then_some(AnswerSource::File(file)))
 }
 

@@ -16,7 +16,8 @@ mod iso;
 mod medium;
 mod menu;
 
+pub use appliance_model::medium::{ANSWERS_LABEL, BuildId};
 pub use boot::Boot;
 pub use iso::Iso;
-pub use medium::{BuildId, Medium, MediumError, write_medium};
-pub use menu::{ANSWERS_LABEL, Menu};
+pub use medium::{Medium, MediumError, write_medium};
+pub use menu::Menu;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use image_formats::fat::{FatVolume, FatWriter};
+use isobuild::assemble::ANSWERS_LABEL;
 use isobuild::emulator::Medium;
 
 use crate::cases::LIMIT;
@@ -18,8 +19,6 @@ pub const PASSWORD: &str = "correct horse";
 const SERIAL: &str = "XENITH-SYSTEM";
 /// Size of the system disk in bytes: a little over the minimum.
 const DISK_BYTES: u64 = 20 << 30;
-/// Volume label that the medium's menu looks for.
-const LABEL: &str = "XENITH-ANS";
 
 /// The installed disk, for [`Setup::disks`].
 pub fn system_disk() -> (String, String) {
@@ -61,7 +60,7 @@ fn write_answers(path: &Path, storage: &str) -> Result<()> {
     sparse_file(path, bytes)?;
     let file = File::options().read(true).write(true).open(path);
     let file = file.with_context(|| format!("opening {}", path.display()))?;
-    let volume = FatVolume { bytes, label: LABEL, id: 0x0a0b_0c0d };
+    let volume = FatVolume { bytes, label: ANSWERS_LABEL, id: 0x0a0b_0c0d };
     let mut fat = FatWriter::format(file, &volume).context("making the answers' volume")?;
     fat.file("answers.toml", answers.as_bytes()).context("writing the answers")?;
     fat.finish().context("finishing the answers' volume")

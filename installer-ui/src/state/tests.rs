@@ -62,7 +62,7 @@ pub(crate) fn machine() -> Discovery {
         },
         medium: Medium {
             path: "/run/xenith/medium".into(),
-            build_id: "0.1.0-a1b2c3d4".into(),
+            build_id: "0123456789abcdef".parse().unwrap(),
             root_image_size: 130_000_000,
             boot_size: 40_000_000,
         },

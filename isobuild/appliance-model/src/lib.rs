@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Pure types of the appliance: profile, lock, digest, handover.
+//! Pure types of the appliance: profile, lock, digest, medium, handover.
 
 mod digest;
 pub mod handover;
 pub mod lock;
+pub mod medium;
 mod nearest;
 pub mod profile;
 

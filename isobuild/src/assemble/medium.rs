@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Writes the medium from its parts.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
-use appliance_model::Digest;
+use appliance_model::medium::{self as paths, BuildId};
 use image_formats::fat::{FatError, FatVolume, FatWriter};
 use image_formats::iso::{IsoBoot, IsoError, IsoReport, IsoWriter, Source};
 
@@ -14,37 +13,6 @@ use super::menu::{self, Menu};
 
 const MIB: usize = 1024 * 1024;
 const ESP_LABEL: &str = "XENITH-BOOT";
-/// Path on the medium of the file that every Xenith medium has; it holds the build id.
-const BUILD_ID_FILE: &str = "xenith/build-id";
-
-/// What distinguishes one build's medium from another's: 16 hexadecimal digits.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BuildId(String);
-
-impl BuildId {
-    /// The id of the build with this key. (Not of what is on the medium: to hash that takes longer
-    /// than to write it.)
-    #[must_use]
-    pub fn new(key: &Digest) -> Self {
-        Self(key.to_string()[..16].to_owned())
-    }
-
-    /// Path on the medium of the file that only this build's medium has. GRUB can look for a name,
-    /// not for what a file holds.
-    pub(super) fn marker(&self) -> String {
-        format!("xenith/medium-{self}")
-    }
-
-    fn number(&self) -> u64 {
-        u64::from_str_radix(&self.0, 16).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for BuildId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// A medium that cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -111,16 +79,16 @@ pub struct Medium<'a> {
 pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<IsoReport, MediumError> {
     let boot = |name: &str| medium.boot.join(name);
     let parts = [
-        ("boot/xen.gz", medium.xen.to_owned()),
-        ("boot/vmlinuz", medium.kernel.to_owned()),
-        ("boot/initrd.img", medium.initrd.to_owned()),
+        (paths::XEN, medium.xen.to_owned()),
+        (paths::KERNEL, medium.kernel.to_owned()),
+        (paths::INITRD, medium.initrd.to_owned()),
         ("boot/grub/eltorito.img", boot("eltorito.img")),
         // Where tools that copy a medium's files to a stick look for it.
         ("EFI/BOOT/BOOTX64.EFI", boot("grubx64.efi")),
-        ("xenith/boot/boot.img", boot("boot.img")),
-        ("xenith/boot/core.img", boot("core.img")),
-        ("xenith/boot/grubx64.efi", boot("grubx64.efi")),
-        ("xenith/root.img", medium.root_image.to_owned()),
+        (paths::BOOT_IMG, boot("boot.img")),
+        (paths::CORE_IMG, boot("core.img")),
+        (paths::GRUB_EFI, boot("grubx64.efi")),
+        (paths::ROOT_IMAGE, medium.root_image.to_owned()),
     ];
     let build = medium.build;
     let image = |source| MediumError::Image { path: out.to_owned(), source };
@@ -132,7 +100,7 @@ pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<IsoReport, Medium
     let id_line = format!("{build}\n").into_bytes();
     let texts = [
         ("boot/grub/grub.cfg", medium.menu.grub_cfg(build).into_bytes()),
-        (BUILD_ID_FILE, id_line.clone()),
+        (paths::BUILD_ID, id_line.clone()),
         (&build.marker(), id_line),
     ];
     for (path, bytes) in texts {

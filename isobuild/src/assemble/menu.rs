@@ -3,12 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::BuildId;
+use appliance_model::medium::{ANSWERS, ANSWERS_LABEL, BuildId, INITRD, KERNEL, XEN};
 
-/// Volume label of a disk with an answer file for the unattended installation.
-pub const ANSWERS_LABEL: &str = "XENITH-ANS";
-/// The answer file on the medium itself.
-const ANSWERS_FILE: &str = "/xenith/answers.toml";
 const SERIAL: &str = "com1=115200,8n1";
 
 /// What the menu says and what its entries boot with.
@@ -66,8 +62,8 @@ impl Menu {
              fi\n\
              \n\
              set answers=''\n\
-             if [ -f {ANSWERS_FILE} ]; then\n    \
-                 set answers={ANSWERS_FILE}\n\
+             if [ -f /{ANSWERS} ]; then\n    \
+                 set answers=/{ANSWERS}\n\
              elif search --no-floppy --label --set=volume {ANSWERS_LABEL}; then\n    \
                  set answers=label:{ANSWERS_LABEL}\n\
              fi\n\
@@ -112,9 +108,9 @@ impl Menu {
         dom0.extend(self.dom0.iter().map(String::as_str));
         let lines = [
             "echo 'Loading Xen, kernel and initial file system ...'".to_owned(),
-            format!("multiboot2 /boot/xen.gz {}", xen.join(" ")),
-            format!("module2 /boot/vmlinuz {}", dom0.join(" ")),
-            "module2 --nounzip /boot/initrd.img".to_owned(),
+            format!("multiboot2 /{XEN} {}", xen.join(" ")),
+            format!("module2 /{KERNEL} {}", dom0.join(" ")),
+            format!("module2 --nounzip /{INITRD}"),
         ];
         lines.iter().map(|line| format!("{indent}{line}\n")).collect()
     }
@@ -167,6 +163,8 @@ menuentry 'Boot from the local disk' --id disk {
 
 #[cfg(test)]
 mod tests {
+    use appliance_model::medium;
+
     use super::*;
 
     fn build() -> BuildId {
@@ -203,6 +201,12 @@ mod tests {
         let (_, install) = cfg.split_once("--id install {\n").unwrap();
         let (install, _) = install.split_once('}').unwrap();
         assert!(install.contains("console=hvc0 console=tty0 xenith.mode=install"), "{install}");
+    }
+
+    #[test]
+    fn the_boot_loader_looks_for_what_every_medium_has() {
+        let looks = format!("search --no-floppy --file --set=found /{}\n", medium::BUILD_ID);
+        assert!(include_str!("early.cfg").contains(&looks));
     }
 
     #[test]

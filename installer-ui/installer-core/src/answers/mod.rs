@@ -38,7 +38,7 @@ use appliance_model::handover::{AddressMode, LocalSrKind};
 
 pub use fields::{BadField, Hostname, MacAddress, PasswordHash, SshKey, ipv4_cidr, ipv4_gateway};
 pub use glob::Glob;
-pub use source::{ANSWERS_LABEL, ANSWERS_ON_MEDIUM, AnswerSource, SourceError};
+pub use source::{AnswerSource, SourceError};
 
 /// Everything the plan needs, valid in itself; whether it fits the machine is the plan's question.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,15 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use appliance_model::medium::ANSWERS_ON_VOLUME;
+
 use crate::program::{Program, ProgramError};
 
-/// Path of the answer file on the installation medium.
-pub const ANSWERS_ON_MEDIUM: &str = "xenith/answers.toml";
-/// The usual label of a volume with an answer file, short enough for FAT; any other can be named
-/// too.
-pub const ANSWERS_LABEL: &str = "XENITH-ANS";
-/// Paths at which the file is looked for on a labelled volume.
-const ON_VOLUME: &[&str] = &["answers.toml", "xenith/answers.toml"];
 /// A longer file is none of ours, in bytes.
 const LONGEST: u64 = 1 << 20;
 
@@ -54,7 +49,7 @@ pub enum SourceError {
     #[error("no volume with the label {0:?} was found")]
     NoVolume(String),
     /// The volume holds no answer file.
-    #[error("the volume {label:?} holds none of {}", ON_VOLUME.join(", "))]
+    #[error("the volume {label:?} holds none of {}", ANSWERS_ON_VOLUME.join(", "))]
     NothingOnVolume {
         /// The volume.
         label: String,
@@ -155,7 +150,7 @@ fn from_volume(label: &str) -> Result<String, SourceError> {
     fs::create_dir_all(folder).map_err(error)?;
     let target = folder.display().to_string();
     Program::new("mount").args(["-o", "ro"]).arg(device).arg(&target).run().map_err(volume)?;
-    let found = ON_VOLUME.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+    let found = ANSWERS_ON_VOLUME.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     let text = found.map(|path| read(&path));
     Program::new("umount").arg(&target).run().map_err(volume)?;
     text.unwrap_or_else(|| Err(SourceError::NothingOnVolume { label: label.to_owned() }))

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The installation medium: what is copied from it.
 
+use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use appliance_model::medium::{self as paths, BuildId};
 
 use super::DiscoveryError;
 
@@ -12,33 +15,11 @@ pub struct Medium {
     /// Where it is mounted.
     pub path: PathBuf,
     /// The build that is installed.
-    pub build_id: String,
+    pub build_id: BuildId,
     /// Size of the root image in bytes.
     pub root_image_size: u64,
     /// Size of all files for the EFI system partition together, in bytes.
     pub boot_size: u64,
-}
-
-/// Paths on the medium of the files that the boot needs.
-pub struct BootFiles;
-
-impl BootFiles {
-    /// The root image, read-only and compressed.
-    pub const ROOT_IMAGE: &str = "xenith/root.img";
-    /// Text with the build's id; its presence marks the medium.
-    pub const BUILD_ID: &str = "xenith/build-id";
-    /// The hypervisor.
-    pub const XEN: &str = "boot/xen.gz";
-    /// Dom0's kernel.
-    pub const KERNEL: &str = "boot/vmlinuz";
-    /// Dom0's initramfs.
-    pub const INITRD: &str = "boot/initrd.img";
-    /// GRUB's boot code for sector 0 of a BIOS disk.
-    pub const BOOT_IMG: &str = "xenith/boot/boot.img";
-    /// GRUB for the BIOS boot partition.
-    pub const CORE_IMG: &str = "xenith/boot/core.img";
-    /// GRUB for UEFI.
-    pub const GRUB_EFI: &str = "xenith/boot/grubx64.efi";
 }
 
 impl Medium {
@@ -48,16 +29,23 @@ impl Medium {
             let size = fs::metadata(&file).map(|data| data.len());
             size.map_err(DiscoveryError::read(file))
         };
-        let file = path.join(BootFiles::BUILD_ID);
-        let build_id = fs::read_to_string(&file).map_err(DiscoveryError::read(file))?;
-        size(BootFiles::BOOT_IMG)?;
-        size(BootFiles::CORE_IMG)?;
-        let on_esp = [BootFiles::XEN, BootFiles::KERNEL, BootFiles::INITRD, BootFiles::GRUB_EFI];
+        let build_id = parse(path.join(paths::BUILD_ID), |text| text.trim().parse())?;
+        size(paths::BOOT_IMG)?;
+        size(paths::CORE_IMG)?;
+        let on_esp = [paths::XEN, paths::KERNEL, paths::INITRD, paths::GRUB_EFI];
         Ok(Self {
             path: path.to_owned(),
-            build_id: build_id.trim().to_owned(),
-            root_image_size: size(BootFiles::ROOT_IMAGE)?,
+            build_id,
+            root_image_size: size(paths::ROOT_IMAGE)?,
             boot_size: on_esp.iter().map(|name| size(name)).sum::<Result<u64, _>>()?,
         })
     }
+}
+
+fn parse<T, E: Error + Send + Sync + 'static>(
+    file: PathBuf,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, DiscoveryError> {
+    let text = fs::read_to_string(&file).map_err(DiscoveryError::read(&file))?;
+    parse(&text).map_err(|error| DiscoveryError::Malformed { path: file, source: Box::new(error) })
 }

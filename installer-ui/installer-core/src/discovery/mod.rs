@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 pub use disk::{Content, Disk, Holder};
 pub use machine::{Firmware, Machine, Virtualization};
-pub use medium::{BootFiles, Medium};
+pub use medium::Medium;
 pub use nic::Nic;
 pub use roots::Roots;
 
@@ -42,6 +42,15 @@ pub enum DiscoveryError {
         /// The cause.
         #[source]
         source: std::io::Error,
+    },
+    /// A file of the medium is not what it should be.
+    #[error("understanding {}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A program failed.
     #[error("looking at {what}")]

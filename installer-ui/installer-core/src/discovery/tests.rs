@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use appliance_model::medium as paths;
 use tempfile::TempDir;
 
 use super::*;
@@ -23,17 +24,17 @@ impl Tree {
         tree.put("proc/meminfo", "MemTotal:        2048 kB\n");
         tree.put("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu svm\n");
         for (name, size) in [
-            (BootFiles::ROOT_IMAGE, 100),
-            (BootFiles::XEN, 1),
-            (BootFiles::KERNEL, 2),
-            (BootFiles::INITRD, 3),
-            (BootFiles::GRUB_EFI, 4),
-            (BootFiles::BOOT_IMG, 5),
-            (BootFiles::CORE_IMG, 6),
+            (paths::ROOT_IMAGE, 100),
+            (paths::XEN, 1),
+            (paths::KERNEL, 2),
+            (paths::INITRD, 3),
+            (paths::GRUB_EFI, 4),
+            (paths::BOOT_IMG, 5),
+            (paths::CORE_IMG, 6),
         ] {
             tree.put(&format!("medium/{name}"), &"x".repeat(size));
         }
-        tree.put("medium/xenith/build-id", "build-1\n");
+        tree.put(&format!("medium/{}", paths::BUILD_ID), "0123456789abcdef\n");
         tree
     }
 
@@ -124,7 +125,7 @@ fn disks_are_described() {
     assert_eq!(found.machine.memory, Some(2 << 20));
     assert_eq!(found.machine.virtualization, Virtualization::Present);
     assert_eq!((found.medium.root_image_size, found.medium.boot_size), (100, 10));
-    assert_eq!(found.medium.build_id, "build-1");
+    assert_eq!(found.medium.build_id.to_string(), "0123456789abcdef");
 }
 
 #[test]
@@ -189,4 +190,18 @@ fn a_medium_that_is_not_whole_is_an_error() {
     let roots = Roots { proc: tree.path("proc"), sys: tree.path("sys"), ..Roots::default() };
     let error = Discovery::look(&roots, &tree.path("medium")).unwrap_err().to_string();
     assert!(error.ends_with("medium/boot/vmlinuz"), "{error}");
+}
+
+#[test]
+fn a_medium_with_a_malformed_file_is_an_error() {
+    for (name, text, expected) in
+        [(paths::BUILD_ID, "build 1\n", "not a build id"), (paths::BUILD_ID, "", "not a build id")]
+    {
+        let tree = machine();
+        tree.put(&format!("medium/{name}"), text);
+        let error = medium::Medium::look(&tree.path("medium")).unwrap_err();
+        assert!(error.to_string().ends_with(name), "{error}");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains(expected), "{cause}");
+    }
 }

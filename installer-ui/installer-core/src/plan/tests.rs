@@ -64,7 +64,7 @@ pub(crate) fn machine() -> Discovery {
         },
         medium: Medium {
             path: "/run/xenith/medium".into(),
-            build_id: "0.1.0-test".into(),
+            build_id: "0123456789abcdef".parse().unwrap(),
             root_image_size: 3_500_000,
             boot_size: 20_000,
         },
@@ -108,7 +108,7 @@ fn a_plan_reads_like_this() {
     let plan = Plan::make(&answers, &machine(), ids()).unwrap();
     assert_eq!(plan.handover.management.as_ref().unwrap().mac, "52:54:00:12:34:57");
     let expected = "\
-Xenith 0.1.0-test will be installed:
+Xenith 0123456789abcdef will be installed:
   disk      /dev/sda  480 GB  TESTDISK  (serial SER-sda)
             EVERYTHING on it will be lost:
               sda: gpt

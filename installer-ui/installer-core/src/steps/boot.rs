@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
+use appliance_model::medium as paths;
 use image_formats::fat::{FatError, FatVolume, FatWriter};
 use image_formats::gpt::Role;
 use image_formats::mbr;
 
 use super::{Run, StepError, parents};
 use crate::boot_menu::grub_cfg;
-use crate::discovery::BootFiles;
 use crate::layout::{BOOT_EFI, ESP_LABEL, GRUB_CFG, SLOT_A_FOLDER};
 use crate::system::{Device, System};
 
@@ -24,11 +24,9 @@ impl Run<'_> {
         let fat = FatWriter::format_with_sectors(target, &volume, sector);
         fat.and_then(FatWriter::finish).map_err(StepError::Fat)?;
         let mut done = 0;
-        for (name, file) in [
-            ("xen.gz", BootFiles::XEN),
-            ("vmlinuz", BootFiles::KERNEL),
-            ("initrd.img", BootFiles::INITRD),
-        ] {
+        for (name, file) in
+            [("xen.gz", paths::XEN), ("vmlinuz", paths::KERNEL), ("initrd.img", paths::INITRD)]
+        {
             let content = self.read_medium(file)?;
             done += content.len() as u64;
             let path = format!("{SLOT_A_FOLDER}/{name}");
@@ -45,7 +43,7 @@ impl Run<'_> {
         let plan = self.plan;
         let (device, bytes) = (self.partition(Role::Esp), self.size_of(Role::Esp));
         let menu = grub_cfg(plan);
-        let boot_efi = self.read_medium(BootFiles::GRUB_EFI)?;
+        let boot_efi = self.read_medium(paths::GRUB_EFI)?;
         put(self.system, &device, bytes, &[(GRUB_CFG, menu.as_bytes()), (BOOT_EFI, &boot_efi)])?;
         self.system.sync(&device)?;
         let Some(boot) = self.boot_sectors()? else {

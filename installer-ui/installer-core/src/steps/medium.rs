@@ -3,24 +3,18 @@
 
 use std::io::Read;
 
+use appliance_model::medium as paths;
 use image_formats::gpt::Role;
 use image_formats::grub;
 
 use super::{Run, StepError};
-use crate::discovery::BootFiles;
 
 impl Run<'_> {
     /// Reads every file once, so that a bad medium is noticed while nothing is lost, and tries the
     /// boot loader's patches.
     pub(super) fn check_medium(&mut self) -> Result<(), StepError> {
         let plan = self.plan;
-        let files = [
-            BootFiles::XEN,
-            BootFiles::KERNEL,
-            BootFiles::INITRD,
-            BootFiles::GRUB_EFI,
-            BootFiles::ROOT_IMAGE,
-        ];
+        let files = [paths::XEN, paths::KERNEL, paths::INITRD, paths::GRUB_EFI, paths::ROOT_IMAGE];
         let total = plan.medium.boot_size + plan.medium.root_image_size;
         let mut done = 0;
         for name in files {
@@ -50,8 +44,8 @@ impl Run<'_> {
         if !self.plan.bios_boots() {
             return Ok(None);
         }
-        let boot_img = self.read_medium(BootFiles::BOOT_IMG)?;
-        let core_img = self.read_medium(BootFiles::CORE_IMG)?;
+        let boot_img = self.read_medium(paths::BOOT_IMG)?;
+        let core_img = self.read_medium(paths::CORE_IMG)?;
         let bios = self.plan.layout.partition(Role::BiosBoot);
         grub::for_disk(&boot_img, &core_img, bios.first_sector, bios.sectors)
             .map(Some)

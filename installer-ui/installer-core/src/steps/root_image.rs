@@ -3,11 +3,11 @@
 
 use std::io::Read;
 
+use appliance_model::medium as paths;
 use image_formats::gpt::Role;
 use sha2::{Digest as _, Sha256};
 
 use super::{Run, StepError, hex};
-use crate::discovery::BootFiles;
 
 /// Bytes that are copied at once.
 pub(super) const CHUNK: usize = 1 << 20;
@@ -15,7 +15,7 @@ pub(super) const CHUNK: usize = 1 << 20;
 impl Run<'_> {
     pub(super) fn copy_root_image(&mut self) -> Result<(), StepError> {
         let plan = self.plan;
-        let path = plan.source(BootFiles::ROOT_IMAGE);
+        let path = plan.source(paths::ROOT_IMAGE);
         let (slot, total) = (self.partition(Role::SlotA), plan.medium.root_image_size);
         let mut file = self.system.open(&path)?;
         let mut digest = Sha256::new();

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use appliance_model::handover::{Handover, LocalSrKind};
+use appliance_model::medium as paths;
 
 use super::*;
-use crate::discovery::{BootFiles, Holder};
+use crate::discovery::Holder;
 use crate::layout::EntryKind;
 use crate::plan::tests::{answers, ids, machine};
 use crate::system::fake::Fake;
@@ -39,13 +40,13 @@ fn fake(plan: &Plan) -> Fake {
     let mut fake = Fake::new(&plan.disk.path, plan.disk.size);
     let image = (0..plan.medium.root_image_size).map(|i| (i % 251) as u8).collect();
     for (name, bytes) in [
-        (BootFiles::XEN, vec![1; 4000]),
-        (BootFiles::KERNEL, vec![2; 5000]),
-        (BootFiles::INITRD, vec![3; 6000]),
-        (BootFiles::GRUB_EFI, vec![4; 5000]),
-        (BootFiles::BOOT_IMG, boot_img()),
-        (BootFiles::CORE_IMG, core_img()),
-        (BootFiles::ROOT_IMAGE, image),
+        (paths::XEN, vec![1; 4000]),
+        (paths::KERNEL, vec![2; 5000]),
+        (paths::INITRD, vec![3; 6000]),
+        (paths::GRUB_EFI, vec![4; 5000]),
+        (paths::BOOT_IMG, boot_img()),
+        (paths::CORE_IMG, core_img()),
+        (paths::ROOT_IMAGE, image),
     ] {
         fake.files.insert(plan.source(name), bytes);
     }
@@ -74,7 +75,7 @@ fn a_whole_installation() {
     assert!(events.contains(&Event::Progress { done: size, total: size }));
 
     assert!(fake.starts());
-    let image = &fake.files[&plan.source(BootFiles::ROOT_IMAGE)];
+    let image = &fake.files[&plan.source(paths::ROOT_IMAGE)];
     assert_eq!(&fake.partition_bytes(3, image.len()), image);
     assert_eq!(fake.partition_bytes(1, 4)[..], [0x22; 4]);
     let files: BTreeMap<String, Vec<u8>> = fake.esp_files().into_iter().collect();
@@ -199,9 +200,9 @@ fn a_bad_medium_is_noticed_before_anything_is_written() {
     let plan = plan();
     type Change = fn(&mut Fake, &Plan);
     let changes: [Change; 3] = [
-        |fake, plan| fake.files.get_mut(&plan.source(BootFiles::KERNEL)).unwrap().truncate(9),
-        |fake, plan| drop(fake.files.remove(&plan.source(BootFiles::ROOT_IMAGE))),
-        |fake, plan| fake.files.get_mut(&plan.source(BootFiles::BOOT_IMG)).unwrap()[510] = 0,
+        |fake, plan| fake.files.get_mut(&plan.source(paths::KERNEL)).unwrap().truncate(9),
+        |fake, plan| drop(fake.files.remove(&plan.source(paths::ROOT_IMAGE))),
+        |fake, plan| fake.files.get_mut(&plan.source(paths::BOOT_IMG)).unwrap()[510] = 0,
     ];
     for change in changes {
         let mut fake = fake(&plan);
