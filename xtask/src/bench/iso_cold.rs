@@ -32,7 +32,7 @@ pub const BENCH: Bench = Bench {
 /// The Rust compile, which is counted by itself.
 const PROGRAMS: &str = "programs";
 
-fn run(context: &Context) -> Result<Vec<Figure>> {
+fn run(context: &Context, figures: &mut Vec<Figure>) -> Result<()> {
     let (pipeline, profile) = (&context.pipeline, &context.profile);
     let place = Place::new(&pipeline.store)?;
     let copy = place.copy_repository(pipeline)?;
@@ -44,7 +44,6 @@ fn run(context: &Context) -> Result<Vec<Figure>> {
     add(&mut order, &recipes, &Iso::recipe_name(&profile.name))?;
     fetch(context, &cold, &order)?;
 
-    let mut figures = Vec::new();
     let (mut total, mut wall) = (0.0, 0.0);
     for recipe in order {
         let name = recipe.name();
@@ -66,7 +65,7 @@ fn run(context: &Context) -> Result<Vec<Figure>> {
     }
     figures.push(Figure::new(BENCH.name, "all, wall", wall, "s"));
     figures.push(Figure::new(BENCH.name, "all but programs", total, "CPU min"));
-    Ok(figures)
+    Ok(())
 }
 
 /// Adds the recipe and what it needs, needs first.

@@ -11,10 +11,11 @@ use crate::build::artifact;
 pub const BENCH: Bench =
     Bench { name: "iso-size", about: "size of the ISO", expensive: false, run };
 
-fn run(context: &Context) -> Result<Vec<Figure>> {
+fn run(context: &Context, figures: &mut Vec<Figure>) -> Result<()> {
     let name = Iso::recipe_name(&context.profile.name);
     let report = context.pipeline.build(&context.profile, &[&name])?;
     let iso = artifact(&report, &name)?.join(Iso::FILE);
     let bytes = iso.metadata().with_context(|| format!("sizing {}", iso.display()))?.len();
-    Ok(vec![Figure::new(BENCH.name, "size", bytes as f64 / 1e6, "MB")])
+    figures.push(Figure::new(BENCH.name, "size", bytes as f64 / 1e6, "MB"));
+    Ok(())
 }

@@ -28,7 +28,7 @@ pub const BENCH: Bench = Bench {
 
 const RUNS: usize = 5;
 
-fn run(context: &Context) -> Result<Vec<Figure>> {
+fn run(context: &Context, figures: &mut Vec<Figure>) -> Result<()> {
     let (pipeline, profile) = (&context.pipeline, &context.profile);
     let name = Iso::recipe_name(&profile.name);
     let recipe = pipeline.recipes(profile)?.into_iter().find(|recipe| recipe.name() == name);
@@ -62,11 +62,12 @@ fn run(context: &Context) -> Result<Vec<Figure>> {
         }
     }
     let (write, copy) = (median::of(&writes), median::of(&copies));
-    Ok(vec![
+    figures.extend([
         Figure::new(BENCH.name, "from parts / copy", write / copy, "x"),
         Figure::new(BENCH.name, "from parts, wall", write, "s"),
         Figure::new(BENCH.name, "copy, wall", copy, "s"),
-    ])
+    ]);
+    Ok(())
 }
 
 /// The two ways to the same bytes.

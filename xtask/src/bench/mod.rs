@@ -52,7 +52,8 @@ struct Bench {
     about: &'static str,
     /// Takes many minutes, so it has to be asked for.
     expensive: bool,
-    run: fn(&Context) -> Result<Vec<Figure>>,
+    /// Adds the figures; what it has added counts even if it fails later.
+    run: fn(&Context, &mut Vec<Figure>) -> Result<()>,
 }
 
 /// What a bench measures.
@@ -95,15 +96,15 @@ pub fn run(options: &Options) -> Result<()> {
     let mut report = Report { profile: context.profile.name.clone(), figures: Vec::new() };
     let mut failed = Vec::new();
     for bench in &chosen {
-        context.interrupt.check()?;
+        if context.interrupt.is_set() {
+            failed.push(bench.name);
+            continue;
+        }
         eprintln!("measuring {}", bench.name);
-        match (bench.run)(&context) {
-            Ok(figures) => report.figures.extend(figures),
-            // What the others measure is not lost.
-            Err(error) => {
-                eprintln!("error: measuring {}: {error:#}", bench.name);
-                failed.push(bench.name);
-            }
+        // What the others measure is not lost.
+        if let Err(error) = (bench.run)(&context, &mut report.figures) {
+            eprintln!("error: measuring {}: {error:#}", bench.name);
+            failed.push(bench.name);
         }
     }
 
