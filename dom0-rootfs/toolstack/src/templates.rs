@@ -70,7 +70,14 @@ pub fn make(t: &mut Transaction<'_>) {
         if hvm {
             fields.push(("HVM_boot_policy", "BIOS order".into()));
             fields.push(("HVM_boot_params", Value::string_map([("order", "cdn")])));
-            let platform = [("acpi", "1"), ("apic", "true"), ("pae", "true"), ("nx", "true")];
+            let platform = [
+                ("acpi", "1"),
+                ("apic", "true"),
+                ("pae", "true"),
+                ("nx", "true"),
+                // Without this key, as in VMs from elsewhere, disks are on IDE.
+                ("hdtype", "ahci"),
+            ];
             fields.push(("platform", Value::string_map(platform)));
         } else {
             fields.push(("PV_bootloader", "pvgrub".into()));

@@ -120,6 +120,8 @@ pub enum GuestKind {
         boot_order: String,
         /// Firmware.
         firmware: Firmware,
+        /// What its disks hang on until it has PV drivers.
+        disk_controller: DiskController,
     },
 }
 
@@ -132,6 +134,15 @@ pub struct DirectBoot {
     pub ramdisk: Option<PathBuf>,
     /// Kernel command line.
     pub cmdline: String,
+}
+
+/// The emulated controller of an HVM guest's disks; CD drives are always on IDE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum DiskController {
+    /// PIIX3 IDE: known to every system, four disks, and slow as its firmware reads word by word.
+    Ide,
+    /// AHCI: what systems of the last fifteen years know, six disks, reads by DMA.
+    Ahci,
 }
 
 /// Firmware of an HVM guest.

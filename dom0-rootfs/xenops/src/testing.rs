@@ -3,7 +3,9 @@
 
 use uuid::Uuid;
 
-use crate::hypervisor::{DirectBoot, Disk, DomainSpec, Firmware, GuestKind, HostInfo, Nic};
+use crate::hypervisor::{
+    DirectBoot, Disk, DiskController, DomainSpec, Firmware, GuestKind, HostInfo, Nic,
+};
 
 pub(crate) fn host() -> HostInfo {
     HostInfo {
@@ -56,7 +58,11 @@ pub(crate) fn hvm() -> DomainSpec {
     let mut spec = DomainSpec {
         uuid,
         name: uuid.to_string(),
-        kind: GuestKind::Hvm { boot_order: "dc".into(), firmware: Firmware::Bios },
+        kind: GuestKind::Hvm {
+            boot_order: "dc".into(),
+            firmware: Firmware::Bios,
+            disk_controller: DiskController::Ahci,
+        },
         ..pvh()
     };
     spec.disks.push(Disk { vdev: "xvdd".into(), source: None, read_only: true, cdrom: true });

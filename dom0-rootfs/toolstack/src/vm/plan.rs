@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use storage::Mode;
 use uuid::Uuid;
 use xapi_model::{ApiError, Ref, errors};
-use xenops::{DirectBoot, DomainSpec, Firmware, GuestKind, Nic};
+use xenops::{DirectBoot, DiskController, DomainSpec, Firmware, GuestKind, Nic};
 
 use super::devices::{self, DomainType};
 use crate::store::{Object, Objects};
@@ -98,6 +98,10 @@ fn guest_kind(vm: &Object, kind: DomainType, boot: &BootFiles) -> Result<GuestKi
             firmware: match vm.entry("HVM_boot_params", "firmware") {
                 Some("uefi") => Firmware::Uefi,
                 _ => Firmware::Bios,
+            },
+            disk_controller: match vm.entry("platform", "hdtype") {
+                Some("ahci") => DiskController::Ahci,
+                _ => DiskController::Ide,
             },
         },
         DomainType::Pv => GuestKind::Pv(direct(vm, &boot.pv, &boot.kernels)?),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::{Serialize, Serializer};
 
-use crate::hypervisor::{DirectBoot, Disk, DomainSpec, Firmware, GuestKind, Nic};
+use crate::hypervisor::{DirectBoot, Disk, DiskController, DomainSpec, Firmware, GuestKind, Nic};
 use crate::spec::CheckedSpec;
 
 /// What libxl runs in place of its hotplug scripts. It has to run something: devices are
@@ -112,6 +112,7 @@ struct Direct<'a> {
 struct Hvm<'a> {
     bios: &'static str,
     boot: &'a str,
+    hdtype: &'static str,
     vga: Vga,
     vnc: Vnc,
     xen_platform_pci: DefBool,
@@ -207,7 +208,7 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
             info.direct = Some(direct(boot));
             info.pvh = Some(Nothing {});
         }
-        GuestKind::Hvm { boot_order, firmware } => {
+        GuestKind::Hvm { boot_order, firmware, disk_controller } => {
             info.device_model_version = Some("qemu_xen");
             info.hvm = Some(Hvm {
                 bios: match firmware {
@@ -215,6 +216,10 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
                     Firmware::Uefi => "ovmf",
                 },
                 boot: boot_order,
+                hdtype: match disk_controller {
+                    DiskController::Ide => "ide",
+                    DiskController::Ahci => "ahci",
+                },
                 vga: Vga { kind: "std" },
                 vnc: Vnc {
                     enable: DefBool(true),
@@ -304,7 +309,7 @@ mod tests {
         assert_eq!(
             config["b_info"]["type.hvm"],
             json!({
-                "bios": "seabios", "boot": "dc", "vga": {"kind": "std"},
+                "bios": "seabios", "boot": "dc", "hdtype": "ahci", "vga": {"kind": "std"},
                 "vnc": {"enable": "True", "findunused": "False", "listen": "unix:/run/vnc/1"},
                 "xen_platform_pci": "True",
             })
