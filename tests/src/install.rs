@@ -18,7 +18,7 @@ pub const PASSWORD: &str = "correct horse";
 /// Serial number of the system disk.
 const SERIAL: &str = "XENITH-SYSTEM";
 /// Size of the system disk in bytes: a little over the minimum.
-const DISK_BYTES: u64 = 20 << 30;
+pub const DISK_BYTES: u64 = 20 << 30;
 
 /// The installed disk, for [`Setup::disks`].
 pub fn system_disk() -> (String, String) {

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use isobuild::emulator::{self, FOLDER, Firmware, Line, MEDIUM, Machine, Medium};
@@ -111,6 +111,52 @@ impl Vm {
         Ok(self.folder.join(file))
     }
 
+    /// Presses and releases keys one after the other, by QEMU's names (`QKeyCode`); several held
+    /// together are joined with `+`: `ctrl+u`.
+    pub fn keys(&mut self, names: &[&str]) -> Result<()> {
+        for name in names {
+            let keys: Vec<_> =
+                name.split('+').map(|key| json!({ "type": "qcode", "data": key })).collect();
+            self.qmp.run("send-key", json!({ "keys": keys }))?;
+            // The emulated keyboard has a short memory.
+            pause(Duration::from_millis(200));
+        }
+        Ok(())
+    }
+
+    /// Types lower-case text.
+    pub fn type_text(&mut self, text: &str) -> Result<()> {
+        for letter in text.chars() {
+            let key = match letter {
+                ' ' => "spc".to_owned(),
+                '-' => "minus".to_owned(),
+                letter => letter.to_string(),
+            };
+            self.keys(&[&key])?;
+        }
+        Ok(())
+    }
+
+    /// Saves the screen as [`Vm::screenshot`] does once it shows something else than `before` and
+    /// stands still, apart from a cursor; returns what it shows. A screen has no event that tells.
+    pub fn picture(&mut self, name: &str, before: &[u8], limit: Duration) -> Result<Vec<u8>> {
+        let file = self.folder.join("screen.ppm");
+        let end = Instant::now() + limit;
+        let mut last = Vec::new();
+        while Instant::now() < end {
+            let arguments = json!({ "filename": format!("{FOLDER}/screen.ppm") });
+            self.qmp.run("screendump", arguments)?;
+            let now = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+            if differ(&now, before) && !differ(&now, &last) {
+                self.screenshot(name)?;
+                return Ok(now);
+            }
+            last = now;
+            pause(Duration::from_secs(2));
+        }
+        bail!("the screen did not come to {name} within {} s", limit.as_secs())
+    }
+
     /// Waits for the machine to power off by itself.
     pub fn wait_off(&mut self, limit: Duration) -> Result<()> {
         match self.serial.wait("\u{0}never printed\u{0}", limit) {
@@ -126,6 +172,17 @@ impl Vm {
     pub fn cut_power(mut self) {
         self.child.kill();
     }
+}
+
+/// Whether two screens differ by more than a cursor.
+fn differ(one: &[u8], other: &[u8]) -> bool {
+    let bytes = one.iter().zip(other).filter(|(one, other)| one != other).count();
+    one.len() != other.len() || bytes > 1000
+}
+
+#[expect(clippy::disallowed_methods, reason = "neither keyboard nor screen has an event")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
 }
 
 fn listen(folder: &Path, name: &str) -> Result<UnixListener> {
