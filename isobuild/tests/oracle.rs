@@ -126,6 +126,7 @@ fn xorriso_finds_both_boot_images_and_every_file() {
         "d 755 root 1700000000 ./boot/grub",
         "f 644 root 1700000000 ./boot/grub/grub.cfg",
         "f 644 root 1700000000 ./xenith/boot/core.img",
+        "f 644 root 1700000000 ./xenith/boot/options.toml",
         &format!("f 644 root 1700000000 ./xenith/medium-{build}"),
     ] {
         assert!(files.lines().any(|found| found == line), "{line}\n{files}");

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! GRUB's menu on an installed disk. Both boot loaders read it from the EFI system partition.
 
+use appliance_model::boot::BootOption;
 use image_formats::gpt::Role;
 
 use crate::plan::Plan;
 
-/// Xen's command line.
-const XEN: &str = "console=com1,vga com1=115200,8n1 dom0_mem=768M,max:768M";
+/// Consoles of Xen.
+const XEN: &str = "console=com1,vga com1=115200,8n1";
 /// Consoles of Dom0; the last is `/dev/console`.
-const CONSOLES: &str = "console=tty0 console=hvc0";
+const DOM0: &str = "console=tty0 console=hvc0";
 
 /// The text of `grub.cfg`.
 pub fn grub_cfg(plan: &Plan) -> String {
     let (root, state) = (plan.partuuid(Role::SlotA), plan.partuuid(Role::State));
+    let build = plan.medium.build_id;
+    let xen = with_options(XEN, &plan.medium.boot_options.xen);
     let dom0 = format!(
-        "{CONSOLES} xenith.mode=installed xenith.slot=a xenith.root={root} xenith.state={state}"
+        "{DOM0} xenith.mode=installed xenith.slot=a xenith.root={root} xenith.state={state} \
+         xenith.build={build}"
     );
+    let dom0 = with_options(&dom0, &plan.medium.boot_options.dom0);
     let mut text = String::from(
         "# Written by the installer.\n\
          set default=a\n\
@@ -31,11 +36,52 @@ pub fn grub_cfg(plan: &Plan) -> String {
     ] {
         text.push_str(&format!(
             "menuentry \"{title}\" --id {id} {{\n\
-             \x20 multiboot2 /xenith/a/xen.gz {XEN}\n\
+             \x20 multiboot2 /xenith/a/xen.gz {xen}\n\
              \x20 module2 /xenith/a/vmlinuz {dom0}{more}\n\
              \x20 module2 --nounzip /xenith/a/initrd.img\n\
              }}\n"
         ));
     }
     text
+}
+
+fn with_options(line: &str, options: &[BootOption]) -> String {
+    options.iter().fold(line.to_owned(), |line, option| line + " " + &option.grub())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::tests::{answers, ids, machine};
+
+    #[test]
+    fn a_menu_reads_like_this() {
+        let plan = Plan::make(&answers(), &machine(), ids()).unwrap();
+        let expected = "\
+# Written by the installer.
+set default=a
+set timeout=3
+if serial --unit=0 --speed=115200; then
+  terminal_input console serial
+  terminal_output console serial
+fi
+menuentry \"Xenith\" --id a {
+  multiboot2 /xenith/a/xen.gz console=com1,vga com1=115200,8n1 dom0_mem=1G,max:1G
+  module2 /xenith/a/vmlinuz console=tty0 console=hvc0 xenith.mode=installed xenith.slot=a \
+xenith.root=PARTUUID=00000000-0000-0000-0000-000000000012 \
+xenith.state=PARTUUID=00000000-0000-0000-0000-000000000014 \
+xenith.build=0123456789abcdef quiet 'memmap=1M$2G'
+  module2 --nounzip /xenith/a/initrd.img
+}
+menuentry \"Xenith, rescue shell before anything is mounted\" --id a-rescue {
+  multiboot2 /xenith/a/xen.gz console=com1,vga com1=115200,8n1 dom0_mem=1G,max:1G
+  module2 /xenith/a/vmlinuz console=tty0 console=hvc0 xenith.mode=installed xenith.slot=a \
+xenith.root=PARTUUID=00000000-0000-0000-0000-000000000012 \
+xenith.state=PARTUUID=00000000-0000-0000-0000-000000000014 \
+xenith.build=0123456789abcdef quiet 'memmap=1M$2G' xenith.shell
+  module2 --nounzip /xenith/a/initrd.img
+}
+";
+        assert_eq!(grub_cfg(&plan), expected);
+    }
 }

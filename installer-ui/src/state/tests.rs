@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use appliance_model::boot::BootOptions;
 use appliance_model::handover::{AddressMode, LocalSrKind};
 use installer_core::discovery::{Content, Disk, Firmware, Machine, Medium, Nic, Virtualization};
 use installer_core::events::{Event as News, Step};
@@ -63,6 +64,7 @@ pub(crate) fn machine() -> Discovery {
         medium: Medium {
             path: "/run/xenith/medium".into(),
             build_id: "0123456789abcdef".parse().unwrap(),
+            boot_options: BootOptions { xen: Vec::new(), dom0: Vec::new() },
             root_image_size: 130_000_000,
             boot_size: 40_000_000,
         },

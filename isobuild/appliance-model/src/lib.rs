@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Pure types of the appliance: profile, lock, digest, medium, handover.
+//! Pure types of the appliance: profile, lock, digest, medium, boot options, handover.
 
+pub mod boot;
 mod digest;
 pub mod handover;
 pub mod lock;

@@ -25,6 +25,8 @@ pub const BOOT_IMG: &str = "xenith/boot/boot.img";
 pub const CORE_IMG: &str = "xenith/boot/core.img";
 /// GRUB for UEFI.
 pub const GRUB_EFI: &str = "xenith/boot/grubx64.efi";
+/// What hosts installed from it boot with: [`crate::boot::BootOptions`].
+pub const BOOT_OPTIONS: &str = "xenith/boot/options.toml";
 /// Answers for the unattended installation; few media have them.
 pub const ANSWERS: &str = "xenith/answers.toml";
 

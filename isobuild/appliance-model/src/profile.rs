@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::boot::BootOption;
 use crate::lock::Request;
 
 /// How deep profiles may inherit.
@@ -45,8 +46,8 @@ pub struct Xen {
     pub source: String,
     /// Kconfig fragments by file name below `hypervisor/kconfig/`; a later one wins.
     pub fragments: Vec<String>,
-    /// Options of Xen's command line.
-    pub options: Vec<String>,
+    /// Options of Xen's command line, on media and on installed hosts.
+    pub options: Vec<BootOption>,
 }
 
 /// The Dom0 root file system.
@@ -69,8 +70,8 @@ pub struct Dom0 {
     pub enable: Vec<String>,
     /// Whether guests with a device model (HVM) can be run.
     pub device_model: bool,
-    /// Options of the Dom0 kernel's command line.
-    pub options: Vec<String>,
+    /// Options of the Dom0 kernel's command line, on media and on installed hosts.
+    pub options: Vec<BootOption>,
 }
 
 /// How the root image is packed.

@@ -60,6 +60,7 @@ impl Recipe for Iso {
         inputs.revision(REVISION);
         inputs.value("volume", &self.volume);
         inputs.value("menu", self.menu.template());
+        inputs.value("boot-options", self.menu.options().to_toml()?);
         Ok(())
     }
 

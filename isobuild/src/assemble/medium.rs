@@ -26,6 +26,9 @@ pub enum MediumError {
         #[source]
         source: io::Error,
     },
+    /// The boot options of the hosts that are installed from it.
+    #[error("writing down the boot options")]
+    Options(#[source] toml::ser::Error),
     /// Its EFI system partition.
     #[error("making the medium's EFI system partition")]
     Esp(#[source] FatError),
@@ -97,10 +100,12 @@ pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<IsoReport, Medium
     for (path, host) in parts {
         iso.file(path, Source::Path(host)).map_err(image)?;
     }
+    let options = medium.menu.options().to_toml().map_err(MediumError::Options)?;
     let id_line = format!("{build}\n").into_bytes();
     let texts = [
         ("boot/grub/grub.cfg", medium.menu.grub_cfg(build).into_bytes()),
         (paths::BUILD_ID, id_line.clone()),
+        (paths::BOOT_OPTIONS, options.into_bytes()),
         (&build.marker(), id_line),
     ];
     for (path, bytes) in texts {

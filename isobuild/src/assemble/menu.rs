@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use appliance_model::boot::{BootOption, BootOptions};
 use appliance_model::medium::{ANSWERS, ANSWERS_LABEL, BuildId, INITRD, KERNEL, XEN};
 
 const SERIAL: &str = "com1=115200,8n1";
@@ -18,9 +19,9 @@ pub struct Menu {
     /// Seconds until the entry boots.
     pub seconds: u32,
     /// Options of Xen's command line, beside its consoles.
-    pub xen: Vec<String>,
+    pub xen: Vec<BootOption>,
     /// Options of the Dom0 kernel's command line, beside its consoles and Xenith's own.
-    pub dom0: Vec<String>,
+    pub dom0: Vec<BootOption>,
 }
 
 /// Which console a person sits at: the last one named is the one that programs write to.
@@ -100,12 +101,17 @@ impl Menu {
         self.grub_cfg(&none) + &esp_cfg(&none)
     }
 
+    /// For the menus of the hosts that are installed from the medium.
+    pub(super) fn options(&self) -> BootOptions {
+        BootOptions { xen: self.xen.clone(), dom0: self.dom0.clone() }
+    }
+
     fn commands(&self, indent: &str, console: Console, mode: &str, build: &BuildId) -> String {
-        let mut xen = vec![console.xen(), SERIAL];
-        xen.extend(self.xen.iter().map(String::as_str));
+        let mut xen = vec![console.xen().to_owned(), SERIAL.to_owned()];
+        xen.extend(self.xen.iter().map(BootOption::grub));
         let build = format!("xenith.build={build}");
-        let mut dom0 = vec![console.dom0(), mode, &build];
-        dom0.extend(self.dom0.iter().map(String::as_str));
+        let mut dom0 = vec![console.dom0().to_owned(), mode.to_owned(), build];
+        dom0.extend(self.dom0.iter().map(BootOption::grub));
         let lines = [
             "echo 'Loading Xen, kernel and initial file system ...'".to_owned(),
             format!("multiboot2 /{XEN} {}", xen.join(" ")),
@@ -176,8 +182,8 @@ mod tests {
             version: "0.1.0".to_owned(),
             default_entry: "live".to_owned(),
             seconds: 1,
-            xen: vec!["dom0_mem=768M,max:768M".to_owned()],
-            dom0: vec!["quiet".to_owned()],
+            xen: vec!["dom0_mem=768M,max:768M".parse().unwrap()],
+            dom0: vec!["quiet".parse().unwrap(), "memmap=1M$2G".parse().unwrap()],
         };
         menu.grub_cfg(&build())
     }
@@ -189,7 +195,7 @@ mod tests {
         let expected = "    echo 'Loading Xen, kernel and initial file system ...'\n    \
              multiboot2 /boot/xen.gz console=com1,vga com1=115200,8n1 dom0_mem=768M,max:768M\n    \
              module2 /boot/vmlinuz console=tty0 console=hvc0 xenith.mode=live \
-             xenith.build=0123456789abcdef quiet\n    \
+             xenith.build=0123456789abcdef quiet 'memmap=1M$2G'\n    \
              module2 --nounzip /boot/initrd.img\n}\n";
         assert_eq!(&live[..expected.len()], expected);
         assert!(cfg.contains("set default=live\n") && cfg.contains("set timeout=1\n"));

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use appliance_model::boot::BootOptions;
 use appliance_model::medium::{self as paths, BuildId};
 
 use super::DiscoveryError;
@@ -16,6 +17,8 @@ pub struct Medium {
     pub path: PathBuf,
     /// The build that is installed.
     pub build_id: BuildId,
+    /// What the installed host boots with.
+    pub boot_options: BootOptions,
     /// Size of the root image in bytes.
     pub root_image_size: u64,
     /// Size of all files for the EFI system partition together, in bytes.
@@ -30,12 +33,14 @@ impl Medium {
             size.map_err(DiscoveryError::read(file))
         };
         let build_id = parse(path.join(paths::BUILD_ID), |text| text.trim().parse())?;
+        let boot_options = parse(path.join(paths::BOOT_OPTIONS), BootOptions::from_toml)?;
         size(paths::BOOT_IMG)?;
         size(paths::CORE_IMG)?;
         let on_esp = [paths::XEN, paths::KERNEL, paths::INITRD, paths::GRUB_EFI];
         Ok(Self {
             path: path.to_owned(),
             build_id,
+            boot_options,
             root_image_size: size(paths::ROOT_IMAGE)?,
             boot_size: on_esp.iter().map(|name| size(name)).sum::<Result<u64, _>>()?,
         })

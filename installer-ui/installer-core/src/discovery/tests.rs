@@ -34,6 +34,7 @@ impl Tree {
         ] {
             tree.put(&format!("medium/{name}"), &"x".repeat(size));
         }
+        tree.put(&format!("medium/{}", paths::BOOT_OPTIONS), "xen = ['a=1']\ndom0 = ['quiet']\n");
         tree.put(&format!("medium/{}", paths::BUILD_ID), "0123456789abcdef\n");
         tree
     }
@@ -126,6 +127,8 @@ fn disks_are_described() {
     assert_eq!(found.machine.virtualization, Virtualization::Present);
     assert_eq!((found.medium.root_image_size, found.medium.boot_size), (100, 10));
     assert_eq!(found.medium.build_id.to_string(), "0123456789abcdef");
+    let options = &found.medium.boot_options;
+    assert_eq!((options.xen[0].grub().as_str(), options.dom0[0].grub().as_str()), ("a=1", "quiet"));
 }
 
 #[test]
@@ -194,9 +197,13 @@ fn a_medium_that_is_not_whole_is_an_error() {
 
 #[test]
 fn a_medium_with_a_malformed_file_is_an_error() {
-    for (name, text, expected) in
-        [(paths::BUILD_ID, "build 1\n", "not a build id"), (paths::BUILD_ID, "", "not a build id")]
-    {
+    let unfit = "line 2: \"a \\\"b\\\"\" is not one word";
+    for (name, text, expected) in [
+        (paths::BUILD_ID, "build 1\n", "not a build id"),
+        (paths::BUILD_ID, "", "not a build id"),
+        (paths::BOOT_OPTIONS, "xen = []", "missing field `dom0`"),
+        (paths::BOOT_OPTIONS, "xen = []\ndom0 = ['a \"b\"']", unfit),
+    ] {
         let tree = machine();
         tree.put(&format!("medium/{name}"), text);
         let error = medium::Medium::look(&tree.path("medium")).unwrap_err();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use appliance_model::boot::BootOptions;
 use appliance_model::handover::{AddressMode, LocalSrKind};
 use uuid::Uuid;
 
@@ -65,6 +66,10 @@ pub(crate) fn machine() -> Discovery {
         medium: Medium {
             path: "/run/xenith/medium".into(),
             build_id: "0123456789abcdef".parse().unwrap(),
+            boot_options: BootOptions {
+                xen: vec!["dom0_mem=1G,max:1G".parse().unwrap()],
+                dom0: vec!["quiet".parse().unwrap(), "memmap=1M$2G".parse().unwrap()],
+            },
             root_image_size: 3_500_000,
             boot_size: 20_000,
         },

@@ -93,7 +93,7 @@ fn a_whole_installation() {
     assert_eq!(files["/xenith/a/vmlinuz"], vec![2; 5000]);
     let menu = String::from_utf8(files["/boot/grub/grub.cfg"].clone()).unwrap();
     assert!(menu.contains("xenith.root=PARTUUID=00000000-0000-0000-0000-000000000012 "));
-    assert!(menu.contains("xenith.state=PARTUUID=00000000-0000-0000-0000-000000000014\n"));
+    assert!(menu.contains("xenith.state=PARTUUID=00000000-0000-0000-0000-000000000014 "));
     assert_eq!(
         fake.programs,
         [

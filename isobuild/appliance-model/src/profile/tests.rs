@@ -55,6 +55,8 @@ fn bad_profiles_say_what_is_wrong() {
         ("[image]\ncompression = 'zst'", "must be zstd"),
         ("[image]\nblock-kib = 3", "power of two"),
         ("[image]\nformat = 'ext4'", "unknown variant"),
+        ("[xen]\noptions = ['a b']", "\"a b\" is not one word of a boot command line"),
+        ("[dom0]\noptions = ['\\']", "is not one word of a boot command line"),
         ("[output]\nvolume = 'a b'", "A-Z"),
         ("[output]\ndefault-entry = 'boot'", "must be install"),
         ("inherit = 'none.toml'", "none.toml, which main.toml inherits"),
