@@ -83,10 +83,11 @@ fn uefi(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
     shell::run(serial, &format!("xe vm-start uuid={vm_uuid}"))?;
     let state = format!("xe vm-param-get uuid={vm_uuid} param-name=power-state");
     anyhow::ensure!(shell::run(serial, &state)? == "running", "the guest is not running");
-    // Ctrl-] leaves the console.
+    // Ctrl-] leaves the console; what is typed before the shell is back is lost.
     serial.send(&format!("xe console uuid={vm_uuid}\n"))?;
     serial.wait("guest: ready", LIMIT).context("reading the guest's console")?;
     serial.send("\x1d")?;
+    serial.wait("~#", LIMIT).context("leaving the guest's console")?;
     shell::run(serial, &format!("xe vm-pause uuid={vm_uuid}"))?;
     anyhow::ensure!(shell::run(serial, &state)? == "paused", "the guest is not paused");
     shell::run(serial, &format!("xe vm-unpause uuid={vm_uuid}"))?;
