@@ -179,20 +179,6 @@ impl Engine<'_> {
         Ok(report)
     }
 
-    /// The keys of `targets` and of what they need, without building anything: what
-    /// `cargo xtask` prints to explain a rebuild.
-    ///
-    /// # Errors
-    /// Recipes that do not fit together, or inputs that cannot be read.
-    pub fn explain(
-        &self,
-        recipes: &[Box<dyn Recipe>],
-        targets: &[&str],
-    ) -> Result<BTreeMap<String, (Digest, Vec<String>)>, GraphError> {
-        let nodes = self.keyed(order::ordered(recipes, targets)?)?;
-        Ok(nodes.into_iter().map(|node| (node.name, (node.key, node.lines))).collect())
-    }
-
     /// Computes keys; `ordered` has needs before needers.
     fn keyed<'r>(&self, ordered: Vec<&'r dyn Recipe>) -> Result<Vec<Node<'r>>, GraphError> {
         let mut nodes: Vec<Node<'r>> = Vec::new();

@@ -104,8 +104,6 @@ pub enum Format {
 pub struct Output {
     /// Volume name of the ISO, at most 32 of `A-Z0-9_`.
     pub volume: String,
-    /// A tree for booting over the network.
-    pub netboot: bool,
     /// Where the menu begins: `install`, `install-serial`, `live`, `disk`.
     pub default_entry: String,
     /// Seconds that the menu waits.
@@ -127,12 +125,7 @@ impl Default for Image {
 
 impl Default for Output {
     fn default() -> Self {
-        Self {
-            volume: "XENITH".to_owned(),
-            netboot: false,
-            default_entry: "install".to_owned(),
-            menu_seconds: 5,
-        }
+        Self { volume: "XENITH".to_owned(), default_entry: "install".to_owned(), menu_seconds: 5 }
     }
 }
 

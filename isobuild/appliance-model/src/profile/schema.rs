@@ -22,7 +22,7 @@ pub(super) const TABLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("image", &["format", "compression", "level", "block-kib"]),
-    ("output", &["volume", "netboot", "default-entry", "menu-seconds"]),
+    ("output", &["volume", "default-entry", "menu-seconds"]),
 ];
 
 /// The known key that is nearest to `key`, where one is near enough to be what was meant.
