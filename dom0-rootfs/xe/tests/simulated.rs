@@ -36,6 +36,7 @@ impl Daemon {
         let mut child = command(&program)
             .args(["--simulate", "--listen", &format!("127.0.0.1:{port}"), "--socket"])
             .arg(folder.path().join("xapi.sock"))
+            .env("TMPDIR", folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
