@@ -137,24 +137,43 @@ impl Vm {
         Ok(())
     }
 
-    /// Saves the screen as [`Vm::screenshot`] does once it shows something else than `before` and
-    /// stands still, apart from a cursor; returns what it shows. A screen has no event that tells.
-    pub fn picture(&mut self, name: &str, before: &[u8], limit: Duration) -> Result<Vec<u8>> {
-        let file = self.folder.join("screen.ppm");
+    /// Presses `key` now and then until the screen, in text mode, shows `text`, then saves it as
+    /// [`Vm::screenshot`] does as soon as it stands still, or a little later if it does not. A
+    /// screen has no event that tells.
+    pub fn picture(
+        &mut self,
+        name: &str,
+        text: &str,
+        key: Option<&str>,
+        limit: Duration,
+    ) -> Result<()> {
         let end = Instant::now() + limit;
-        let mut last = Vec::new();
+        let mut last = String::new();
+        let mut seen = 0;
         while Instant::now() < end {
-            let arguments = json!({ "filename": format!("{FOLDER}/screen.ppm") });
-            self.qmp.run("screendump", arguments)?;
-            let now = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
-            if differ(&now, before) && !differ(&now, &last) {
-                self.screenshot(name)?;
-                return Ok(now);
+            let now = self.text_memory()?;
+            seen += u32::from(now.contains(text));
+            if seen > 0 && (now == last || seen == 5) {
+                return self.screenshot(name).map(drop);
             }
             last = now;
-            pause(Duration::from_secs(2));
+            self.keys(key.as_slice())?;
+            pause(Duration::from_millis(500));
         }
-        bail!("the screen did not come to {name} within {} s", limit.as_secs())
+        self.screenshot(name)?;
+        bail!("the screen did not show {text:?} within {} s; see {name}.png", limit.as_secs())
+    }
+
+    /// The letters in the memory of a VGA's text mode. Where in it the screen begins changes when
+    /// lines scroll, so a line may be followed by others that are out of sight.
+    fn text_memory(&mut self) -> Result<String> {
+        let file = self.folder.join("text-memory");
+        let inside = format!("{FOLDER}/text-memory");
+        let arguments = json!({ "val": 0xb8000, "size": 0x8000, "filename": inside });
+        self.qmp.run("pmemsave", arguments)?;
+        let bytes = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+        // Each letter is followed by its colours.
+        Ok(bytes.iter().step_by(2).map(|byte| char::from(*byte)).collect())
     }
 
     /// Waits for the machine to power off by itself.
@@ -172,12 +191,6 @@ impl Vm {
     pub fn cut_power(mut self) {
         self.child.kill();
     }
-}
-
-/// Whether two screens differ by more than a cursor.
-fn differ(one: &[u8], other: &[u8]) -> bool {
-    let bytes = one.iter().zip(other).filter(|(one, other)| one != other).count();
-    one.len() != other.len() || bytes > 1000
 }
 
 #[expect(clippy::disallowed_methods, reason = "neither keyboard nor screen has an event")]

@@ -18,7 +18,8 @@ use crate::vm::{Setup, Vm};
 enum Step {
     Keys(&'static [&'static str]),
     Text(&'static str),
-    Picture(&'static str),
+    /// Name of the file, and what the screen says when it has come.
+    Picture(&'static str, &'static str),
 }
 use Step::{Keys, Picture, Text};
 
@@ -42,36 +43,35 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
         ..Setup::default()
     };
     let mut vm = Vm::start(lab, folder, "install", &setup)?;
-    let menu = vm.picture("1-menu", &[], LIMIT)?;
-    vm.keys(&["ret"])?;
-    // The kernel and systemd draw until the installer's first screen stands still.
-    vm.serial.wait("about to get started", LIMIT)?;
-    let mut screen = vm.picture("2-welcome", &menu, LIMIT)?;
+    // A key stops the menu from going on by itself, and this one selects the first entry.
+    vm.picture("1-menu", "Install Xenith", Some("home"), LIMIT)?;
     for step in [
         Keys(&["ret"]),
-        Picture("3-disk"),
+        Picture("2-welcome", "Xenith installer - welcome"),
         Keys(&["ret"]),
-        Picture("4-hostname"),
+        Picture("3-disk", "Xenith installer - disk"),
+        Keys(&["ret"]),
+        Picture("4-hostname", "Xenith installer - host name"),
         Keys(&["ctrl+u"]),
         Text("node1"),
         Keys(&["ret"]),
-        Picture("5-network"),
+        Picture("5-network", "Xenith installer - network"),
         Keys(&["ret"]),
         Text(PASSWORD),
         Keys(&["ret"]),
         Text(PASSWORD),
-        Picture("6-login"),
+        Picture("6-login", "Xenith installer - login"),
         Keys(&["ret", "right", "ret"]),
-        Picture("7-summary"),
+        Picture("7-summary", "Xenith installer - summary"),
         Text("yes"),
         Keys(&["ret"]),
-        Picture("8-progress"),
-        Picture("9-complete"),
+        Picture("8-progress", "Xenith installer - installing"),
+        Picture("9-complete", "Xenith installer - complete"),
     ] {
         match step {
             Keys(keys) => vm.keys(keys)?,
             Text(text) => vm.type_text(text)?,
-            Picture(name) => screen = vm.picture(name, &screen, LIMIT)?,
+            Picture(name, text) => vm.picture(name, text, None, LIMIT)?,
         }
     }
     vm.cut_power();
@@ -80,5 +80,5 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
     shell::log_in(&mut vm.serial, PASSWORD)?;
     anyhow::ensure!(shell::run(&mut vm.serial, "hostname")? == "node1", "the host's name is wrong");
-    vm.picture("10-host", &[], LIMIT).map(drop)
+    vm.picture("10-host", "node1 login:", None, LIMIT)
 }
