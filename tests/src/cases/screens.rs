@@ -56,7 +56,8 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
         Text("node1"),
         Keys(&["ret"]),
         Picture("5-network", "Xenith installer - network"),
-        Keys(&["ret"]),
+        // From the card to its address, and on.
+        Keys(&["ret", "ret"]),
         Text(PASSWORD),
         Keys(&["ret"]),
         Text(PASSWORD),
