@@ -19,6 +19,9 @@ const REVISION: u32 = 1;
 /// The overlay, below the repository.
 const OVERLAY: &str = "dom0-rootfs/overlay";
 
+/// Where `/etc/os-release` leads.
+const OS_RELEASE: &str = "usr/lib/os-release";
+
 /// Folders that no package brings, with their modes.
 const FOLDERS: &[(&str, u32)] = &[
     ("root", 0o700),
@@ -43,16 +46,22 @@ pub struct Layer {
 #[derive(Debug, Clone)]
 pub struct Rootfs {
     profile: Profile,
+    version: String,
     repository: PathBuf,
     layers: Vec<Layer>,
 }
 
 impl Rootfs {
-    /// The recipe for a profile; `repository` has the overlay, later layers win over earlier ones and
-    /// the overlay over all.
+    /// The recipe for a profile; `version` is Xenith's own, `repository` has the overlay, later layers
+    /// win over earlier ones and the overlay over all.
     #[must_use]
-    pub fn new(profile: &Profile, repository: &Path, layers: Vec<Layer>) -> Self {
-        Self { profile: profile.clone(), repository: repository.to_owned(), layers }
+    pub fn new(profile: &Profile, version: &str, repository: &Path, layers: Vec<Layer>) -> Self {
+        Self {
+            profile: profile.clone(),
+            version: version.to_owned(),
+            repository: repository.to_owned(),
+            layers,
+        }
     }
 
     /// The recipe's name for the profile of that name.
@@ -69,6 +78,7 @@ impl Rootfs {
         for (folder, mode) in FOLDERS {
             tree.folder(folder, *mode)?;
         }
+        tree.write(OS_RELEASE, os_release(&self.version).as_bytes(), 0o644)?;
         accounts::complete(tree)?;
         for unit in &self.profile.dom0.enable {
             units::enable(tree, unit)?;
@@ -152,6 +162,7 @@ impl Recipe for Rootfs {
     fn declare(&self, inputs: &mut Inputs) -> Result<(), BoxError> {
         inputs.revision(REVISION);
         inputs.folder(OVERLAY)?;
+        inputs.value("os-release", os_release(&self.version));
         inputs.values("layers", self.layers.iter().flat_map(|l| [&l.recipe, &l.folder]));
         inputs.values("enable", &self.profile.dom0.enable);
         inputs.value("device model", self.profile.dom0.device_model.to_string());
@@ -185,6 +196,17 @@ impl Recipe for Rootfs {
         }
         Ok(())
     }
+}
+
+/// What the image says it is: os-release(5).
+fn os_release(version: &str) -> String {
+    format!(
+        "PRETTY_NAME=\"Xenith {version}\"\n\
+         NAME=\"Xenith\"\n\
+         VERSION_ID=\"{version}\"\n\
+         ID=xenith\n\
+         ID_LIKE=debian\n"
+    )
 }
 
 /// Programs that a host with guests cannot be without: better no image than one that fails at boot.

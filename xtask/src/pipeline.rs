@@ -138,7 +138,7 @@ impl Pipeline {
             Box::new(XenTools),
             Box::new(Programs::new(&self.repository, &self.store)),
             Box::new(base),
-            Box::new(Rootfs::new(profile, &self.repository, layers)),
+            Box::new(Rootfs::new(profile, VERSION, &self.repository, layers)),
             Box::new(Boot),
             Box::new(Iso::new(profile, VERSION)),
         ])

@@ -52,8 +52,9 @@ fn host(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
     shell::run(serial, "systemctl is-system-running --wait || true")?;
     let memory = "awk '/MemTotal/{t=$2} /MemAvailable/{a=$2} END{print t-a}' /proc/meminfo";
     figures.note("Dom0 memory used, MiB", number(serial, memory)? / 1024.0);
-    for (name, unit) in [("resident", "xenith-toolstack"), ("worker resident", "xenops-worker")] {
-        let rss = format!("awk '/VmRSS/{{print $2}}' /proc/$(pidof -s {unit})/status");
+    // The kernel keeps 15 letters of a process's name.
+    for (name, process) in [("resident", "xenith-toolstac"), ("worker resident", "xenops-worker")] {
+        let rss = format!("awk '/VmRSS/{{print $2}}' /proc/$(pgrep -xo {process})/status");
         figures.note(format!("toolstack {name}, MiB"), number(serial, &rss)? / 1024.0);
     }
     start(lab, serial, figures)
