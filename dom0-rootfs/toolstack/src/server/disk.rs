@@ -27,6 +27,9 @@ use crate::vdis::Opened;
 const PAUSE: Duration = Duration::from_secs(120);
 /// Pieces on their way between network and disk.
 const UNDER_WAY: usize = 8;
+/// What is read of a body that nobody wants, in bytes and time.
+const UNWANTED: usize = 64 << 20;
+const UNWANTED_TIME: Duration = Duration::from_secs(10);
 
 /// Contents come: the client's, or what went wrong with it.
 type Piece = Result<Bytes, String>;
@@ -71,10 +74,34 @@ fn failed(error: &ApiError) -> Response<Body> {
 /// Writes the body of the request to a VDI.
 pub(super) async fn import(
     toolstack: &Arc<Toolstack>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<Body> {
-    let query = Query::of(&request);
-    let context = match session(toolstack, &request, &query, Role::VmAdmin) {
+    let response = import_body(toolstack, &mut request).await;
+    if !response.status().is_success() {
+        // Closed with something unread, the connection would be reset, and most clients send all
+        // before they look for an answer: the reason would be lost.
+        let all = tokio::time::timeout(UNWANTED_TIME, discard(request.body_mut())).await;
+        tracing::debug!(all = all.is_ok(), "refused an import");
+    }
+    response
+}
+
+/// Reads on to the end, but not for ever.
+async fn discard(body: &mut Incoming) {
+    let mut left = UNWANTED;
+    while let Some(Ok(frame)) = body.frame().await {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        let Some(rest) = left.checked_sub(length) else { return };
+        left = rest;
+    }
+}
+
+async fn import_body(
+    toolstack: &Arc<Toolstack>,
+    request: &mut Request<Incoming>,
+) -> Response<Body> {
+    let query = Query::of(request);
+    let context = match session(toolstack, request, &query, Role::VmAdmin) {
         Ok(context) => context,
         Err(refused) => return *refused,
     };
@@ -87,7 +114,7 @@ pub(super) async fn import(
         let context = context.clone();
         tokio::task::spawn_blocking(move || write(&context, &vdi, receiver))
     };
-    receive(request.into_body(), sender).await;
+    receive(request.body_mut(), sender).await;
     let reply = match writing.await {
         Ok(reply) => reply,
         Err(error) => Err(errors::INTERNAL_ERROR.with([error.to_string()])),
@@ -104,7 +131,7 @@ pub(super) async fn import(
 }
 
 /// Passes the body on, piece by piece, until it ends or nobody listens.
-async fn receive(mut body: Incoming, sender: mpsc::Sender<Piece>) {
+async fn receive(body: &mut Incoming, sender: mpsc::Sender<Piece>) {
     loop {
         let piece = match tokio::time::timeout(PAUSE, body.frame()).await {
             Ok(None) => return,
