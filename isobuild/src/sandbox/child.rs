@@ -53,7 +53,7 @@ impl Streams {
 pub struct Child {
     process: std::process::Child,
     /// While this end of the pipe is open the helper keeps the program alive.
-    _lifeline: OwnedFd,
+    lifeline: Option<OwnedFd>,
     command: String,
     errors: Tail,
     /// The program's standard input, where it was asked to be a pipe.
@@ -90,8 +90,10 @@ impl Child {
 
     /// Kills the program and everything that it started, and waits until they are gone.
     pub fn kill(&mut self) {
-        // Both fail only when it has ended already.
-        let _ = self.process.kill();
+        // The helper ends when the last of them has: a signal to itself would end it before them,
+        // while their files and ports were still in use.
+        self.lifeline = None;
+        // Fails only when it has been waited for already.
         let _ = self.process.wait();
     }
 
@@ -294,7 +296,7 @@ fn start(
         stdout: process.stdout.take(),
         stderr: process.stderr.take(),
         process,
-        _lifeline: ours,
+        lifeline: Some(ours),
         command,
         errors: Tail(errors.map(|file| (file, start))),
     })
