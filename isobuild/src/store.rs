@@ -226,16 +226,21 @@ impl Store {
     /// # Errors
     /// Something cannot be removed.
     pub fn clean(&self, objects: bool) -> Result<(), StoreError> {
-        let mut names = vec!["artifacts", "kept", "tmp", "locks"];
+        let mut names = vec!["artifacts", "kept"];
         if objects {
             names.push("objects");
         }
+        let tmp = self.top.join("tmp");
         for name in names {
             let path = self.top.join(name);
-            remove_tree(&path)?;
+            // Out of sight in one step: half a tree beside its record would count as whole.
+            let removed = tmp.join(format!("removed-{name}"));
+            remove_tree(&removed)?;
+            fs::rename(&path, &removed).map_err(failed("renaming", &path))?;
             fs::create_dir_all(&path).map_err(failed("creating", &path))?;
         }
-        Ok(())
+        remove_tree(&tmp)?;
+        fs::create_dir_all(&tmp).map_err(failed("creating", &tmp))
     }
 }
 
