@@ -59,20 +59,14 @@ fn iso_name(profile: &Profile) -> String {
     }
 }
 
-/// Gives an artifact a second name; a copy where the cache is on another file system.
+/// Copies an artifact: what people do to theirs must not change the cache's.
 fn place(built: &Path, iso: &Path) -> Result<()> {
     let part = iso.with_extension("iso.part");
+    // One that is left over may be a second name of something else.
     if part.exists() {
         std::fs::remove_file(&part).with_context(|| format!("removing {}", part.display()))?;
     }
-    if std::fs::hard_link(built, &part).is_err() {
-        std::fs::copy(built, &part)
-            .with_context(|| format!("copying {} to {}", built.display(), part.display()))?;
-    }
-    std::fs::rename(&part, iso).with_context(|| format!("renaming to {}", iso.display()))?;
-    // Renaming one name of a file to another of its own names does nothing at all.
-    if part.exists() {
-        std::fs::remove_file(&part).with_context(|| format!("removing {}", part.display()))?;
-    }
-    Ok(())
+    std::fs::copy(built, &part)
+        .with_context(|| format!("copying {} to {}", built.display(), part.display()))?;
+    std::fs::rename(&part, iso).with_context(|| format!("renaming to {}", iso.display()))
 }
