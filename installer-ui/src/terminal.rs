@@ -135,6 +135,9 @@ impl App {
                 self.screen.close()?;
                 program::shell()?;
                 self.screen = Screen::open()?;
+                if let Some(action) = self.state.on(Event::BackFromShell) {
+                    return self.act(action);
+                }
             }
             Action::Redraw => self.screen.fit()?,
             Action::Reboot => return self.end(worker::reboot),

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Installs without asking: the same engine, with its events as lines.
 
-use std::io::{IsTerminal as _, Write as _, stdin, stdout};
+use std::fs::File;
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stdin, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use installer_core::answers::{AnswerSource, Answers, OnSuccess};
 use installer_core::events::{Event, Step};
 use installer_core::lock::{LockError, Owner};
@@ -18,6 +20,8 @@ use crate::{follow, log, online, program, terminal, worker};
 /// The last line on a console says how it ended.
 const COMPLETE: &str = "xenith-installer: installation complete";
 const FAILED: &str = "xenith-installer: installation failed";
+/// There once an unattended installation was begun since the machine started.
+const TRIED: &str = "/run/xenith/unattended-tried";
 
 /// On the console and in the log. A console that went away must not end the installation.
 fn say(text: &str) {
@@ -40,6 +44,10 @@ pub fn run(machine: Machine, log: &log::Log, source: &AnswerSource) -> Result<Ex
         }
         Err(error) => return Err(error.into()),
     };
+    if !first_try(TRIED.as_ref())? {
+        say("xenith-installer: an unattended installation was begun before and did not end well");
+        return screens(machine, log, Some(owner));
+    }
     say(&format!("xenith-installer: unattended installation, answers from {source}"));
     match install(&machine, source) {
         Ok(on_success) => {
@@ -58,6 +66,16 @@ pub fn run(machine: Machine, log: &log::Log, source: &AnswerSource) -> Result<Ex
             say(&format!("{FAILED}: {}", chain(error.as_ref())));
             screens(machine, log, Some(owner))
         }
+    }
+}
+
+/// Whether this is the first try since the machine started; from then on it is not. A service
+/// manager starts a program that failed again, and that must not wipe disks again.
+fn first_try(marker: &Path) -> Result<bool> {
+    match File::create_new(marker) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("creating {}", marker.display())),
     }
 }
 
@@ -153,6 +171,16 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_first_try_is_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let marker = folder.path().join("tried");
+        assert!(first_try(&marker).unwrap());
+        assert!(!first_try(&marker).unwrap());
+        let nowhere = first_try(&folder.path().join("no/folder")).unwrap_err();
+        assert!(nowhere.to_string().starts_with("creating "), "{nowhere}");
+    }
 
     #[test]
     fn progress_is_told_at_tenths_only() {

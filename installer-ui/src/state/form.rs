@@ -82,12 +82,14 @@ impl Default for Form {
 }
 
 impl Form {
-    /// Keeps the choices within what the machine has; a disk is preselected only if it is the only
-    /// one that can be used.
-    pub(super) fn fit(&mut self, found: &Discovery) {
+    /// Keeps the choices within what the machine has. The disk that was selected `before` stays so
+    /// if it is still there; otherwise the first one that can be used is.
+    pub(super) fn fit(&mut self, found: &Discovery, before: Option<&Discovery>) {
         let disks: Vec<&Disk> = found.candidates().collect();
+        let path = before.and_then(|before| self.disk(before)).map(|disk| &disk.path);
+        let kept = disks.iter().position(|disk| Some(&disk.path) == path);
         let usable = disks.iter().position(|disk| Refusal::of(disk).is_none());
-        self.disk = usable.unwrap_or(0);
+        self.disk = kept.or(usable).unwrap_or(0);
         let connected = found.nics.iter().position(|nic| nic.carrier == Some(true));
         self.network.card = connected.unwrap_or(0);
         self.consent = Field::default();

@@ -60,6 +60,8 @@ pub enum Event {
     Tick(Duration),
     /// A line was logged.
     Log(String),
+    /// The person has left the shell, where anything may have happened to the disks.
+    BackFromShell,
 }
 
 /// What the caller is to do.
@@ -171,7 +173,7 @@ impl State {
                 self.ids = ids;
                 match found {
                     Ok(found) => {
-                        self.form.fit(&found);
+                        self.form.fit(&found, self.found.as_ref());
                         self.found = Some(*found);
                         self.plan = None;
                         self.go(if self.owned { Screen::Disk } else { Screen::Welcome });
@@ -203,6 +205,14 @@ impl State {
                     self.run.elapsed = at;
                 }
                 None
+            }
+            Event::BackFromShell => {
+                let done = matches!(self.screen, Screen::Progress | Screen::Success);
+                if done || self.found.is_none() {
+                    return None;
+                }
+                self.go(Screen::Looking);
+                Some(Action::Look)
             }
             Event::Log(line) => {
                 self.log.push(line);

@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt, 
 use std::path::{Path, PathBuf};
 
 use image_formats::gpt::DiskLayout;
-use rustix::fs::{Advice, FlockOperation};
+use rustix::fs::{Advice, FlockOperation, OFlags};
 
 use super::{Ext4, System, SystemError};
 use crate::layout::{Entry, EntryKind};
@@ -30,10 +30,21 @@ fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> System
     move |source| SystemError::Io { doing, path, source }
 }
 
+fn is_partition(device: &Path) -> bool {
+    let name = fs::canonicalize(device).unwrap_or_else(|_| device.to_owned());
+    let name = name.file_name().unwrap_or_default();
+    Path::new("/sys/class/block").join(name).join("partition").exists()
+}
+
 impl RealSystem {
     fn device(&mut self, path: &Path) -> Result<&File, SystemError> {
         if !self.open.contains_key(path) {
-            let file = OpenOptions::new().read(true).write(true).open(path);
+            // The kernel refuses whoever asks for a disk alone of which anything is mounted, so one
+            // that came into use after the plan was made is not written to. Partitions are opened
+            // beside the disk.
+            let alone = if is_partition(path) { 0 } else { OFlags::EXCL.bits() };
+            let alone = i32::try_from(alone).unwrap_or_default();
+            let file = OpenOptions::new().read(true).write(true).custom_flags(alone).open(path);
             let file = file.map_err(io("opening", path))?;
             rustix::fs::flock(&file, FlockOperation::LockExclusive)
                 .map_err(|error| io("locking", path)(error.into()))?;
