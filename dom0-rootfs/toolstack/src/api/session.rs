@@ -17,14 +17,16 @@ fn login_with_password(context: &Context, args: &Args<'_>) -> Reply {
     let (user, password) = (args.text("uname"), args.text("pwd"));
     let sessions = &context.toolstack.sessions;
     let refused = |reason: &str| errors::SESSION_AUTHENTICATION_FAILED.with([user, reason]);
+    // Whoever is root here, or the user that the daemon runs as, could read its database as well:
+    // they need not prove it.
+    let own = rustix::process::geteuid().as_raw();
     let address = match &context.peer {
-        // Whoever is root on this host need not prove it.
-        Peer::Local(0) | Peer::Myself => {
+        Peer::Local(user) if *user != 0 && *user != own => format!("user {user}"),
+        Peer::Network(address) => address.clone(),
+        Peer::Local(_) | Peer::Myself => {
             let session = sessions.open(Role::PoolAdmin, user, args.text("originator"));
             return Ok(session.into());
         }
-        Peer::Local(user) => format!("user {user}"),
-        Peer::Network(address) => address.clone(),
     };
     if sessions.braked(&address) {
         tracing::warn!(%address, "too many wrong passwords");
