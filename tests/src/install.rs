@@ -9,7 +9,7 @@ use image_formats::fat::{FatVolume, FatWriter};
 use isobuild::assemble::ANSWERS_LABEL;
 use isobuild::emulator::Medium;
 
-use crate::cases::LIMIT;
+use crate::cases::{LIMIT, READY};
 use crate::lab::{Lab, sparse_file};
 use crate::vm::{Setup, Vm};
 
@@ -25,8 +25,9 @@ pub fn system_disk() -> (String, String) {
     ("system.img".to_owned(), SERIAL.to_owned())
 }
 
-/// Boots the ISO beside an empty disk and a volume with answers, and waits until the installer
-/// says that it is done and the machine has powered off.
+/// Boots the ISO beside an empty disk and a volume with answers, waits until the installer says
+/// that it is done and the machine has started the installed host by itself, with the medium still
+/// first, and cuts its power.
 pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str) -> Result<()> {
     sparse_file(&folder.join("system.img"), DISK_BYTES)?;
     write_answers(&folder.join("answers.img"), storage)?;
@@ -34,7 +35,6 @@ pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str) -> Result<()
         uefi,
         medium: Some(Medium::Cd),
         disks: vec![system_disk(), ("answers.img".to_owned(), "ANSWERS".to_owned())],
-        no_reboot: true,
         ..Setup::default()
     };
     let mut vm = Vm::start(lab, folder, "install", &setup)?;
@@ -44,14 +44,18 @@ pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str) -> Result<()
     if which.with_context(|| format!("the console ended with:\n{}", vm.serial.tail(15)))? != 0 {
         anyhow::bail!("the installation failed:\n{}", vm.serial.tail(15));
     }
-    vm.wait_off(LIMIT).context("waiting for the installed machine to power off")
+    let again = [READY, "xenith-installer: unattended installation"];
+    let which = vm.serial.wait_any(&again, LIMIT).context("restarting into the installed host")?;
+    anyhow::ensure!(which == 0, "the medium installs the host again");
+    vm.cut_power();
+    Ok(())
 }
 
 fn write_answers(path: &Path, storage: &str) -> Result<()> {
     let answers = format!(
         "hostname = \"proof\"\n\
          root-password = \"{PASSWORD}\"\n\
-         on-success = \"poweroff\"\n\
+         on-success = \"reboot\"\n\
          [disk]\nserial = \"{SERIAL}\"\nwipe = true\n\
          [network]\nmode = \"dhcp\"\n\
          [storage]\ntype = \"{storage}\"\n"

@@ -60,6 +60,13 @@ impl BuildId {
     pub fn marker(self) -> String {
         format!("xenith/medium-{self}")
     }
+
+    /// Path on the EFI system partition of a host that was installed whole from this build's medium.
+    /// With it in sight the medium's menu does not install unattended by itself.
+    #[must_use]
+    pub fn installed(self) -> String {
+        format!("xenith/from-{self}")
+    }
 }
 
 /// A text that is not a build id.

@@ -71,7 +71,12 @@ impl Menu {
              \n\
              if [ -n \"$answers\" ]; then\n    \
                  set default=unattended\n    \
+                 # Firmware that starts the medium first would install the same host for ever.\n    \
+                 if search --no-floppy --file --set=host /{installed}; then\n        \
+                     set default=disk\n    \
+                 fi\n    \
                  menuentry \"Install unattended, as $answers says\" --id unattended {{\n",
+            installed = build.installed(),
             version = self.version,
             seconds = self.seconds,
             default = self.default_entry,
@@ -199,6 +204,16 @@ mod tests {
              module2 --nounzip /boot/initrd.img\n}\n";
         assert_eq!(&live[..expected.len()], expected);
         assert!(cfg.contains("set default=live\n") && cfg.contains("set timeout=1\n"));
+    }
+
+    #[test]
+    fn what_was_installed_is_started_and_not_installed_again() {
+        let cfg = cfg();
+        let (_, unattended) = cfg.split_once("set default=unattended\n").unwrap();
+        let (_, search) = unattended.split_once("if search").unwrap();
+        let expected = " --no-floppy --file --set=host /xenith/from-0123456789abcdef; then\n        \
+             set default=disk\n    fi\n";
+        assert_eq!(&search[..expected.len()], expected);
     }
 
     #[test]

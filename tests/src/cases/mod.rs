@@ -6,7 +6,7 @@ mod boot;
 mod installed;
 mod screens;
 
-pub use boot::LIMIT;
+pub use boot::{LIMIT, READY};
 
 use crate::runner::Case;
 

@@ -38,14 +38,30 @@ impl Run<'_> {
     }
 
     /// UEFI's boot loader after its menu, BIOS's first sector after the rest of GRUB: each start
-    /// way works from its last write on.
+    /// way works from its last write on. The very last one says that the installation is whole.
     pub(super) fn write_boot_loader(&mut self) -> Result<(), StepError> {
+        self.write_efi_boot_loader()?;
+        self.write_bios_boot_loader()?;
+        let (device, bytes) = (self.partition(Role::Esp), self.size_of(Role::Esp));
+        let build = self.plan.medium.build_id;
+        let text = format!("{build}\n");
+        put(self.system, &device, bytes, &[(&build.installed(), text.as_bytes())])?;
+        self.system.sync(&device)?;
+        Ok(())
+    }
+
+    fn write_efi_boot_loader(&mut self) -> Result<(), StepError> {
         let plan = self.plan;
         let (device, bytes) = (self.partition(Role::Esp), self.size_of(Role::Esp));
         let menu = grub_cfg(plan);
         let boot_efi = self.read_medium(paths::GRUB_EFI)?;
         put(self.system, &device, bytes, &[(GRUB_CFG, menu.as_bytes()), (BOOT_EFI, &boot_efi)])?;
         self.system.sync(&device)?;
+        Ok(())
+    }
+
+    fn write_bios_boot_loader(&mut self) -> Result<(), StepError> {
+        let plan = self.plan;
         let Some(boot) = self.boot_sectors()? else {
             return Ok(());
         };

@@ -87,7 +87,8 @@ fn a_whole_installation() {
             "/boot/grub/grub.cfg",
             "/xenith/a/initrd.img",
             "/xenith/a/vmlinuz",
-            "/xenith/a/xen.gz"
+            "/xenith/a/xen.gz",
+            "/xenith/from-0123456789abcdef"
         ]
     );
     assert_eq!(files["/xenith/a/vmlinuz"], vec![2; 5000]);
