@@ -221,17 +221,14 @@ impl Store {
         self.claim(&folder_name(name, key), waiting)
     }
 
-    /// Removes every artifact and unfinished build; downloads stay unless `objects`.
+    /// Removes every artifact and what builds go on from, every download, or both.
     ///
     /// # Errors
     /// Something cannot be removed.
-    pub fn clean(&self, objects: bool) -> Result<(), StoreError> {
-        let mut names = vec!["artifacts", "kept"];
-        if objects {
-            names.push("objects");
-        }
+    pub fn clean(&self, artifacts: bool, downloads: bool) -> Result<(), StoreError> {
         let tmp = self.top.join("tmp");
-        for name in names {
+        let names = [("artifacts", artifacts), ("kept", artifacts), ("objects", downloads)];
+        for (name, _) in names.iter().filter(|(_, wanted)| *wanted) {
             let path = self.top.join(name);
             // Out of sight in one step: half a tree beside its record would count as whole.
             let removed = tmp.join(format!("removed-{name}"));
@@ -326,6 +323,24 @@ mod tests {
         fs::set_permissions(folder.join("ro"), fs::Permissions::from_mode(0o500)).unwrap();
         let again = store.workspace("a", &key).unwrap();
         assert_eq!(fs::read_dir(again).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn cleaning_takes_what_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::at(dir.path()).unwrap();
+        let key = crate::digest::of_bytes(b"key");
+        let built = store.workspace("a", &key).unwrap().join("out");
+        fs::create_dir(&built).unwrap();
+        store.commit("a", &record(key), &built).unwrap();
+        let object = store.folder().join("objects/0");
+        fs::write(&object, "0").unwrap();
+        store.clean(false, true).unwrap();
+        assert!(!object.exists() && store.record("a", &key).is_some());
+        store.clean(true, false).unwrap();
+        assert_eq!(store.record("a", &key), None);
+        assert!(!store.artifact("a", &key).exists());
+        assert!(store.workspace("a", &key).unwrap().is_dir());
     }
 
     #[test]

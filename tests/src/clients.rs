@@ -34,6 +34,13 @@ pub fn install(lab: &Lab) -> Result<PathBuf> {
         .bind_ro("/etc", "/etc")
         .bind_rw(&folder, "/packages")
         .bind_ro(requirements, "/requirements.txt");
+    // There it may only be said where that is written down.
+    let resolver = Path::new("/etc/resolv.conf").canonicalize().ok();
+    if let Some(folder) =
+        resolver.as_deref().and_then(Path::parent).filter(|f| !f.starts_with("/etc"))
+    {
+        sandbox = sandbox.bind_ro(folder, folder);
+    }
     for name in VARIABLES {
         if let Ok(value) = std::env::var(name) {
             sandbox = sandbox.env(*name, value);

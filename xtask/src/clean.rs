@@ -26,7 +26,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if options.artifacts || options.downloads {
         let store = Store::of_user().context("opening the cache")?;
-        store.clean(options.downloads).context("cleaning the cache")?;
+        store.clean(options.artifacts, options.downloads).context("cleaning the cache")?;
         eprintln!("cleaned {}", store.folder().display());
     }
     Ok(())

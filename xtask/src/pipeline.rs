@@ -136,7 +136,7 @@ impl Pipeline {
             Box::new(Emulator),
             Box::new(Xen::new(kconfig)),
             Box::new(XenTools),
-            Box::new(Programs::new(&self.repository, &self.store)),
+            Box::new(Programs::new(&self.repository, &self.store, self.sources.offline)),
             Box::new(base),
             Box::new(Rootfs::new(profile, VERSION, &self.repository, layers)),
             Box::new(Boot),

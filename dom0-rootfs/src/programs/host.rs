@@ -56,13 +56,20 @@ pub(super) struct Crates {
     pub(super) config: String,
 }
 
-/// Has cargo fetch what is missing; `status` gets its lines.
-pub(super) fn fetch_crates(repository: &Path, status: &dyn Fn(&str)) -> Result<Crates, BoxError> {
+/// Has cargo fetch what is missing, unless it must do `offline` with what is there; `status` gets its
+/// lines.
+pub(super) fn fetch_crates(
+    repository: &Path,
+    offline: bool,
+    status: &dyn Fn(&str),
+) -> Result<Crates, BoxError> {
     let cargo = variable("CARGO", "cargo");
     let args = ["fetch", "--locked", "--target", TARGET];
     // Without the network first: it is faster, and all that can be done on an aeroplane.
-    if run(&cargo, &[&args[..], &["--offline"]].concat(), repository, &|_| ()).is_err() {
-        run(&cargo, &args, repository, status)?;
+    match run(&cargo, &[&args[..], &["--offline"]].concat(), repository, &|_| ()) {
+        Err(error) if offline => return Err(error),
+        Err(_) => run(&cargo, &args, repository, status).map(drop)?,
+        Ok(_) => {}
     }
     let home = match env::var_os("CARGO_HOME").filter(|home| !home.is_empty()) {
         Some(home) => PathBuf::from(home),

@@ -72,15 +72,17 @@ const PROGRAMS: &[Program] = &[
 pub struct Programs {
     repository: PathBuf,
     store: Store,
+    offline: bool,
     /// The sources that the key was made from.
     declared: Mutex<Option<Digest>>,
 }
 
 impl Programs {
     /// The programs of the workspace at `repository`; `store` keeps cargo's target folder.
-    pub fn new(repository: &Path, store: &Store) -> Self {
-        let store = store.clone();
-        Self { repository: repository.to_owned(), store, declared: Mutex::new(None) }
+    /// `offline`: crates are not fetched, they must be there.
+    pub fn new(repository: &Path, store: &Store, offline: bool) -> Self {
+        let (repository, store) = (repository.to_owned(), store.clone());
+        Self { repository, store, offline, declared: Mutex::new(None) }
     }
 
     fn sources(&self) -> Result<Sources, BoxError> {
@@ -114,7 +116,8 @@ impl Recipe for Programs {
         let version = host::rustc_version(&self.repository)?;
         let toolchain = host::sysroot(&self.repository)?;
         build.status("fetching crates");
-        let crates = host::fetch_crates(&self.repository, &|line| build.status(line))?;
+        let crates =
+            host::fetch_crates(&self.repository, self.offline, &|line| build.status(line))?;
 
         let kept = cargo::kept(&self.store, &version, build)?;
         let _claim = self.store.claim(&kept.name, || build.status("waiting for another build"))?;
