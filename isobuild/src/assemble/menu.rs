@@ -153,7 +153,9 @@ menuentry 'Boot from the local disk' --id disk {
             search --no-floppy --file --set=disk /EFI/Microsoft/Boot/bootmgfw.efi
         fi
         if [ -n \"$disk\" ]; then
-            chainloader ($disk)/EFI/BOOT/BOOTX64.EFI
+            # What is started is told that it comes from the root device, whatever its path says.
+            set root=\"$disk\"
+            chainloader /EFI/BOOT/BOOTX64.EFI
         else
             echo 'No disk with a boot loader that is known; back to the firmware.'
             exit
