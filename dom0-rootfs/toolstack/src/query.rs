@@ -35,7 +35,11 @@ pub enum Term {
 impl Query {
     /// Reads an expression about objects of a class. The error says what is wrong with it.
     pub fn parse(class: &'static Class, text: &str) -> Result<Query, String> {
-        let mut parser = Parser { class, tokens: tokens(text)?, at: 0 };
+        let tokens = tokens(text)?;
+        if tokens.len() > MAX_TOKENS {
+            return Err(format!("the expression has more than {MAX_TOKENS} words and signs"));
+        }
+        let mut parser = Parser { class, tokens, at: 0 };
         let query = parser.or(0)?;
         match parser.tokens.get(parser.at) {
             None => Ok(query),
@@ -102,6 +106,9 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
     }
     Ok(tokens)
 }
+
+/// Longest expression in words and signs. Every `and` and `or` nests one deeper.
+const MAX_TOKENS: usize = 2000;
 
 struct Parser {
     class: &'static Class,
@@ -210,5 +217,6 @@ mod tests {
         }
         assert!(read(&"(".repeat(100_000)).is_err());
         assert!(read(&"not ".repeat(100_000)).is_err());
+        assert!(read(&format!("true{}", " or true".repeat(100_000))).is_err());
     }
 }

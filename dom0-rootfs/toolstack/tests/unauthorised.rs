@@ -72,8 +72,11 @@ fn passwords_are_checked_and_guessing_is_braked() {
     for (user, password) in [("daemon", common::PASSWORD), ("root", ""), ("root", "Secret")] {
         assert_eq!(login(user, password).unwrap_err().code, "SESSION_AUTHENTICATION_FAILED");
     }
+    // One that would take a day to check is wrong at once.
+    let error = login("root", &"x".repeat(4 << 20)).unwrap_err();
+    assert_eq!(error.code, "SESSION_AUTHENTICATION_FAILED");
     for _ in 0..10 {
-        served.toolstack.sessions.failed("127.0.0.1");
+        assert!(login("root", "guess").is_err());
     }
     let error = login("root", common::PASSWORD).unwrap_err();
     assert_eq!(error.code, "SESSION_AUTHENTICATION_FAILED");
