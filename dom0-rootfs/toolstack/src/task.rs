@@ -38,8 +38,8 @@ impl Cancels {
 
     /// Begins to watch a task.
     pub fn watch(&self, store: &Store, task: &Ref) -> Result<Cancel, ApiError> {
-        let cancel = Cancel::default();
-        self.lock().insert(task.clone(), cancel.clone());
+        // A wish to stop from between two steps of the work counts in the next one.
+        let cancel = self.lock().entry(task.clone()).or_default().clone();
         store.write(|t| {
             t.set_live(task, "allowed_operations", Value::Set(vec![Value::Enum("cancel")]));
             Ok(())

@@ -261,3 +261,30 @@ fn limits_are_kept() {
         client.ok("VM.start", vec![vm.into(), false.into(), false.into()]);
     }
 }
+
+/// After a restart of the host, numbers of domains begin anew: one that is still written down for a VM
+/// may be another's by now.
+#[test]
+fn another_vms_domain_of_the_same_number_is_left_alone() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let (stale, running) = (client.make_vm("stale"), client.make_vm("running"));
+    client.ok("VM.start", vec![running.vm.as_str().into(), false.into(), false.into()]);
+    let number = client.text("VM.get_domid", vec![running.vm.as_str().into()]);
+    let reference = stale.reference();
+    let toolstack = served.toolstack.clone();
+    let domid: i64 = number.parse().unwrap();
+    let written = served.block_on(served.spawn_blocking(move || {
+        toolstack.store.write(|t| {
+            t.set(&reference, "power_state", Value::Enum("Running"));
+            t.set(&reference, "domid", domid);
+            Ok(())
+        })
+    }));
+    written.unwrap().unwrap();
+    client.ok("VM.hard_shutdown", vec![stale.vm.as_str().into()]);
+    assert_eq!(client.state(&stale.vm), "Halted");
+    assert!(served.hypervisor.spec(DomId(number.parse().unwrap())).is_some());
+    assert!(served.network.ports().contains_key(&format!("vif{number}.0")));
+    assert_eq!(client.state(&running.vm), "Running");
+}

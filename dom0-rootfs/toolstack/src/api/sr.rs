@@ -128,6 +128,8 @@ fn remove(context: &Context, sr: &Ref) -> Reply {
 
 fn forget(context: &Context, args: &Args<'_>) -> Reply {
     let sr = args.to("sr");
+    let lock = context.toolstack.lock_of(&sr);
+    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     if attached_pbd(context, &sr)? {
         return Err(errors::SR_HAS_PBD.with([sr.as_str()]));
     }
@@ -136,6 +138,8 @@ fn forget(context: &Context, args: &Args<'_>) -> Reply {
 
 fn destroy(context: &Context, args: &Args<'_>) -> Reply {
     let sr = args.to("sr");
+    let lock = context.toolstack.lock_of(&sr);
+    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     if attached_pbd(context, &sr)? {
         return Err(errors::SR_HAS_PBD.with([sr.as_str()]));
     }

@@ -9,6 +9,7 @@ use super::Entry;
 use crate::store::Transaction;
 use crate::toolstack::{Args, Context};
 use crate::vm::devices;
+use crate::vm::operation::not_busy;
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VBD.create", |context, args| {
@@ -84,6 +85,7 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
         if t.get("VBD", &vbd)?.bool("currently_attached") {
             return Err(errors::OPERATION_NOT_ALLOWED.with(["the VBD is attached"]));
         }
+        not_busy(t, "VBD", &vbd)?;
         t.remove(&vbd);
         Ok(Value::Void)
     })
@@ -101,6 +103,7 @@ fn drive(t: &Transaction<'_>, vbd: &Ref) -> Result<bool, ApiError> {
         let words = [vm.as_str(), "halted", &state.to_lowercase()];
         return Err(errors::VM_BAD_POWER_STATE.with(words));
     }
+    not_busy(t, "VBD", vbd)?;
     Ok(object.bool("empty"))
 }
 

@@ -11,6 +11,7 @@ use super::Entry;
 use crate::failure;
 use crate::store::Transaction;
 use crate::toolstack::{Args, Context};
+use crate::vm::operation::not_busy;
 use crate::vm::{devices, start, stop};
 
 pub(super) const HANDLERS: &[Entry] = &[
@@ -84,6 +85,7 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
         if t.get("VIF", &vif)?.bool("currently_attached") {
             return Err(errors::OPERATION_NOT_ALLOWED.with(["the VIF is attached"]));
         }
+        not_busy(t, "VIF", &vif)?;
         t.remove(&vif);
         Ok(Value::Void)
     })

@@ -2,6 +2,7 @@
 //! `VM`: making, removing, questions.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use xapi_model::{ApiError, DateTime, Ref, Reply, Value, classes, errors};
 use xenops::{HostInfo, needed_kib};
@@ -92,8 +93,16 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
 fn destroy(context: &Context, args: &Args<'_>) -> Reply {
     let vm = args.to("self");
     let operation = Operation::begin(context, &vm, "destroy")?;
+    let lock = context.toolstack.lock_of(&vm);
+    let held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     context.store().write(|t| {
         let object = t.get("VM", &vm)?;
+        // A guest that restarted by itself held the lock.
+        let state = object.text("power_state");
+        if state != "Halted" {
+            let words = [vm.as_str(), "halted", &state.to_lowercase()];
+            return Err(errors::VM_BAD_POWER_STATE.with(words));
+        }
         let devices: Vec<Ref> = ["VBDs", "VIFs", "consoles"]
             .into_iter()
             .flat_map(|field| object.refs(field))
@@ -109,6 +118,7 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
         t.remove(&vm);
         Ok(())
     })?;
+    drop(held);
     drop(operation);
     Ok(Value::Void)
 }

@@ -3,7 +3,7 @@
 
 use xapi_model::{ApiError, Ref, Value, errors};
 
-use crate::store::Object;
+use crate::store::{Object, Transaction};
 use crate::toolstack::Context;
 
 /// An operation and the power states in which it is allowed.
@@ -140,6 +140,18 @@ impl Drop for Operation {
         if let Err(error) = ended {
             tracing::error!(%error, vm = %self.vm, "ending an operation");
         }
+    }
+}
+
+/// Refuses while anything is being done with the VM of a device: a start has looked at it already and
+/// does not say yet that it is attached.
+pub fn not_busy(t: &Transaction<'_>, class: &str, device: &Ref) -> Result<(), ApiError> {
+    let vm = t.get(class, device)?.to("VM");
+    match t.get("VM", &vm) {
+        Ok(object) if !object.map("current_operations").is_empty() => {
+            Err(errors::OTHER_OPERATION_IN_PROGRESS.with(["VM", vm.as_str()]))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -42,6 +42,12 @@ pub fn start(context: &Context, vm: &Ref, paused: bool) -> Result<(), ApiError> 
         if !host.bool("enabled") {
             return Err(errors::HOST_DISABLED.with([host.reference().as_str()]));
         }
+        // Whoever had the lock before may have started it.
+        let state = objects.get("VM", vm)?.text("power_state");
+        if state != "Halted" {
+            let words = [vm.as_str(), "halted", &state.to_lowercase()];
+            return Err(errors::VM_BAD_POWER_STATE.with(words));
+        }
         plan(objects, vm, &toolstack.boot)
     })?;
     let mut starting = Starting {

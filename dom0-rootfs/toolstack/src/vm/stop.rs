@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use xapi_model::{ApiError, Ref, Value, errors};
-use xenops::{DomId, ShutdownRequest, XenopsError};
+use xenops::{DomId, DomainInfo, ShutdownRequest, XenopsError};
 
 use super::devices::DomainType;
 use super::start::note;
@@ -47,18 +47,40 @@ pub fn active_vdis(objects: &Objects, vm: &Object) -> Vec<(Ref, Ref)> {
     attached.filter(|(_, vdi)| !vdi.is_null()).collect()
 }
 
+/// Whoever has this number now.
+fn holder(toolstack: &Toolstack, domain: DomId) -> Result<Option<DomainInfo>, XenopsError> {
+    let mut domains = toolstack.hypervisor.domains()?.into_iter();
+    Ok(domains.find(|found| found.id == domain))
+}
+
 /// Removes the VM's domain with everything that belongs to it and records it as halted. Safe to
 /// repeat. The caller holds the VM's lock.
 pub fn tear_down(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
     let (domain, links, vdis) = toolstack
         .look("VM", vm, |vm, objects| (domain(vm), links(objects, vm), active_vdis(objects, vm)))?;
     toolstack.consoles.detach(vm);
-    if let Some(domain) = domain {
-        toolstack.hypervisor.destroy(domain).map_err(|e| failure::xenops(&e, vm))?;
-    }
-    for link in links {
-        // The link went with the domain; what is left is its entry in the bridge.
-        toolstack.network.unplug(&link).map_err(|e| failure::network(&e))?;
+    let holder = match domain {
+        Some(domain) => holder(toolstack, domain).map_err(|e| failure::xenops(&e, vm))?,
+        None => None,
+    };
+    let own = match &holder {
+        Some(holder) => toolstack.look("VM", vm, |vm, _| vm.uuid() == holder.uuid.to_string())?,
+        None => true,
+    };
+    if !own {
+        // After a restart of the host the number is another VM's, and so are links of that name.
+        tracing::warn!(%vm, ?holder, "its domain's number belongs to another VM");
+    } else {
+        if let Some(holder) = holder {
+            toolstack.hypervisor.destroy(holder.id).map_err(|e| failure::xenops(&e, vm))?;
+        }
+        for link in links {
+            // The link went with the domain; what is left is its entry in the bridge, which must not
+            // keep the VM from being halted.
+            if let Err(error) = toolstack.network.unplug(&link) {
+                tracing::error!(error = failure::chain(&error), link, "unplugging");
+            }
+        }
     }
     for (vbd, vdi) in vdis {
         toolstack.activations.deactivate(toolstack, &vbd, &vdi)?;
