@@ -5,11 +5,13 @@
     lifecycle.py URL PASSWORD pool                     name the pool, check the default SR, make a network
     lifecycle.py URL PASSWORD guest KIND DISK [PORT]   create a guest (pv, pvh, hvm) from a disk image,
                                                        run it, pause it, reboot it, shut it down, destroy it
-    lifecycle.py URL PASSWORD leave DISK               start a PVH guest and leave it running
-    lifecycle.py URL PASSWORD after                    the pool and the guest left are whole; remove the guest
+    lifecycle.py URL PASSWORD leave DISK FILE          start a PVH guest and leave it running; note the records of
+                                                       everything in FILE
+    lifecycle.py URL PASSWORD after FILE               the records and the guest left are whole; remove the guest
 """
 
 import http.client
+import json
 import socket
 import ssl
 import sys
@@ -28,6 +30,20 @@ POOL = "proving ground"
 NETWORK = "between guests"
 LEFT = "left running"
 GUEST_MIB = {"pv": 128, "pvh": 128, "hvm": 192}
+REBOOT = {"pv": "hard_reboot", "pvh": "clean_reboot"}
+# What a power cut must not change, by class.
+LASTING = {
+    "pool": ["uuid", "name_label", "master", "default_SR", "other_config"],
+    "host": ["uuid", "name_label", "hostname", "PIFs", "PBDs"],
+    "SR": ["uuid", "name_label", "type", "content_type", "shared", "PBDs", "VDIs"],
+    "VDI": ["uuid", "name_label", "SR", "virtual_size", "location", "read_only", "VBDs"],
+    "network": ["uuid", "name_label", "bridge", "PIFs", "VIFs"],
+    "PIF": ["uuid", "device", "MAC", "network", "management", "ip_configuration_mode"],
+    "VM": ["uuid", "name_label", "is_a_template", "memory_static_max", "VCPUs_max", "domain_type",
+           "HVM_boot_policy", "PV_bootloader", "platform", "other_config", "VBDs", "VIFs"],
+    "VBD": ["uuid", "VM", "VDI", "userdevice", "mode", "type", "bootable"],
+    "VIF": ["uuid", "VM", "network", "device", "MAC"],
+}
 
 
 def say(text):
@@ -91,15 +107,31 @@ class Host:
             pass
         return stream
 
-    def wait_power_state(self, vm, wanted, seconds):
-        """Waits by event.from until a VM has a power state."""
+    def call_and_wait(self, message, *args, seconds=300):
+        """Calls a message as a task and waits by event.from until it has succeeded."""
+        call = self.api.Async
+        for part in message.split("."):
+            call = getattr(call, part)
+        task = call(*args)
         token, end = "", time.monotonic() + seconds
         while time.monotonic() < end:
-            batch = self.api.event_from(["vm"], token, 30.0)
+            batch = self.api.event_from(["task"], token, 30.0)
             token = batch["token"]
-            if self.api.VM.get_power_state(vm) == wanted:
+            status = self.api.task.get_status(task)
+            if status != "pending":
+                assert status == "success", self.api.task.get_error_info(task)
                 return
-        raise AssertionError(f"the VM is not {wanted} after {seconds} s")
+        raise AssertionError(f"{message} is still pending after {seconds} s")
+
+    def lasting(self):
+        """All that a power cut must not change: fields by class and reference."""
+        return {
+            name: {
+                ref: {field: record[field] for field in fields}
+                for ref, record in getattr(self.api, name).get_all_records().items()
+            }
+            for name, fields in LASTING.items()
+        }
 
 
 def read_until(stream, word):
@@ -128,11 +160,24 @@ def set_up_pool(host):
     say(f"network {NETWORK} on bridge {host.api.network.get_bridge(network)}")
 
 
-def create(host, kind, name, disk):
-    """A guest from a template with an uploaded disk and a card on the management network."""
+def from_template(host, kind, name):
     (template,) = host.api.VM.get_by_name_label(TEMPLATES[kind])
     vm = host.api.VM.clone(template, name)
+    assert host.api.VM.get_is_a_template(vm)
     host.api.VM.provision(vm)
+    return vm
+
+
+def from_record(host, kind, name):
+    (template,) = host.api.VM.get_by_name_label(TEMPLATES[kind])
+    record = host.api.VM.get_record(template)
+    record.update(name_label=name, is_a_template=False)
+    return host.api.VM.create(record)
+
+
+def create(host, kind, name, disk, make=from_template):
+    """A guest with an uploaded disk and a card on the management network."""
+    vm = make(host, kind, name)
     assert not host.api.VM.get_is_a_template(vm)
     memory = str(GUEST_MIB[kind] << 20)
     host.api.VM.set_memory_limits(vm, memory, memory, memory, memory)
@@ -197,26 +242,43 @@ def run_guest(host, kind, disk, port):
     host.api.VM.unpause(vm)
     if port:
         assert fetch(port) == f"guest {uuid} boots 1"
+    if kind in REBOOT:
+        host.call_and_wait(f"VM.{REBOOT[kind]}", vm)
+        console = host.console(vm)
+        read_until(console, "boots 2")
+        read_until(console, "guest: ready")
+        if port:
+            assert fetch(port) == f"guest {uuid} boots 2"
+        say(f"{kind} guest is back after {REBOOT[kind]}")
     try:
         host.api.VM.destroy(vm)
     except XenAPI.Failure as failure:
         assert failure.details[0] in ("VM_BAD_POWER_STATE", "OPERATION_NOT_ALLOWED"), failure
     else:
         raise AssertionError("a running VM was destroyed")
-    task = host.api.Async.VM.clean_shutdown(vm)
-    host.wait_power_state(vm, "Halted", 300)
-    assert host.api.task.get_status(task) == "success", host.api.task.get_error_info(task)
+    host.call_and_wait("VM.clean_shutdown", vm)
+    assert host.api.VM.get_power_state(vm) == "Halted"
     say(f"{kind} guest shut down cleanly")
     remove(host, vm, vdi)
 
 
-def leave_guest(host, disk):
-    vm, _ = create(host, "pvh", LEFT, disk)
-    host.api.VM.start(vm, False, False)
+def leave_guest(host, disk, file):
+    vm, _ = create(host, "pvh", LEFT, disk, from_record)
+    host.api.VM.start(vm, True, False)
+    console = host.console(vm)
+    host.api.VM.unpause(vm)
+    read_until(console, "boots 1")
+    read_until(console, "guest: ready")
+    with open(file, "w", encoding="utf-8") as notes:
+        json.dump(host.lasting(), notes)
     say(f"left {host.api.VM.get_uuid(vm)} running")
 
 
-def after_power_cut(host):
+def after_power_cut(host, file):
+    with open(file, encoding="utf-8") as notes:
+        before, now = json.load(notes), host.lasting()
+    for name in LASTING:
+        assert now[name] == before[name], f"{name} was {before[name]}, now it is {now[name]}"
     assert host.api.pool.get_name_label(host.pool()) == POOL
     assert len(host.api.network.get_by_name_label(NETWORK)) == 1
     (vm,) = host.api.VM.get_by_name_label(LEFT)
@@ -226,11 +288,13 @@ def after_power_cut(host):
     host.api.VM.start(vm, True, False)
     console = host.console(vm)
     host.api.VM.unpause(vm)
+    # What the guest wrote and synchronised before the power cut is there.
+    read_until(console, "boots 2")
     read_until(console, "guest: ready")
     host.api.VM.hard_shutdown(vm)
     assert host.api.VM.get_power_state(vm) == "Halted"
     remove(host, vm, vdi)
-    say("the pool, its network and its guest survived the power cut")
+    say("every record and the guest survived the power cut")
 
 
 def main():
@@ -241,9 +305,9 @@ def main():
     elif action == "guest":
         run_guest(host, rest[0], rest[1], rest[2] if len(rest) > 2 else None)
     elif action == "leave":
-        leave_guest(host, rest[0])
+        leave_guest(host, *rest)
     elif action == "after":
-        after_power_cut(host)
+        after_power_cut(host, *rest)
     else:
         sys.exit(__doc__)
     host.session.xenapi.session.logout()

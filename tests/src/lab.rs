@@ -42,7 +42,8 @@ impl Lab {
         Ok(folder)
     }
 
-    /// Runs the Python client against a forwarded port, its output going to `log`.
+    /// Runs the Python client against a forwarded port, its output going to `log`. It sees the
+    /// log's folder as `/case`.
     pub fn client(&self, port: u16, log: &Path, args: &[&str]) -> Result<()> {
         let url = format!("https://127.0.0.1:{port}");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
@@ -53,6 +54,7 @@ impl Lab {
             .bind_ro(&self.guest_disk, "/guest.img")
             .env("PYTHONPATH", "/client-packages")
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .bind_rw(log.parent().unwrap_or(log), "/case")
             .log(log)
             .run(
                 "python3",

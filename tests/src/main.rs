@@ -9,7 +9,7 @@ use clap::Parser;
 use e2e::cases;
 use e2e::guest::{self, Parts};
 use e2e::lab::Lab;
-use e2e::runner::{self, Case};
+use e2e::runner;
 use isobuild::emulator::Accelerator;
 
 /// End-to-end tests of the ISO in QEMU.
@@ -39,8 +39,8 @@ struct Cli {
     /// Write the figures that cases note to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     figures: Option<PathBuf>,
-    /// Only cases whose name contains one of these; those that measure or make
-    /// pictures are run by name alone.
+    /// Only cases whose name contains one of these; those that measure (bench-…) or make pictures
+    /// (picture-…) only if it begins like theirs.
     filters: Vec<String>,
 }
 
@@ -57,13 +57,9 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<bool> {
-    let named = |case: &&Case| cli.filters.iter().any(|filter| case.name.contains(filter));
-    let on_demand = |case: &Case| cases::ON_DEMAND.iter().any(|word| case.name.starts_with(word));
     let all = cases::all();
-    let chosen: Vec<_> = match cli.filters.is_empty() {
-        true => all.iter().filter(|case| !on_demand(case)).collect(),
-        false => all.iter().filter(named).collect(),
-    };
+    let chosen: Vec<_> =
+        all.iter().filter(|case| cases::is_chosen(case.name, &cli.filters)).collect();
     if cli.list {
         for case in &chosen {
             println!("{:24} {}", case.name, case.about);

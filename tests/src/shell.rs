@@ -30,8 +30,45 @@ pub fn run(serial: &mut Serial, command: &str) -> Result<String> {
     let from = serial.heard();
     serial.wait("end:", LIMIT).with_context(|| format!("running {command}"))?;
     let output = serial.between(from, "end:");
-    if serial.wait_any(&["0:", ":"], LIMIT)? != 0 {
-        bail!("{command} failed:\n{output}");
+    let from = serial.heard();
+    serial.wait(":", LIMIT).with_context(|| format!("running {command}"))?;
+    match serial.between(from, ":").as_str() {
+        "0" => Ok(output),
+        status => bail!("{command} ended with status {status}:\n{output}"),
     }
-    Ok(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// Runs `true` on a line whose other end prints something and ends it with `status`.
+    fn run_on_line(status: u8) -> Result<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut serial = Serial::new(ours, File::create(dir.path().join("log")).unwrap()).unwrap();
+        let machine = std::thread::spawn(move || {
+            let mut typed = String::new();
+            BufReader::new(theirs.try_clone().unwrap()).read_line(&mut typed).unwrap();
+            let answer = format!("{typed}begin\r\nwords\r\nend:{status}:\r\n# ");
+            (&theirs).write_all(answer.as_bytes()).unwrap();
+            theirs
+        });
+        let said = run(&mut serial, "true");
+        drop(machine.join().unwrap());
+        said
+    }
+
+    #[test]
+    fn only_the_status_zero_is_a_success() {
+        assert_eq!(run_on_line(0).unwrap(), "words");
+        for status in [1, 10, 130] {
+            let error = run_on_line(status).unwrap_err().to_string();
+            assert!(error.contains(&format!("status {status}:\nwords")), "{error}");
+        }
+    }
 }

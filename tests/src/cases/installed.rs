@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Unattended installation, then a working day of the installed host.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use crate::inner::{self, Inner};
 use crate::install::{self, PASSWORD};
 use crate::lab::{Lab, free_port};
 use crate::runner::{Case, Figures};
+use crate::serial::Serial;
 use crate::shell;
 use crate::vm::{Setup, Vm};
 
@@ -57,19 +60,21 @@ fn bios(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
     lab.client(api, &log, &["guest", "pvh", "/guest.img", &web])?;
     lab.client(api, &log, &["guest", "pv", "/guest.img", &web])?;
     lab.client(api, &log, &["guest", "hvm", "/guest.img", &web])?;
-    lab.client(api, &log, &["leave", "/guest.img"])?;
+    lab.client(api, &log, &["leave", "/guest.img", "/case/left.json"])?;
     vm.cut_power();
 
     let mut vm = Vm::start(lab, folder, "second", &setup)?;
     vm.serial.wait(READY, LIMIT).context("booting after the power cut")?;
-    lab.client(api, &log, &["after"])
+    lab.client(api, &log, &["after", "/case/left.json"])
 }
 
 fn uefi(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
     install::install(lab, folder, true, "lvm-thin")?;
+    let web = free_port()?;
     let setup = Setup {
         uefi: true,
         disks: vec![install::system_disk(), inner::disk(lab, folder)?],
+        forwards: vec![Forward { host_port: web, address: GUEST_ADDRESS.into(), port: GUEST_PORT }],
         ..Setup::default()
     };
     let mut vm = Vm::start(lab, folder, "first", &setup)?;
@@ -79,24 +84,59 @@ fn uefi(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
     shell::log_in(serial, PASSWORD)?;
     let pool = shell::run(serial, "xe pool-list --minimal")?;
     shell::run(serial, &format!("xe pool-param-set uuid={pool} name-label='by hand'"))?;
+    let network = shell::run(serial, "xe network-create name-label='between guests'")?;
     let Inner { vm: vm_uuid, vdi } = inner::create(lab, serial, "inner")?;
+    shell::run(
+        serial,
+        &format!("xe vif-create vm-uuid={vm_uuid} network-uuid={network} device=1 mac=random"),
+    )?;
     shell::run(serial, &format!("xe vm-start uuid={vm_uuid}"))?;
-    let state = format!("xe vm-param-get uuid={vm_uuid} param-name=power-state");
-    anyhow::ensure!(shell::run(serial, &state)? == "running", "the guest is not running");
-    // Ctrl-] leaves the console; what is typed before the shell is back is lost.
-    serial.send(&format!("xe console uuid={vm_uuid}\n"))?;
-    serial.wait("guest: ready", LIMIT).context("reading the guest's console")?;
-    serial.send("\x1d")?;
-    serial.wait("~#", LIMIT).context("leaving the guest's console")?;
+    expect_state(serial, &vm_uuid, "running")?;
+    watch_boot(serial, &vm_uuid, "boots 1")?;
+    expect_page(web, &format!("guest {vm_uuid} boots 1"))?;
     shell::run(serial, &format!("xe vm-pause uuid={vm_uuid}"))?;
-    anyhow::ensure!(shell::run(serial, &state)? == "paused", "the guest is not paused");
+    expect_state(serial, &vm_uuid, "paused")?;
     shell::run(serial, &format!("xe vm-unpause uuid={vm_uuid}"))?;
-    shell::run(serial, &format!("xe vm-shutdown --force uuid={vm_uuid}"))?;
-    anyhow::ensure!(shell::run(serial, &state)? == "halted", "the guest is not halted");
+    shell::run(serial, &format!("xe vm-reboot --force uuid={vm_uuid}"))?;
+    watch_boot(serial, &vm_uuid, "boots 2")?;
+    expect_page(web, &format!("guest {vm_uuid} boots 2"))?;
+    shell::run(serial, &format!("xe vm-shutdown uuid={vm_uuid}"))?;
+    expect_state(serial, &vm_uuid, "halted")?;
     shell::run(serial, &format!("xe vm-destroy uuid={vm_uuid}"))?;
     shell::run(serial, &format!("xe vdi-destroy uuid={vdi}"))?;
+    shell::run(serial, &format!("xe network-destroy uuid={network}"))?;
     let label = shell::run(serial, "xe pool-list params=name-label --minimal")?;
     anyhow::ensure!(label == "by hand", "the pool is called {label:?}");
     serial.send("poweroff\n")?;
     vm.wait_off(Duration::from_secs(300)).context("powering the host off")
+}
+
+fn expect_state(serial: &mut Serial, vm: &str, wanted: &str) -> Result<()> {
+    let state = format!("xe vm-param-get uuid={vm} param-name=power-state");
+    let state = shell::run(serial, &state)?;
+    anyhow::ensure!(state == wanted, "the guest is {state}, not {wanted}");
+    Ok(())
+}
+
+/// Reads a guest's console with `xe console` until it has said `word` and is ready.
+fn watch_boot(serial: &mut Serial, vm: &str, word: &str) -> Result<()> {
+    serial.send(&format!("xe console uuid={vm}\n"))?;
+    serial.wait(word, LIMIT).context("reading the guest's console")?;
+    serial.wait("guest: ready", LIMIT).context("reading the guest's console")?;
+    // Ctrl-] leaves the console; what is typed before the shell is back is lost.
+    serial.send("\x1d")?;
+    serial.wait("~#", LIMIT).context("leaving the guest's console")
+}
+
+/// What the guest serves behind a forwarded port.
+fn expect_page(port: u16, wanted: &str) -> Result<()> {
+    let url = format!("http://127.0.0.1:{port}/");
+    let mut stream =
+        TcpStream::connect(("127.0.0.1", port)).with_context(|| format!("connecting to {url}"))?;
+    stream.set_read_timeout(Some(LIMIT)).context("setting how long to wait")?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").with_context(|| format!("asking {url}"))?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).with_context(|| format!("reading {url}"))?;
+    anyhow::ensure!(answer.trim_end().ends_with(wanted), "the guest serves {answer:?}");
+    Ok(())
 }

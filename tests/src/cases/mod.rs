@@ -10,8 +10,17 @@ pub use boot::{LIMIT, READY};
 
 use crate::runner::Case;
 
-/// How the names of cases begin that measure or make pictures; they are run by name alone.
-pub const ON_DEMAND: &[&str] = &["bench-", "picture-"];
+/// How the names of cases begin that measure or make pictures.
+const ON_DEMAND: &[&str] = &["bench-", "picture-"];
+
+/// Whether the case called `name` is meant by `filters`: all but those on demand if there are none,
+/// else those whose name contains one; a case on demand only by a filter that begins like its name.
+pub fn is_chosen(name: &str, filters: &[String]) -> bool {
+    match ON_DEMAND.iter().any(|word| name.starts_with(word)) {
+        true => filters.iter().any(|filter| !filter.is_empty() && name.starts_with(&**filter)),
+        false => filters.is_empty() || filters.iter().any(|filter| name.contains(&**filter)),
+    }
+}
 
 /// Every case.
 pub fn all() -> Vec<Case> {
@@ -20,4 +29,23 @@ pub fn all() -> Vec<Case> {
     cases.extend(bench::cases());
     cases.extend(screens::cases());
     cases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_on_demand_are_named_from_their_beginning() {
+        let chosen = |filter: &str| {
+            let filters: Vec<String> = filter.split_whitespace().map(str::to_owned).collect();
+            let all = all();
+            let names = all.iter().map(|case| case.name);
+            names.filter(|name| is_chosen(name, &filters)).collect::<Vec<_>>()
+        };
+        assert_eq!(chosen("install"), ["install-bios", "install-uefi"]);
+        assert_eq!(chosen("picture"), ["picture-installer"]);
+        assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
+        assert_eq!(chosen("").len(), all().len() - 3);
+    }
 }
