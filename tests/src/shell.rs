@@ -9,6 +9,9 @@ use crate::serial::Serial;
 
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// Bytes typed at once: Xen keeps 128 until Dom0 takes them, and drops what comes then.
+const AT_ONCE: usize = 48;
+
 /// Logs in as root, as a person at the console does.
 pub fn log_in(serial: &mut Serial, password: &str) -> Result<()> {
     serial.send("\n")?;
@@ -16,15 +19,29 @@ pub fn log_in(serial: &mut Serial, password: &str) -> Result<()> {
     serial.send("root\n")?;
     serial.wait("assword:", LIMIT).context("waiting for the password prompt")?;
     serial.send(&format!("{password}\n"))?;
-    serial.wait("#", LIMIT).context("waiting for the shell")?;
+    serial.wait("# ", LIMIT).context("waiting for the shell")?;
     // No colours, no bracketed paste, nothing that breaks lines.
-    run(serial, "export TERM=dumb; stty cols 500").map(drop)
+    run(serial, "export TERM=dumb; stty cols 2000").map(drop)
 }
 
-/// Runs a command line and returns what it printed; a status other than 0 is an error.
+/// Types a line at the shell's prompt, waiting for the echo.
+fn type_line(serial: &mut Serial, line: &str) -> Result<()> {
+    let mut rest = line;
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(rest.floor_char_boundary(AT_ONCE.min(rest.len())));
+        serial.send(now)?;
+        serial.wait(&now[now.floor_char_boundary(now.len().saturating_sub(4))..], LIMIT)?;
+        rest = later;
+    }
+    serial.send("\n")
+}
+
+/// Runs a command line at the prompt and returns what it printed, when the next prompt is there; a
+/// status other than 0 is an error.
 pub fn run(serial: &mut Serial, command: &str) -> Result<String> {
     // The markers are split so that the echo of the typed line does not have them.
-    serial.send(&format!("echo be''gin; {command}; echo en''d:$?:\n"))?;
+    type_line(serial, &format!("echo be''gin; {command}; echo en''d:$?:"))
+        .with_context(|| format!("typing {command}"))?;
     // A terminal line discipline on either side of the hypervisor adds its own carriage return.
     serial.wait("begin\r", LIMIT).with_context(|| format!("running {command}"))?;
     let from = serial.heard();
@@ -32,7 +49,9 @@ pub fn run(serial: &mut Serial, command: &str) -> Result<String> {
     let output = serial.between(from, "end:");
     let from = serial.heard();
     serial.wait(":", LIMIT).with_context(|| format!("running {command}"))?;
-    match serial.between(from, ":").as_str() {
+    let status = serial.between(from, ":");
+    serial.wait("# ", LIMIT).with_context(|| format!("waiting for the prompt after {command}"))?;
+    match status.as_str() {
         "0" => Ok(output),
         status => bail!("{command} ended with status {status}:\n{output}"),
     }
@@ -41,7 +60,7 @@ pub fn run(serial: &mut Serial, command: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use std::fs::File;
-    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixStream;
 
     use super::*;
@@ -52,9 +71,12 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let mut serial = Serial::new(ours, File::create(dir.path().join("log")).unwrap()).unwrap();
         let machine = std::thread::spawn(move || {
-            let mut typed = String::new();
-            BufReader::new(theirs.try_clone().unwrap()).read_line(&mut typed).unwrap();
-            let answer = format!("{typed}begin\r\nwords\r\nend:{status}:\r\n# ");
+            let mut typed = [0];
+            while typed != *b"\n" {
+                (&theirs).read_exact(&mut typed).unwrap();
+                (&theirs).write_all(&typed).unwrap();
+            }
+            let answer = format!("begin\r\nwords\r\nend:{status}:\r\n# ");
             (&theirs).write_all(answer.as_bytes()).unwrap();
             theirs
         });

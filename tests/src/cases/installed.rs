@@ -125,7 +125,7 @@ fn watch_boot(serial: &mut Serial, vm: &str, word: &str) -> Result<()> {
     serial.wait("guest: ready", LIMIT).context("reading the guest's console")?;
     // Ctrl-] leaves the console; what is typed before the shell is back is lost.
     serial.send("\x1d")?;
-    serial.wait("~#", LIMIT).context("leaving the guest's console")
+    serial.wait("~# ", LIMIT).context("leaving the guest's console")
 }
 
 /// What the guest serves behind a forwarded port.
