@@ -7,7 +7,7 @@ use isobuild::tools;
 use crate::build::{self, artifact};
 use crate::pipeline::{BuildOptions, Pipeline, SourceOptions};
 use crate::program::Cargo;
-use crate::tidy;
+use crate::{repro, tidy};
 
 /// The profile that the end-to-end cases boot.
 const PROFILE: &str = "ci";
@@ -15,9 +15,10 @@ const PROFILE: &str = "ci";
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// After the other checks build the image and run every end-to-end case in virtual machines.
+    /// Leave out what takes long: the comparison of two builds and the end-to-end cases in virtual
+    /// machines.
     #[arg(long, conflicts_with = "cases")]
-    vm: bool,
+    fast: bool,
     #[command(flatten)]
     sources: SourceOptions,
     /// End-to-end cases to run at a time.
@@ -37,7 +38,10 @@ pub fn run(options: &Options) -> Result<()> {
         Cargo::new("clippy").args(lints).run()?;
         Cargo::new("test").args(["--workspace", "--locked"]).run()?;
     }
-    if options.vm || !options.cases.is_empty() {
+    if options.cases.is_empty() && !options.fast {
+        repro::run(&repro::Options::quick(PROFILE, &options.sources))?;
+    }
+    if !options.fast {
         let cases = end_to_end(&options.sources)?;
         cases.args(["--jobs", &options.jobs.to_string()]).args(&options.cases).run()?;
     }

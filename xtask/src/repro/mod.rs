@@ -14,7 +14,7 @@ use isobuild::report::{Outcome, Report};
 use isobuild::store::{Store, remove_tree};
 use walkdir::WalkDir;
 
-use crate::pipeline::{BuildOptions, Pipeline};
+use crate::pipeline::{BuildOptions, Pipeline, SourceOptions};
 
 /// How thorough.
 #[derive(Debug, clap::Args)]
@@ -25,6 +25,14 @@ pub struct Options {
     /// them again.
     #[arg(long)]
     quick: bool,
+}
+
+impl Options {
+    /// The quick comparison of a profile.
+    pub fn quick(profile: &str, sources: &SourceOptions) -> Self {
+        let build = BuildOptions { profile: profile.to_owned(), sources: sources.clone() };
+        Self { build, quick: true }
+    }
 }
 
 /// Not made again by `--quick`.
@@ -60,8 +68,10 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let second = Pipeline::elsewhere(&first, copy, folder.join("output"), store)?;
     // The one the sandbox sets is what must count.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
-    let second_report = second.build(&profile, &targets)?;
+    let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let second_report = second.build(&profile, &targets);
+    rustix::process::umask(umask);
+    let second_report = second_report?;
 
     let mut compared = 0;
     for step in &second_report.steps {
