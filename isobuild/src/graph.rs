@@ -14,6 +14,7 @@ use appliance_model::Digest;
 use appliance_model::lock::{Lock, LockedFile};
 
 use crate::digest::Hasher;
+use crate::fetch::FetchError;
 use crate::inputs::Inputs;
 use crate::interrupt::Interrupt;
 use crate::progress::Reporter;
@@ -88,14 +89,25 @@ pub enum GraphError {
         /// The cause.
         source: BoxError,
     },
+    /// An artifact that the store had was removed meanwhile.
+    #[error(
+        "{need}, which {recipe} needs, is no longer in the cache: another command (cargo xtask \
+         clean?) has removed it; run the same command again"
+    )]
+    Gone {
+        /// The recipe.
+        recipe: String,
+        /// The artifact's recipe.
+        need: String,
+    },
     /// The person stopped it.
     #[error(
         "interrupted{}; nothing half-written was kept, and the same command goes on from here",
-        recipe.as_ref().map(|r| format!(" while building {r}")).unwrap_or_default()
+        during.as_ref().map(|what| format!(" while {what}")).unwrap_or_default()
     )]
     Interrupted {
-        /// The recipe that was running.
-        recipe: Option<String>,
+        /// What was going on: `building xen`, `fetching pool/…`.
+        during: Option<String>,
     },
     /// The store cannot be used.
     #[error("using the store")]
@@ -156,13 +168,7 @@ impl Engine<'_> {
                 files.extend(node.locked.iter().map(|(k, v)| (*k, v.clone())));
             }
             let files: Vec<LockedFile> = files.into_values().collect();
-            fetched_bytes = self.fetcher.fetch(&files).map_err(|source| {
-                if self.interrupt.is_set() {
-                    GraphError::Interrupted { recipe: None }
-                } else {
-                    GraphError::Fetch(source)
-                }
-            })?;
+            fetched_bytes = self.fetcher.fetch(&files).map_err(unfetched)?;
             let logs = self.output.join("logs");
             std::fs::create_dir_all(&logs).map_err(failed("creating", &logs))?;
             for step in run::all(self, &missing, &nodes)? {
@@ -226,6 +232,16 @@ impl Engine<'_> {
         std::fs::create_dir_all(&self.output).map_err(failed("creating", &self.output))?;
         std::fs::write(&path, text).map_err(failed("writing", &path))?;
         Ok(())
+    }
+}
+
+/// An interrupt keeps the name of the file that was under way.
+fn unfetched(source: BoxError) -> GraphError {
+    match source.downcast_ref::<FetchError>() {
+        Some(FetchError::Interrupted { path }) => {
+            GraphError::Interrupted { during: Some(format!("fetching {path}")) }
+        }
+        _ => GraphError::Fetch(source),
     }
 }
 

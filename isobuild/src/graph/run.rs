@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Runs the missing recipes on worker threads.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -51,7 +53,7 @@ fn work(engine: &Engine<'_>, nodes: &[Node<'_>], plan: &Mutex<Plan<'_, '_>>, cha
     loop {
         // A recipe that is running reports the interrupt itself.
         if state.error.is_none() && state.running == 0 && engine.interrupt.is_set() {
-            state.error = Some(GraphError::Interrupted { recipe: None });
+            state.error = Some(GraphError::Interrupted { during: None });
         }
         if state.error.is_some() || state.waiting.is_empty() {
             changed.notify_all();
@@ -66,6 +68,11 @@ fn work(engine: &Engine<'_>, nodes: &[Node<'_>], plan: &Mutex<Plan<'_, '_>>, cha
             };
             node.needs.iter().all(|need| !unmet(need) && built(need))
         });
+        if ready.is_none() && state.running == 0 {
+            // Nobody is left who could wake us.
+            state.error = gone(engine, &state, nodes);
+            continue;
+        }
         let Some(ready) = ready.filter(|_| !engine.interrupt.is_set()) else {
             state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
             continue;
@@ -73,7 +80,9 @@ fn work(engine: &Engine<'_>, nodes: &[Node<'_>], plan: &Mutex<Plan<'_, '_>>, cha
         let node = state.waiting.remove(ready);
         state.running += 1;
         drop(state);
-        let result = build(engine, node, nodes);
+        // Without this the other workers would wait for the end of a recipe that has none.
+        let result = catch_unwind(AssertUnwindSafe(|| build(engine, node, nodes)))
+            .unwrap_or_else(|panic| Err(panicked(engine, node, &*panic)));
         state = lock(plan);
         state.running -= 1;
         match result {
@@ -83,6 +92,20 @@ fn work(engine: &Engine<'_>, nodes: &[Node<'_>], plan: &Mutex<Plan<'_, '_>>, cha
         }
         changed.notify_all();
     }
+}
+
+/// What a waiting recipe waits for in vain: the store had it when the build began. None if it has
+/// come back.
+fn gone(engine: &Engine<'_>, plan: &Plan<'_, '_>, nodes: &[Node<'_>]) -> Option<GraphError> {
+    let there = |need: &&String| {
+        plan.done.iter().any(|step| step.name == **need)
+            || plan.waiting.iter().any(|node| node.name == **need)
+            || nodes.iter().any(|node| node.name == **need && engine.cached(node).is_some())
+    };
+    plan.waiting.iter().find_map(|node| {
+        let need = node.needs.iter().find(|need| !there(need))?.clone();
+        Some(GraphError::Gone { recipe: node.name.clone(), need })
+    })
 }
 
 /// Builds one recipe, or finds that another build did meanwhile.
@@ -96,7 +119,7 @@ fn build(engine: &Engine<'_>, node: &Node<'_>, nodes: &[Node<'_>]) -> Result<Ste
         return Ok(step);
     }
     let begun = Instant::now();
-    let log = engine.output.join("logs").join(format!("{}.log", node.name));
+    let log = log_of(engine, node);
     fs::write(&log, "").map_err(failed("writing the log", &log))?;
     let workspace = engine.store.workspace(&node.name, &node.key)?;
     let (out, scratch) = (workspace.join("out"), workspace.join("scratch"));
@@ -120,12 +143,13 @@ fn build(engine: &Engine<'_>, node: &Node<'_>, nodes: &[Node<'_>]) -> Result<Ste
         progress: &*progress,
         interrupt: &engine.interrupt,
     };
-    let built = node.recipe.build(&env);
+    let built = catch_unwind(AssertUnwindSafe(|| node.recipe.build(&env)))
+        .unwrap_or_else(|panic| Err(panic_text(&*panic).into()));
     let finished = built.map_err(|source| wrong(engine, node, &log, source)).and_then(|()| {
         engine
             .interrupt
             .check()
-            .map_err(|_| GraphError::Interrupted { recipe: Some(node.name.clone()) })?;
+            .map_err(|_| GraphError::Interrupted { during: Some(during(node)) })?;
         let bytes = settle(&out, engine.lock.source_date_epoch())?;
         let seconds = begun.elapsed().as_secs_f64();
         let record = Record { key: node.key, bytes, seconds, inputs: node.lines.clone() };
@@ -144,11 +168,29 @@ fn build(engine: &Engine<'_>, node: &Node<'_>, nodes: &[Node<'_>]) -> Result<Ste
 }
 
 fn wrong(engine: &Engine<'_>, node: &Node<'_>, log: &Path, source: BoxError) -> GraphError {
-    let recipe = node.name.clone();
     if engine.interrupt.is_set() {
-        return GraphError::Interrupted { recipe: Some(recipe) };
+        return GraphError::Interrupted { during: Some(during(node)) };
     }
-    GraphError::Build { recipe, log: log.to_owned(), source }
+    GraphError::Build { recipe: node.name.clone(), log: log.to_owned(), source }
+}
+
+fn during(node: &Node<'_>) -> String {
+    format!("building {}", node.name)
+}
+
+fn log_of(engine: &Engine<'_>, node: &Node<'_>) -> PathBuf {
+    engine.output.join("logs").join(format!("{}.log", node.name))
+}
+
+/// Our own code around a recipe has a fault.
+fn panicked(engine: &Engine<'_>, node: &Node<'_>, panic: &(dyn Any + Send)) -> GraphError {
+    wrong(engine, node, &log_of(engine, node), panic_text(panic).into())
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(|text| &**text));
+    format!("a fault of this program: {}", text.unwrap_or("it panicked"))
 }
 
 /// Clamps the times of everything in `out` to `epoch` and returns the sum of the files' sizes.

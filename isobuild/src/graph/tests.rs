@@ -62,6 +62,15 @@ impl Bench {
     }
 
     fn build(&self, recipes: &[Box<dyn Recipe>], target: &str) -> Result<Report, GraphError> {
+        self.build_with(&NoFetch, recipes, target)
+    }
+
+    fn build_with(
+        &self,
+        fetcher: &dyn Fetcher,
+        recipes: &[Box<dyn Recipe>],
+        target: &str,
+    ) -> Result<Report, GraphError> {
         let map = BTreeMap::new;
         let lock = Lock::new("20260101T000000Z".into(), map(), BTreeMap::new(), BTreeMap::new());
         Engine {
@@ -69,7 +78,7 @@ impl Bench {
             output: self.dir.path().join("target"),
             store: Store::at(&self.dir.path().join("cache")).unwrap(),
             lock: Arc::new(lock.unwrap()),
-            fetcher: &NoFetch,
+            fetcher,
             reporter: &Silent,
             interrupt: self.interrupt.clone(),
             workers: 2,
@@ -155,7 +164,7 @@ fn an_interrupt_keeps_what_was_finished_and_nothing_else() {
     ];
     let error = bench.build(&recipes, "after").unwrap_err();
     assert!(
-        matches!(&error, GraphError::Interrupted { recipe: Some(r) } if r == "slow"),
+        matches!(&error, GraphError::Interrupted { during: Some(d) } if d == "building slow"),
         "{error}"
     );
     assert_eq!(bench.leftovers(), 0);
@@ -164,6 +173,59 @@ fn an_interrupt_keeps_what_was_finished_and_nothing_else() {
         .map(|e| e.unwrap().file_name().into_string().unwrap())
         .collect();
     assert!(names.iter().all(|n| n.starts_with("base-")) && names.len() == 2, "{names:?}");
+}
+
+#[test]
+fn an_interrupt_while_fetching_names_the_file() {
+    struct Stopped;
+    impl Fetcher for Stopped {
+        fn fetch(&self, _: &[LockedFile]) -> Result<u64, BoxError> {
+            Err(FetchError::Interrupted { path: "pool/a.deb".into() }.into())
+        }
+    }
+    let recipes = [fake("a", &[], "", writing("x"))];
+    let error = Bench::new().build_with(&Stopped, &recipes, "a").unwrap_err();
+    assert!(matches!(error, GraphError::Interrupted { .. }), "{error}");
+    assert!(error.to_string().starts_with("interrupted while fetching pool/a.deb;"), "{error}");
+}
+
+#[test]
+fn a_recipe_that_panics_is_named_and_ends_the_build() {
+    let bench = Bench::new();
+    let recipes = [
+        fake("bad", &[], "", |_| panic!("out of {}", "luck")),
+        fake("good", &[], "", writing("x")),
+        fake("top", &["bad", "good"], "", writing("x")),
+    ];
+    let error = bench.build(&recipes, "top").unwrap_err();
+    assert!(matches!(&error, GraphError::Build { recipe, .. } if recipe == "bad"), "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(cause, "a fault of this program: out of luck");
+    assert_eq!(bench.leftovers(), 0);
+}
+
+#[test]
+fn an_artifact_that_is_removed_meanwhile_is_named() {
+    let bench = Bench::new();
+    let base = || fake("base", &[], "", writing("x"));
+    bench.build(&[base()], "base").unwrap();
+    let store = Store::at(&bench.dir.path().join("cache")).unwrap();
+    let recipes = [
+        base(),
+        fake("first", &[], "", move |build| {
+            store.clean(true, false)?;
+            // What a real `clean` takes away from under a running build too.
+            fs::create_dir_all(build.out())?;
+            writing("x")(build)
+        }),
+        fake("top", &["first", "base"], "", writing("x")),
+    ];
+    let error = bench.build(&recipes, "top").unwrap_err();
+    assert!(
+        matches!(&error, GraphError::Gone { recipe, need } if recipe == "top" && need == "base"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("run the same command again"), "{error}");
 }
 
 #[test]
