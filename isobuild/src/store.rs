@@ -37,14 +37,30 @@ pub struct StoreError {
     pub source: io::Error,
 }
 
-fn full_text(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            " (the disk is full: free some space, or put the cache elsewhere with XENITH_CACHE; \
-             then run the same command again)"
-        }
-        _ => "",
-    }
+/// What to do about a full disk.
+const FULL: &str = "the disk is full: free some space, or put the cache elsewhere with \
+    XENITH_CACHE; then run the same command again";
+
+fn full_text(error: &io::Error) -> String {
+    if is_full(error) { format!(" ({FULL})") } else { String::new() }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// What to do where a full disk is behind `error`: an I/O error anywhere in the chain of causes, or
+/// what a program of the build said last. None where it is not, or where a text of the chain says
+/// so already.
+pub fn full_disk_hint(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let chain = || std::iter::successors(Some(error), |error| error.source());
+    let full = |error: &(dyn std::error::Error + 'static)| {
+        let text = error.to_string();
+        error.downcast_ref::<io::Error>().is_some_and(is_full)
+            || ["No space left on device", "Disk quota exceeded"].iter().any(|w| text.contains(w))
+    };
+    let said = chain().any(|error| error.to_string().contains(FULL));
+    (!said && chain().any(full)).then_some(FULL)
 }
 
 /// Puts the operation and its subject to an I/O error.
@@ -347,5 +363,8 @@ mod tests {
     fn a_full_disk_says_what_to_do() {
         let error = failed("writing", Path::new("/x"))(io::ErrorKind::StorageFull.into());
         assert!(error.to_string().contains("XENITH_CACHE"), "{error}");
+        assert_eq!(full_disk_hint(&error), None, "it says so itself");
+        assert_eq!(full_disk_hint(&io::Error::from(io::ErrorKind::StorageFull)), Some(FULL));
+        assert_eq!(full_disk_hint(&io::Error::from(io::ErrorKind::NotFound)), None);
     }
 }

@@ -176,6 +176,28 @@ fn an_interrupt_keeps_what_was_finished_and_nothing_else() {
 }
 
 #[test]
+fn a_disk_that_fills_up_under_a_recipe_says_what_to_do() {
+    let tail = "FATAL ERROR: Failed to write to output filesystem: No space left on device";
+    let recipes = [
+        fake("own", &[], "", |build| {
+            let mut full = fs::OpenOptions::new().write(true).open("/dev/full")?;
+            std::io::Write::write_all(&mut full, b"x")?;
+            writing("x")(build)
+        }),
+        fake("program", &[], "", move |_| {
+            let (command, status) = ("mksquashfs".to_owned(), "status 1".to_owned());
+            Err(crate::sandbox::SandboxError::Program { command, status, tail: tail.into() }.into())
+        }),
+        fake("other", &[], "", |_| Err("the compiler is on strike".into())),
+    ];
+    for (name, full) in [("own", true), ("program", true), ("other", false)] {
+        let error = Bench::new().build(&recipes, name).unwrap_err();
+        let hint = crate::store::full_disk_hint(&error);
+        assert_eq!(hint.is_some_and(|hint| hint.contains("XENITH_CACHE")), full, "{name}: {error}");
+    }
+}
+
+#[test]
 fn an_interrupt_while_fetching_names_the_file() {
     struct Stopped;
     impl Fetcher for Stopped {
