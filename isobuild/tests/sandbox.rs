@@ -2,12 +2,15 @@
 //! Programs really run in a sandbox; the root is made of the host's own `/usr`.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::symlink;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use isobuild::interrupt::Interrupt;
 use isobuild::sandbox::{Sandbox, SandboxError, Streams, use_helper};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A tree with usr-merge links, over which the host's `/usr` is bound.
 fn sandbox(dir: &Path) -> Sandbox {
@@ -144,4 +147,31 @@ fn an_interrupt_ends_running_programs() {
         assert!(matches!(error, SandboxError::Interrupted { .. }), "{error}");
     });
     assert!(fs::read_to_string(log).unwrap().contains("sleep 1000"));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "it is the program that gets the signals")]
+fn the_first_signal_ends_what_runs_and_the_second_one_the_process() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let dir = tempfile::tempdir().unwrap();
+        sh(&sandbox(dir.path()).bind_rw(dir.path(), "/dir"), "mkfifo /dir/fifo").unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_sandbox-helper"))
+            .args(["run-until-signal", dir.path().to_str().unwrap()])
+            .arg(": </dir/fifo; sleep 1000")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Opens when the program inside does.
+        fs::OpenOptions::new().write(true).open(dir.path().join("fifo")).map(drop).unwrap();
+        let pid = Pid::from_child(&process);
+        kill_process(pid, signal).unwrap();
+        let mut said = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "interrupted: sh -c ': </dir/fifo; sleep 1000'\n");
+        assert!(process.try_wait().unwrap().is_none(), "the first one only asks");
+        kill_process(pid, signal).unwrap();
+        let status = process.wait().unwrap();
+        assert_eq!((status.code(), status.signal()), (Some(130), None), "{signal:?}");
+    }
 }
