@@ -41,7 +41,7 @@ impl Base {
     }
 
     fn packages(&self, lock: &appliance_model::lock::Lock) -> Result<String, BoxError> {
-        Ok(lock.set_for(&self.profile.set_name(), &self.profile.request())?.to_owned())
+        Ok(self.profile.set_in(lock)?.to_owned())
     }
 }
 

@@ -8,6 +8,7 @@ mod raw;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -181,15 +182,35 @@ pub enum LockError {
     },
     /// No set was resolved from this request.
     #[error(
-        "the lock is older than the package list of {what}{}; {REFRESH}",
-        changes_text(changes)
+        "the lock is older than the package list of {what}{}; {REFRESH}{}",
+        changes_text(changes),
+        profile_text(profile)
     )]
     Stale {
         /// Whose list.
         what: String,
         /// What is different from the set of that name.
         changes: Vec<String>,
+        /// The file of the list, where a plain refresh does not read it.
+        profile: Option<PathBuf>,
     },
+}
+
+impl LockError {
+    /// Of a list that is in the file `path`, which a plain refresh does not read.
+    #[must_use]
+    pub(crate) fn of_profile(self, path: &Path) -> Self {
+        match self {
+            Self::Stale { what, changes, .. } => {
+                Self::Stale { what, changes, profile: Some(path.to_owned()) }
+            }
+            other => other,
+        }
+    }
+}
+
+fn profile_text(profile: &Option<PathBuf>) -> String {
+    profile.as_ref().map(|path| format!(" --profile {}", path.display())).unwrap_or_default()
 }
 
 fn changes_text(changes: &[String]) -> String {
@@ -356,7 +377,7 @@ impl Lock {
             return Ok(found);
         }
         let changes = own.map(|(_, set)| difference(&set.request, &request)).unwrap_or_default();
-        Err(LockError::Stale { what: name.to_owned(), changes })
+        Err(LockError::Stale { what: name.to_owned(), changes, profile: None })
     }
 }
 

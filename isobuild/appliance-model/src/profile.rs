@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::boot::BootOption;
-use crate::lock::Request;
+use crate::lock::{Lock, LockError, Request};
 
 /// How deep profiles may inherit.
 const MAX_DEPTH: usize = 8;
@@ -26,6 +26,8 @@ pub struct Profile {
     pub name: String,
     /// The files that it was read from, itself first.
     pub files: Vec<PathBuf>,
+    /// Whether it is not one of those that `cargo xtask lock` knows.
+    pub own: bool,
     /// One line for people.
     pub description: String,
     /// The hypervisor.
@@ -210,16 +212,19 @@ fn nearest_text(nearest: &Option<String>) -> String {
 }
 
 impl Profile {
-    /// Reads the profile at `path` and what it inherits, through `read`.
+    /// Reads the profile at `path` and what it inherits, through `read`. `known` is the folder of
+    /// the profiles that the lock is made for: a file elsewhere can inherit one of these by its
+    /// bare name, unless there is a file of that name beside it.
     ///
     /// # Errors
     /// Any file that is not a profile, named.
     pub fn load(
         path: &Path,
+        known: &Path,
         read: &dyn Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, ProfileError> {
         let mut files = Vec::new();
-        let table = merge::load(path, read, &mut files)?;
+        let table = merge::load(path, &merge::Place { known, read }, &mut files)?;
         let at = || path.to_owned();
         let raw: RawProfile = table
             .try_into()
@@ -228,6 +233,7 @@ impl Profile {
         let profile = Self {
             name,
             files,
+            own: path.parent() != Some(known),
             description: raw.description,
             xen: raw.xen,
             dom0: raw.dom0,
@@ -250,9 +256,20 @@ impl Profile {
         .normal()
     }
 
-    /// The lock's name of this profile's own set; see [`crate::lock::Lock::set_for`].
+    /// The lock's name of this profile's own set; see [`Profile::set_in`].
     pub fn set_name(&self) -> String {
         format!("dom0-{}", self.name)
+    }
+
+    /// The name of the lock's set for this profile; see [`Lock::set_for`].
+    ///
+    /// # Errors
+    /// There is none: the lock is older than the profile.
+    pub fn set_in<'l>(&self, lock: &'l Lock) -> Result<&'l str, LockError> {
+        lock.set_for(&self.set_name(), &self.request()).map_err(|error| match self.files.first() {
+            Some(path) if self.own => error.of_profile(path),
+            _ => error,
+        })
     }
 
     fn wrong_value(&self) -> Option<(&'static str, String, &'static str)> {

@@ -9,10 +9,30 @@ use toml::{Table, Value};
 use super::schema::{TABLES, TOP, nearest};
 use super::{MAX_DEPTH, ProfileError};
 
+/// Where profiles are.
+pub(super) struct Place<'a> {
+    /// The folder in which a bare name is looked for that is not beside the file.
+    pub(super) known: &'a Path,
+    pub(super) read: &'a dyn Fn(&Path) -> io::Result<String>,
+}
+
+impl Place<'_> {
+    /// The file that `path` means by `inherit = "parent"`.
+    fn parent(&self, path: &Path, parent: &str) -> PathBuf {
+        let beside = path.with_file_name(parent);
+        let known = self.known.join(parent);
+        let missing = |path: &Path| {
+            (self.read)(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let elsewhere = !parent.contains('/') && missing(&beside) && !missing(&known);
+        if elsewhere { known } else { beside }
+    }
+}
+
 /// Reads `path` and what it inherits into one table; `files` gets every file read.
 pub(super) fn load(
     path: &Path,
-    read: &dyn Fn(&Path) -> io::Result<String>,
+    place: &Place<'_>,
     files: &mut Vec<PathBuf>,
 ) -> Result<Table, ProfileError> {
     if files.len() >= MAX_DEPTH || files.iter().any(|file| file == path) {
@@ -20,7 +40,7 @@ pub(super) fn load(
     }
     let inherited_by = files.last().cloned();
     files.push(path.to_owned());
-    let text = read(path).map_err(|source| ProfileError::Read {
+    let text = (place.read)(path).map_err(|source| ProfileError::Read {
         path: path.to_owned(),
         inherited_by,
         source,
@@ -30,10 +50,7 @@ pub(super) fn load(
     check_keys(path, &own)?;
     let mut merged = match own.remove("inherit") {
         None => Table::new(),
-        Some(Value::String(parent)) => {
-            let folder = path.parent().unwrap_or(Path::new(""));
-            load(&folder.join(parent), read, files)?
-        }
+        Some(Value::String(parent)) => load(&place.parent(path, &parent), place, files)?,
         Some(other) => {
             let why = format!("inherit must be a file name, not {}", other.type_str());
             return Err(syntax(serde::de::Error::custom(why)));

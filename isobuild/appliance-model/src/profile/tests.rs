@@ -5,11 +5,16 @@ use super::*;
 
 /// Profiles by file name, loaded as `main.toml`.
 fn load(files: &[(&str, &str)]) -> Result<Profile, ProfileError> {
+    load_as("main.toml", files)
+}
+
+/// The same, loaded as `main`; the known ones are in `known/`.
+fn load_as(main: &str, files: &[(&str, &str)]) -> Result<Profile, ProfileError> {
     let read = |path: &Path| {
         let found = files.iter().find(|(name, _)| Path::new(name) == path);
         found.map(|(_, text)| (*text).to_owned()).ok_or(io::ErrorKind::NotFound.into())
     };
-    Profile::load(Path::new("main.toml"), &read)
+    Profile::load(Path::new(main), Path::new("known"), &read)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
@@ -37,6 +42,39 @@ fn lists_add_and_take_out_and_values_replace() {
     assert_eq!(profile.image.level, 9);
     assert_eq!(profile.files, [Path::new("main.toml"), Path::new("base.toml")]);
     assert_eq!(profile.set_name(), "dom0-main");
+}
+
+#[test]
+fn a_bare_name_is_looked_for_beside_the_file_and_then_among_the_known_ones() {
+    let base = ("known/base.toml", "description = 'known'");
+    let main = ("my/main.toml", "inherit = 'base.toml'");
+    let profile = load_as("my/main.toml", &[base, main]).unwrap();
+    assert_eq!((&*profile.description, profile.own), ("known", true));
+    assert_eq!(profile.files[1], Path::new("known/base.toml"));
+    let beside = ("my/base.toml", "description = 'beside'");
+    let profile = load_as("my/main.toml", &[base, main, beside]).unwrap();
+    assert_eq!(profile.description, "beside");
+    assert!(!load_as("known/base.toml", &[base]).unwrap().own);
+    // Only a bare name, and what is nowhere is named where it was first looked for.
+    let path = ("my/main.toml", "inherit = './base.toml'");
+    let error = chain(&load_as("my/main.toml", &[base, path]).unwrap_err());
+    assert!(error.contains("my/./base.toml, which my/main.toml inherits"), "{error}");
+    let error = chain(&load_as("my/main.toml", &[main]).unwrap_err());
+    assert!(error.contains("my/base.toml, which my/main.toml inherits"), "{error}");
+}
+
+#[test]
+fn a_profile_that_the_lock_lacks_says_how_to_lock_it() {
+    let lock = "version = 1\nrevision = 0\ntimestamp = '20261123T101500Z'\n[[set]]\n\
+                name = 'dom0-base'\npackages = []\nrequest = {}";
+    let lock = Lock::parse(lock).unwrap();
+    let files = [("known/base.toml", ""), ("my/main.toml", "dom0.packages = ['vim']")];
+    assert_eq!(load_as("known/base.toml", &files).unwrap().set_in(&lock).unwrap(), "dom0-base");
+    let error = load_as("my/main.toml", &files).unwrap().set_in(&lock).unwrap_err().to_string();
+    assert!(error.ends_with("run: cargo xtask lock --profile my/main.toml"), "{error}");
+    let files = [("known/base.toml", "dom0.packages = ['vim']")];
+    let error = load_as("known/base.toml", &files).unwrap().set_in(&lock).unwrap_err().to_string();
+    assert!(error.ends_with("(new: vim); run: cargo xtask lock"), "{error}");
 }
 
 #[test]
