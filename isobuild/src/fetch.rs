@@ -16,7 +16,7 @@ pub use apt::{AptError, bases_in};
 pub use config::{Config, ConfigError};
 pub use download::{FetchError, Trouble, Try};
 pub use http::{Http, HttpError};
-pub use mirror::{Mirror, MirrorError, Mirrors};
+pub use mirror::{MIRROR, Mirror, MirrorError, Mirrors, OFFLINE, is_offline};
 
 pub(crate) use mirror::NO_MIRROR;
 

@@ -14,7 +14,7 @@ use image_formats::gpt::{DiskGuids, DiskLayout, Role, SectorSize};
 use image_formats::grub;
 use isobuild::assemble::{Boot, BuildId, Medium, Menu, write_medium};
 use isobuild::digest;
-use isobuild::fetch::{Downloader, Mirrors};
+use isobuild::fetch::{self, Downloader, Mirrors};
 use isobuild::graph::Engine;
 use isobuild::interrupt::Interrupt;
 use isobuild::lock;
@@ -38,9 +38,10 @@ fn built() -> &'static Built {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
         let lock = Arc::new(lock::load(&repository.join("profiles/lock.toml")).unwrap());
         let mirrors = Mirrors::find(None, Some(lock.timestamp())).unwrap();
+        let offline = fetch::is_offline();
         let store = Store::of_user().unwrap();
         let interrupt = Interrupt::new();
-        let fetcher = Downloader::new(&store, mirrors, false, &Plain, interrupt.clone());
+        let fetcher = Downloader::new(&store, mirrors, offline, &Plain, interrupt.clone());
         let output = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oracle");
         let engine = Engine {
             repository,

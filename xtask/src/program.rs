@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use isobuild::fetch;
+
+use crate::pipeline::SourceOptions;
 
 /// The workspace's root folder.
 pub fn workspace_root() -> PathBuf {
@@ -32,6 +35,17 @@ impl Cargo {
     /// Adds arguments.
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.command.args(args);
+        self
+    }
+
+    /// Tells what it runs where files come from, as this program was told.
+    pub fn sources(mut self, sources: &SourceOptions) -> Self {
+        if let Some(mirror) = &sources.mirror {
+            self.command.env(fetch::MIRROR, mirror);
+        }
+        if sources.offline {
+            self.command.env(fetch::OFFLINE, "1").env("CARGO_NET_OFFLINE", "true");
+        }
         self
     }
 
@@ -63,5 +77,25 @@ impl Cargo {
     fn line(&self) -> String {
         let words = self.command.get_args().map(|arg| arg.to_string_lossy().into_owned());
         std::iter::once("cargo".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_are_told_where_files_come_from() {
+        let told = |mirror: Option<&str>, offline| {
+            let sources = SourceOptions { mirror: mirror.map(str::to_owned), offline };
+            let call = Cargo::new("test").sources(&sources);
+            let pair = |(name, value): (&OsStr, Option<&OsStr>)| {
+                format!("{}={}", name.display(), value.unwrap_or_default().display())
+            };
+            call.command.get_envs().map(pair).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(told(None, false), "");
+        assert_eq!(told(Some("http://a/debian"), false), "XENITH_MIRROR=http://a/debian");
+        assert_eq!(told(None, true), "CARGO_NET_OFFLINE=true XENITH_OFFLINE=1");
     }
 }

@@ -35,8 +35,8 @@ pub fn run(options: &Options) -> Result<()> {
         Cargo::new("fmt").args(["--all", "--check"]).run()?;
         tidy::run()?;
         let lints = ["--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-        Cargo::new("clippy").args(lints).run()?;
-        Cargo::new("test").args(["--workspace", "--locked"]).run()?;
+        Cargo::new("clippy").args(lints).sources(&options.sources).run()?;
+        Cargo::new("test").args(["--workspace", "--locked"]).sources(&options.sources).run()?;
     }
     if options.cases.is_empty() && !options.fast {
         repro::run(&repro::Options::quick(PROFILE, &options.sources))?;
@@ -59,7 +59,8 @@ pub fn end_to_end(sources: &SourceOptions) -> Result<Cargo> {
     let report = pipeline.build(&profile, &[tools::NAME, tools::EMULATOR, &rootfs])?;
     let tree = |name| artifact(&report, name).map(|folder| folder.join(tools::ROOT));
 
-    let mut call = Cargo::new("run").args(["--package", "e2e", "--locked", "--"]);
+    let mut call = Cargo::new("run").sources(sources);
+    call = call.args(["--package", "e2e", "--locked", "--"]);
     for (option, value) in [
         ("--emulator", tree(tools::EMULATOR)?),
         ("--tools", tree(tools::NAME)?),

@@ -23,6 +23,18 @@ pub struct Mirror {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mirrors(pub Vec<Mirror>);
 
+/// The variable that names a mirror, after the option.
+pub const MIRROR: &str = "XENITH_MIRROR";
+/// The variable that forbids to fetch where there is no option `--offline`: set to anything but
+/// nothing. `cargo xtask test` sets it for the tests.
+pub const OFFLINE: &str = "XENITH_OFFLINE";
+
+/// Whether [`OFFLINE`] is set.
+#[must_use]
+pub fn is_offline() -> bool {
+    std::env::var_os(OFFLINE).is_some_and(|value| !value.is_empty())
+}
+
 /// What to do where nobody names a mirror.
 pub(crate) const NO_MIRROR: &str = "no Debian mirror is known: give one with \
     --mirror http://HOST/debian, in XENITH_MIRROR, or as mirror = \"http://HOST/debian\" in \
@@ -80,7 +92,7 @@ impl Mirrors {
     /// One is not an address, or a configuration cannot be read.
     pub fn find(option: Option<&str>, timestamp: Option<&str>) -> Result<Self, MirrorError> {
         let config = Config::of_user()?;
-        let environment = std::env::var("XENITH_MIRROR").ok().filter(|v| !v.is_empty());
+        let environment = std::env::var(MIRROR).ok().filter(|v| !v.is_empty());
         let snapshot = std::env::var("XENITH_SNAPSHOT").ok().filter(|v| !v.is_empty());
         let snapshot = snapshot.or(config.snapshot.clone());
         Self::gather(option, environment, config, apt::of_host()?, snapshot.zip(timestamp))
@@ -98,7 +110,7 @@ impl Mirrors {
             mirrors.push(Mirror::at(address, "--mirror")?);
         }
         if let Some(address) = environment {
-            mirrors.push(Mirror::at(&address, "XENITH_MIRROR")?);
+            mirrors.push(Mirror::at(&address, MIRROR)?);
         }
         let named_by = config.path.display().to_string();
         if let Some(address) = &config.mirror {
