@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod clean;
 mod pipeline;
+mod profiles;
 mod program;
 mod repro;
 mod run;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::pipeline::{BuildOptions, Pipeline, SourceOptions};
+use crate::pipeline::{BuildOptions, LockOptions, Pipeline};
 
 /// Builds, tests and runs the Xenith appliance.
 #[derive(Parser)]
@@ -36,7 +37,7 @@ enum Task {
     /// Build only Dom0: root image, kernel, initramfs.
     Rootfs(BuildOptions),
     /// Resolve every package again and write profiles/lock.toml.
-    Lock(SourceOptions),
+    Lock(LockOptions),
     /// Build the ISO twice, in different places, and compare every artifact.
     Repro(repro::Options),
     /// Remove results, and what the user's cache keeps if asked to.
@@ -45,7 +46,8 @@ enum Task {
     Test(test::Options),
     /// Measure what should be small or quick, and hold it against its limits.
     Bench(bench::Options),
-    /// Check the repository itself: arrows between crates, headers, file lengths, unsafe code.
+    /// Check the repository itself: arrows between crates, headers, file lengths, unsafe code,
+    /// profiles and their lock.
     Tidy,
 }
 
@@ -56,7 +58,9 @@ fn main() -> ExitCode {
         Task::Run(options) => run::run(&options),
         Task::Hypervisor(options) => build::hypervisor(&options),
         Task::Rootfs(options) => build::rootfs(&options),
-        Task::Lock(options) => Pipeline::new(&options).and_then(|p| p.refresh_lock()),
+        Task::Lock(options) => {
+            Pipeline::new(&options.sources).and_then(|p| p.refresh_lock(&options.profiles))
+        }
         Task::Repro(options) => repro::run(&options),
         Task::Clean(options) => clean::run(&options),
         Task::Test(options) => test::run(&options),

@@ -22,6 +22,7 @@ use isobuild::report::Report;
 use isobuild::store::Store;
 use isobuild::tools::{Emulator, Tools};
 
+use crate::profiles::Profiles;
 use crate::program::workspace_root;
 
 /// Xenith's version, which is the workspace's.
@@ -33,6 +34,16 @@ pub struct BuildOptions {
     /// What to build: the name of a file below profiles/, or the path of your own.
     #[arg(long, default_value = "default", value_name = "NAME|FILE")]
     pub profile: String,
+    #[command(flatten)]
+    pub sources: SourceOptions,
+}
+
+/// Options of `cargo xtask lock`.
+#[derive(Debug, clap::Args)]
+pub struct LockOptions {
+    /// Lock this profile of your own too, beside those below profiles/. May be given again.
+    #[arg(long = "profile", value_name = "FILE")]
+    pub profiles: Vec<String>,
     #[command(flatten)]
     pub sources: SourceOptions,
 }
@@ -97,27 +108,12 @@ impl Pipeline {
 
     /// Reads a profile by name or path.
     pub fn profile(&self, name: &str) -> Result<Profile> {
-        let path = if name.contains('/') || name.ends_with(".toml") {
-            PathBuf::from(name)
-        } else {
-            self.profiles().join(format!("{name}.toml"))
-        };
-        Profile::load(&path, &|path| std::fs::read_to_string(path)).with_context(|| {
-            format!(
-                "choosing the profile {name}; profiles/ has {}",
-                self.known_profiles().join(", ")
-            )
-        })
+        self.profiles().load(name)
     }
 
     /// The lock that all builds read.
     pub fn lock(&self) -> Result<Lock> {
-        Ok(lock::load(&self.lock_path())?)
-    }
-
-    /// Where the lock is.
-    pub fn lock_path(&self) -> PathBuf {
-        self.profiles().join("lock.toml")
+        Ok(lock::load(&self.profiles().lock_path())?)
     }
 
     /// Every recipe that `profile` needs, and the emulator.
@@ -144,15 +140,14 @@ impl Pipeline {
         ])
     }
 
-    /// Resolves every set again, from what the mirrors serve now, and writes the lock.
-    pub fn refresh_lock(&self) -> Result<()> {
+    /// Resolves every set again, those of the profiles `own` too, from what the mirrors serve now,
+    /// and writes the lock.
+    pub fn refresh_lock(&self, own: &[String]) -> Result<()> {
         anyhow::ensure!(
             !self.sources.offline,
             "the lock is made of what mirrors serve now: run it without --offline"
         );
-        let names = self.known_profiles();
-        let profiles = names.iter().map(|name| self.profile(name));
-        let profiles = profiles.collect::<Result<Vec<_>>>()?;
+        let profiles = self.profiles().to_lock(own)?;
         let xen = hypervisor::source::pinned().context("reading the pin of Xen's source")?;
         let sources = BTreeMap::from([(profiles[0].xen.source.clone(), xen)]);
         let wanted = lock::Wanted::new(&profiles, sources).context("collecting what to lock")?;
@@ -162,7 +157,7 @@ impl Pipeline {
         if let Ok(old) = self.lock() {
             self.report_changes(&old, &fresh);
         }
-        Ok(lock::save(&self.lock_path(), &fresh)?)
+        Ok(lock::save(&self.profiles().lock_path(), &fresh)?)
     }
 
     fn report_changes(&self, old: &Lock, fresh: &Lock) {
@@ -210,18 +205,7 @@ impl Pipeline {
         Ok(engine.build(&self.recipes(profile)?, targets)?)
     }
 
-    fn profiles(&self) -> PathBuf {
-        self.repository.join("profiles")
-    }
-
-    /// Names of the profiles below profiles/ that are built by themselves.
-    fn known_profiles(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.profiles()).into_iter().flatten().flatten();
-        let mut names: Vec<_> = entries
-            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".toml")?.to_owned()))
-            .filter(|name| name != "lock" && name != "base")
-            .collect();
-        names.sort();
-        names
+    fn profiles(&self) -> Profiles {
+        Profiles::of(&self.repository)
     }
 }

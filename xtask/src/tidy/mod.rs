@@ -2,14 +2,19 @@
 //! Checks of the repository itself that no compiler makes.
 
 mod arrows;
+mod profiles;
 mod sources;
 
 use anyhow::{Result, bail};
 
+use crate::program::workspace_root;
+
 /// Runs every check and reports every finding, not only the first.
 pub fn run() -> Result<()> {
-    let mut findings = arrows::check()?;
-    findings.extend(sources::check()?);
+    let root = workspace_root();
+    let mut findings = arrows::check(&root)?;
+    findings.extend(sources::check(&root)?);
+    findings.extend(profiles::check(&root)?);
     for finding in &findings {
         eprintln!("tidy: {finding}");
     }
