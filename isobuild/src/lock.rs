@@ -34,6 +34,9 @@ const INDEX: &str = "main/binary-amd64/Packages.xz";
 /// How many servers are asked at once whether they have a file.
 const PARALLEL: usize = 8;
 
+/// What to do about a mirror that does not serve.
+const OTHER_MIRROR: &str = "try again later, or name another one with --mirror";
+
 /// What is to be locked.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
@@ -109,7 +112,7 @@ impl Wanted {
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
     /// An index that no mirror gives.
-    #[error("fetching {path} of {suite}: no mirror has a usable one")]
+    #[error("fetching {path} of {suite}: no mirror has a usable one; {OTHER_MIRROR}")]
     Fetch {
         /// The suite.
         suite: String,
@@ -144,7 +147,10 @@ pub enum RefreshError {
         source: ResolveError,
     },
     /// A pinned source that no mirror has.
-    #[error("the source {name} is pinned to {path}, which no mirror serves")]
+    #[error(
+        "the source {name} is pinned to {path}, which no mirror serves; {OTHER_MIRROR}, or pin what \
+         they serve in hypervisor/source.toml"
+    )]
     Source {
         /// The source.
         name: String,

@@ -108,6 +108,11 @@ impl Index {
         self.providers.get(name).into_iter().flatten().map(String::as_str)
     }
 
+    /// The names of all packages.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.packages.keys().map(String::as_str)
+    }
+
     /// How many packages there are.
     pub fn len(&self) -> usize {
         self.packages.len()

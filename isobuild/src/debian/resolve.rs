@@ -17,15 +17,21 @@ use super::relation::Relation;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ResolveError {
     /// No such package.
-    #[error("there is no package {name}{}", if *.unavailable { " that a mirror serves" } else { "" })]
+    #[error("there is no package {name}{}", unknown_text(.unavailable, .nearest))]
     Unknown {
         /// The name asked for.
         name: String,
         /// Whether the index has it, but no mirror.
         unavailable: bool,
+        /// The nearest name in the index.
+        nearest: Option<String>,
     },
     /// A dependency that nothing fulfils.
-    #[error("nothing fulfils {group}, which {} needs", .chain.join(" ← "))]
+    #[error(
+        "nothing fulfils {group}, which {} needs; if the image can do without, name it in the \
+         profile: dom0.exclude, or dom0.provided where something else stands for it",
+        .chain.join(" ← ")
+    )]
     Unfulfilled {
         /// The alternatives.
         group: String,
@@ -43,6 +49,14 @@ pub enum ResolveError {
         /// The other.
         other: String,
     },
+}
+
+fn unknown_text(unavailable: &bool, nearest: &Option<String>) -> String {
+    match (unavailable, nearest) {
+        (true, _) => " that a mirror serves; name another mirror with --mirror".to_owned(),
+        (false, Some(near)) => format!("; did you mean {near}?"),
+        (false, None) => " in Debian 13's main; take it out of the profile's dom0.packages".into(),
+    }
 }
 
 /// Resolves a request.
@@ -73,6 +87,7 @@ pub fn resolve<'i>(
         let binary = resolver.real(&any).ok_or_else(|| ResolveError::Unknown {
             name: name.clone(),
             unavailable: !index.versions(name).is_empty(),
+            nearest: appliance_model::nearest(name, index.names()).map(str::to_owned),
         })?;
         resolver.choose(binary, None);
     }
@@ -224,7 +239,10 @@ mod tests {
     fn dependencies_come_along_in_their_newest_version() {
         let index = index("app\nDepends: lib (>= 2)\nPre-Depends: pre\n\nlib 1\n\nlib 3\n\npre");
         assert_eq!(names(&index, &request(&["app"])).unwrap(), "app 1, lib 3, pre 1");
-        assert_eq!(names(&index, &request(&["none"])).unwrap_err(), "there is no package none");
+        let error = names(&index, &request(&["elsewhere"])).unwrap_err();
+        assert!(error.starts_with("there is no package elsewhere in Debian"), "{error}");
+        let error = names(&index, &request(&["aps"])).unwrap_err();
+        assert_eq!(error, "there is no package aps; did you mean app?");
     }
 
     #[test]
@@ -264,10 +282,9 @@ mod tests {
     #[test]
     fn what_cannot_be_fulfilled_says_who_needs_it() {
         let index = index("app\nDepends: mid\n\nmid\nDepends: lib (>= 2) | none\n\nlib 1");
-        assert_eq!(
-            names(&index, &request(&["app"])).unwrap_err(),
-            "nothing fulfils lib (>= 2) | none, which mid ← app needs"
-        );
+        let error = names(&index, &request(&["app"])).unwrap_err();
+        let expected = "nothing fulfils lib (>= 2) | none, which mid ← app needs; ";
+        assert!(error.starts_with(expected) && error.contains("dom0.exclude"), "{error}");
     }
 
     #[test]

@@ -12,17 +12,26 @@ const KEY: &str = include_str!("../../tests/golden/archive/key.asc");
 
 /// Serves `tests/golden/archive`, and packages that are not in `gone`.
 fn serve(gone: &'static [&'static str], damage: Option<&'static str>) -> Mirrors {
+    serve_cut(gone, damage, None)
+}
+
+/// The same, but the file `cut` ends in its middle.
+fn serve_cut(
+    gone: &'static [&'static str],
+    damage: Option<&'static str>,
+    cut: Option<&'static str>,
+) -> Mirrors {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/debian", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            std::thread::spawn(move || answer(stream.unwrap(), gone, damage));
+            std::thread::spawn(move || answer(stream.unwrap(), gone, damage, cut));
         }
     });
     Mirrors(vec![Mirror::at(&address, "the test").unwrap()])
 }
 
-fn answer(mut stream: TcpStream, gone: &[&str], damage: Option<&str>) {
+fn answer(mut stream: TcpStream, gone: &[&str], damage: Option<&str>, cut: Option<&str>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     lines.find(String::is_empty);
@@ -46,7 +55,8 @@ fn answer(mut stream: TcpStream, gone: &[&str], damage: Option<&str>) {
             let length = body.len();
             let head =
                 format!("HTTP/1.1 200 X\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
-            let body = if request.starts_with("HEAD") { Vec::new() } else { body };
+            let sent = if request.starts_with("HEAD") { 0 } else { length };
+            body.truncate(if cut == Some(name) { length / 2 } else { sent });
             stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body))
         }
     };
@@ -86,7 +96,8 @@ fn a_listed_package_that_is_not_served_gives_way_to_an_older_one() {
 fn a_package_that_is_served_in_no_version_is_named() {
     let error = lock(&wanted(), &serve(&["app_1.deb", "app_2.deb"], None)).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert_eq!(cause, "there is no package app that a mirror serves");
+    let expected = "there is no package app that a mirror serves; name another mirror";
+    assert!(cause.starts_with(expected), "{cause}");
 }
 
 #[test]
@@ -108,6 +119,21 @@ fn a_bad_mirror_does_not_matter_where_another_is_good() {
 }
 
 #[test]
+fn an_index_that_ends_early_is_not_used() {
+    for name in ["InRelease", "Packages.xz"] {
+        let cut = serve_cut(&[], None, Some(name));
+        let error = lock(&wanted(), &cut).unwrap_err();
+        let RefreshError::Fetch { path, source: Some(HttpError::Read { .. }), .. } = &error else {
+            panic!("{error:?}")
+        };
+        assert!(path.ends_with(name) && error.to_string().contains("--mirror"), "{error}");
+        let mut mirrors = cut;
+        mirrors.0.extend(serve(&[], None).0);
+        assert_eq!(lock(&wanted(), &mirrors).unwrap().packages().len(), 2);
+    }
+}
+
+#[test]
 fn a_pinned_source_must_be_served() {
     let text = "version = '1'\n[[file]]\narchive = 'debian'\npath = 'pool/lib_3.deb'\nsize = 3\n\
         sha256 = 'abababababababababababababababababababababababababababababababab'";
@@ -116,7 +142,7 @@ fn a_pinned_source_must_be_served() {
     wanted.sources.insert("xen".to_owned(), source);
     assert_eq!(lock(&wanted, &serve(&[], None)).unwrap().source("xen").unwrap().version, "1");
     let error = lock(&wanted, &serve(&["lib_3.deb"], None)).unwrap_err().to_string();
-    assert!(error.contains("pool/lib_3.deb"), "{error}");
+    assert!(error.contains("pool/lib_3.deb") && error.contains("source.toml"), "{error}");
 }
 
 #[test]
