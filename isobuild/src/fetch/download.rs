@@ -36,6 +36,8 @@ pub enum Trouble {
     Short {
         /// How many bytes came.
         got: u64,
+        /// What was wrong with the connection; none: it was closed.
+        source: Option<io::Error>,
     },
     /// There is more of it than the lock says.
     Long,
@@ -95,7 +97,10 @@ fn tries_text(tries: &[Try]) -> String {
         let what = match trouble {
             Trouble::Missing => "is not there".to_owned(),
             Trouble::Http(error) => chain(error),
-            Trouble::Short { got } => format!("ended after {got} bytes"),
+            Trouble::Short { got, source: None } => format!("ended after {got} bytes"),
+            Trouble::Short { got, source: Some(error) } => {
+                format!("ended after {got} bytes: {}", chain(error))
+            }
             Trouble::Long => "has more bytes than the lock says".to_owned(),
             Trouble::Changed => "has other contents than the lock says (SHA-256)".to_owned(),
         };
@@ -219,6 +224,7 @@ impl Job<'_> {
                 }
             }
             let mut buffer = vec![0; 1 << 16];
+            let mut source = None;
             loop {
                 if self.interrupt.is_set() {
                     return interrupted();
@@ -227,8 +233,11 @@ impl Job<'_> {
                     Ok(0) => break,
                     Ok(count) => count,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                    // A broken connection: as good as an early end.
-                    Err(_) => break,
+                    // A broken connection: an early end, but the person should know why.
+                    Err(error) => {
+                        source = Some(error);
+                        break;
+                    }
                 };
                 have += count as u64;
                 if have > file.size {
@@ -245,7 +254,7 @@ impl Job<'_> {
                 self.progress.advance(count as u64);
             }
             if have < file.size {
-                return End::Trouble(Trouble::Short { got: have });
+                return End::Trouble(Trouble::Short { got: have, source });
             }
         }
         if hasher.finish() != file.sha256 {

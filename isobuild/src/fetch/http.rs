@@ -65,11 +65,16 @@ impl Default for Http {
 impl Http {
     /// A client.
     pub fn new() -> Self {
+        Self::patient_for(SILENCE)
+    }
+
+    /// One to which servers may say nothing for so long.
+    pub(super) fn patient_for(silence: Duration) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(SILENCE))
-            .timeout_recv_response(Some(SILENCE))
-            .timeout_per_read(Some(SILENCE))
+            .timeout_connect(Some(silence))
+            .timeout_recv_response(Some(silence))
+            .timeout_per_read(Some(silence))
             .user_agent(concat!("xenith-build/", env!("CARGO_PKG_VERSION")))
             // Files are compressed already, and are hashed as they are.
             .accept_encoding("identity")

@@ -18,13 +18,16 @@ enum Reply {
     File { body: Vec<u8>, cut: usize, resumes: bool },
     /// Only a status.
     Status(u16),
+    /// The file up to this byte, then nothing more until the client hangs up.
+    Silence { body: Vec<u8>, cut: usize },
 }
 
 fn whole(body: &[u8]) -> Reply {
     Reply::File { body: body.to_vec(), cut: usize::MAX, resumes: true }
 }
 
-type Handler = dyn Fn(usize, Option<usize>) -> Reply + Send + Sync;
+/// Of the request's number, where it asked to begin, and its path.
+type Handler = dyn Fn(usize, Option<usize>, &str) -> Reply + Send + Sync;
 
 /// A server on the loopback interface. Its thread ends with the process.
 struct Server {
@@ -34,6 +37,12 @@ struct Server {
 }
 
 fn serve(handler: impl Fn(usize, Option<usize>) -> Reply + Send + Sync + 'static) -> Server {
+    serve_by_path(move |number, range, _| handler(number, range))
+}
+
+fn serve_by_path(
+    handler: impl Fn(usize, Option<usize>, &str) -> Reply + Send + Sync + 'static,
+) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/debian", listener.local_addr().unwrap());
     let requests = Arc::new(Mutex::new(Vec::new()));
@@ -48,11 +57,14 @@ fn serve(handler: impl Fn(usize, Option<usize>) -> Reply + Send + Sync + 'static
 }
 
 fn answer(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Option<usize>>>) {
-    let mut range = None;
+    let (mut range, mut path) = (None, String::new());
     for line in BufReader::new(stream.try_clone().unwrap()).lines() {
         let line = line.unwrap_or_default().to_ascii_lowercase();
         if line.is_empty() {
             break;
+        }
+        if let Some(rest) = line.strip_prefix("get ") {
+            path = rest.split(' ').next().unwrap_or_default().to_owned();
         }
         if let Some(value) = line.strip_prefix("range: bytes=") {
             range = value.trim_end_matches('-').parse().ok();
@@ -64,9 +76,17 @@ fn answer(mut stream: TcpStream, handler: &Handler, log: &Mutex<Vec<Option<usize
         log.len() - 1
     };
     // A client that hung up is one of the tests.
-    let _ = match handler(number, range) {
+    let _ = match handler(number, range, &path) {
         Reply::Status(status) => {
             write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        }
+        Reply::Silence { body, cut } => {
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 X\r\nContent-Length: {length}\r\n\r\n");
+            stream
+                .write_all(head.as_bytes())
+                .and_then(|()| stream.write_all(&body[..cut]))
+                .and_then(|()| stream.read_to_end(&mut Vec::new()).map(drop))
         }
         Reply::File { body, cut, resumes } => {
             let start = range.filter(|_| resumes).unwrap_or(0);
@@ -130,23 +150,40 @@ fn locked(body: &[u8]) -> LockedFile {
     }
 }
 
+/// As many files of different contents as bodies, and the server's answer to a path.
+fn many(count: u8) -> (Vec<LockedFile>, impl Fn(&str) -> Reply + Send + Sync) {
+    let bodies: Vec<Vec<u8>> = (0..count).map(|n| vec![n; 1000 + usize::from(n)]).collect();
+    let named =
+        |(n, body): (usize, &Vec<u8>)| LockedFile { path: format!("pool/{n}"), ..locked(body) };
+    let files = bodies.iter().enumerate().map(named).collect();
+    let reply = move |path: &str| match path.rsplit('/').next().map(str::parse::<usize>) {
+        Some(Ok(n)) => whole(&bodies[n]),
+        _ => Reply::Status(404),
+    };
+    (files, reply)
+}
+
 #[test]
 fn many_files_come_whole_and_only_once() {
-    let bodies: Vec<Vec<u8>> = (0..20_u8).map(|n| vec![n; 1000 + usize::from(n)]).collect();
-    let files: Vec<LockedFile> = bodies
-        .iter()
-        .enumerate()
-        .map(|(n, body)| LockedFile { path: format!("pool/{n}"), ..locked(body) })
-        .collect();
-    // The server cannot see the path here, so it serves each by a mirror of its own.
-    let bench = Bench::new();
-    for (file, body) in files.iter().zip(bodies) {
-        let server = serve(move |_, _| whole(&body));
-        assert_eq!(bench.fetch(&[&server], std::slice::from_ref(file)).unwrap(), file.size);
-    }
-    let none = serve(|_, _| Reply::Status(500));
-    assert_eq!(bench.fetch(&[&none], &files).unwrap(), 0);
-    assert!(none.requests.lock().unwrap().is_empty());
+    let (files, reply) = many(20);
+    let total = files.iter().map(|file| file.size).sum::<u64>();
+    let (bench, server) = (Bench::new(), serve_by_path(move |_, _, path| reply(path)));
+    assert_eq!(bench.fetch(&[&server], &files).unwrap(), total);
+    assert!(files.iter().all(|file| bench.got(file).unwrap().len() as u64 == file.size));
+    assert_eq!(bench.fetch(&[&server], &files).unwrap(), 0);
+    assert_eq!(server.requests.lock().unwrap().len(), 20);
+}
+
+#[test]
+fn files_are_fetched_at_once() {
+    let (files, reply) = many(4);
+    // Nobody gets an answer before all have asked.
+    let all = std::sync::Barrier::new(files.len());
+    let server = serve_by_path(move |_, _, path| {
+        all.wait();
+        reply(path)
+    });
+    Bench::new().fetch(&[&server], &files).unwrap();
 }
 
 #[test]
@@ -180,10 +217,23 @@ fn a_download_that_stays_short_keeps_its_part_and_says_how_to_go_on() {
     let server = serve(|_, _| Reply::File { body: body(), cut: 5000, resumes: true });
     let error = bench.fetch(&[&server], std::slice::from_ref(&file)).unwrap_err().to_string();
     assert!(error.contains("pool/main/a/app_1_all.deb (300000 bytes) cannot be had"), "{error}");
-    assert!(error.contains("ended after 5000 bytes"), "{error}");
+    assert!(error.contains("ended after 5000 bytes: Peer disconnected"), "{error}");
     assert!(error.contains("run the same command again"), "{error}");
     assert_eq!(bench.got(&file), None);
     assert_eq!(fs::metadata(bench.part(&file)).unwrap().len(), 5000);
+}
+
+#[test]
+fn a_server_that_falls_silent_is_said_to_be() {
+    let (bench, file) = (Bench::new(), locked(&body()));
+    let server = serve(|_, _| Reply::Silence { body: body(), cut: 5000 });
+    let mirrors = Mirrors(vec![server.mirror]);
+    let mut downloader =
+        Downloader::new(&bench.store, mirrors, false, &Silent, bench.interrupt.clone());
+    downloader.http = Http::patient_for(std::time::Duration::from_millis(200));
+    let error = downloader.fetch_all(&[file]).unwrap_err().to_string();
+    assert!(error.contains("ended after 5000 bytes: timeout"), "{error}");
+    assert!(error.contains("run the same command again"), "{error}");
 }
 
 #[test]
