@@ -92,15 +92,7 @@ pub struct Plain;
 
 impl Reporter for Plain {
     fn begin(&self, job: &str, bytes: Option<u64>) -> Box<dyn Progress> {
-        let job = job.to_owned();
-        let now = Instant::now();
-        Box::new(PlainJob {
-            job,
-            total: bytes,
-            done: AtomicU64::new(0),
-            said: Mutex::new(now),
-            begun: now,
-        })
+        Box::new(PlainJob::new(job, bytes, say))
     }
 
     fn line(&self, text: &str) {
@@ -108,7 +100,11 @@ impl Reporter for Plain {
     }
 }
 
-struct PlainJob {
+/// How long moving bytes says nothing more.
+const QUIET: Duration = Duration::from_secs(10);
+
+struct PlainJob<S> {
+    say: S,
     job: String,
     total: Option<u64>,
     done: AtomicU64,
@@ -116,23 +112,40 @@ struct PlainJob {
     begun: Instant,
 }
 
-impl Progress for PlainJob {
-    fn advance(&self, bytes: u64) {
+impl<S: Fn(&str)> PlainJob<S> {
+    fn new(job: &str, total: Option<u64>, say: S) -> Self {
+        let (job, now) = (job.to_owned(), Instant::now());
+        let (done, said) = (AtomicU64::new(0), Mutex::new(now));
+        Self { say, job, total, done, said, begun: now }
+    }
+
+    fn advance_at(&self, bytes: u64, now: Instant) {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let Ok(mut said) = self.said.lock() else { return };
-        if said.elapsed() >= Duration::from_secs(10) {
-            *said = Instant::now();
+        if now.duration_since(*said) >= QUIET {
+            *said = now;
             let total = self.total.map(|t| format!(" of {}", HumanBytes(t))).unwrap_or_default();
-            say(&format!("{}: {}{total}", self.job, HumanBytes(done)));
+            (self.say)(&format!("{}: {}{total}", self.job, HumanBytes(done)));
         }
     }
 
+    fn finish_at(&self, how: &str, now: Instant) {
+        let seconds = now.duration_since(self.begun).as_secs_f32();
+        (self.say)(&format!("{}: {how} ({seconds:.1} s)", self.job));
+    }
+}
+
+impl<S: Fn(&str) + Send + Sync> Progress for PlainJob<S> {
+    fn advance(&self, bytes: u64) {
+        self.advance_at(bytes, Instant::now());
+    }
+
     fn status(&self, what: &str) {
-        say(&format!("{}: {what}", self.job));
+        (self.say)(&format!("{}: {what}", self.job));
     }
 
     fn finish(&self, how: &str) {
-        say(&format!("{}: {how} ({:.1} s)", self.job, self.begun.elapsed().as_secs_f32()));
+        self.finish_at(how, Instant::now());
     }
 }
 
@@ -157,4 +170,32 @@ impl Progress for Silent {
     fn advance(&self, _bytes: u64) {}
     fn status(&self, _what: &str) {}
     fn finish(&self, _how: &str) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_lines_come_now_and_then() {
+        let lines = Mutex::new(Vec::new());
+        let say = |line: &str| lines.lock().unwrap().push(line.to_owned());
+        let job = PlainJob::new("fetching", Some(30 << 20), say);
+        let after = |seconds| job.begun + Duration::from_secs(seconds);
+        job.status("12 files");
+        for (seconds, mib) in [(1, 1), (9, 2), (11, 7), (20, 5), (21, 15)] {
+            job.advance_at(mib << 20, after(seconds));
+        }
+        job.finish_at("12 files fetched", after(22));
+        let endless = PlainJob::new("lock", None, say);
+        endless.advance_at(512, endless.begun + QUIET);
+        let expected = [
+            "fetching: 12 files",
+            "fetching: 10.00 MiB of 30.00 MiB",
+            "fetching: 30.00 MiB of 30.00 MiB",
+            "fetching: 12 files fetched (22.0 s)",
+            "lock: 512 B",
+        ];
+        assert_eq!(*lines.lock().unwrap(), expected);
+    }
 }

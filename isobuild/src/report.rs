@@ -93,3 +93,39 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_lines_up() {
+        let step = |name: &str, outcome, seconds, bytes| Step {
+            name: name.to_owned(),
+            key: crate::digest::of_bytes(name.as_bytes()),
+            outcome,
+            seconds,
+            bytes,
+            folder: PathBuf::from("/store").join(name),
+        };
+        let report = Report {
+            seconds: 312.44,
+            fetched_bytes: 734_003_200,
+            steps: vec![
+                step("xen", Outcome::Cached, 170.04, 2_621_440),
+                step("dom0-default", Outcome::Built, 31.26, 400_000_000),
+                step("boot", Outcome::Built, 0.7, 512),
+            ],
+        };
+        let expected = "  step                    seconds         size\n\
+                        \x20 xen           cached      170.0     2.50 MiB\n\
+                        \x20 dom0-default  built        31.3   381.47 MiB\n\
+                        \x20 boot          built         0.7        512 B\n\
+                        \x20 312.4 s in all, 700.00 MiB fetched\n";
+        assert_eq!(report.table(), expected);
+        assert_eq!(report.counts(), BTreeMap::from([("built", 2), ("cached", 1)]));
+        assert_eq!(report.artifact("xen"), Some(Path::new("/store/xen")));
+        let text = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+    }
+}

@@ -206,6 +206,15 @@ mod tests {
         let debian =
             |name: &str| (name == "kernel.unprivileged_userns_clone").then(|| "0\n".to_owned());
         assert!(hint_for(&debian).ends_with("sysctl -w kernel.unprivileged_userns_clone=1"));
+        let none_left = |name: &str| (name == "user.max_user_namespaces").then(|| "0\n".to_owned());
+        assert!(hint_for(&none_left).ends_with("sysctl -w user.max_user_namespaces=15000"));
+        let both = |name: &str| ubuntu(name).or_else(|| none_left(name));
+        let switches =
+            "kernel.apparmor_restrict_unprivileged_userns=0 user.max_user_namespaces=15000";
+        assert!(hint_for(&both).ends_with(switches), "all that is wrong, in one command");
+        let on =
+            |name: &str| Some(if name.contains("apparmor") { "0\n" } else { "1\n" }.to_owned());
+        assert!(hint_for(&on).contains("container"));
         assert!(hint_for(&|_| None).contains("container"));
     }
 }
