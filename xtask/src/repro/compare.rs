@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The first difference between two trees.
+//! The first difference between two trees, and between two lists of inputs.
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
@@ -26,6 +26,24 @@ pub fn folders(one: &Path, other: &Path) -> Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// The first line that two artifacts' keys were not both made of, in words.
+pub fn inputs(one: &[String], other: &[String]) -> String {
+    let line = |lines: &[String], at: usize| match lines.get(at) {
+        Some(line) => format!("`{line}`"),
+        None => "nothing more".to_owned(),
+    };
+    let differs = |at: &usize| one.get(*at) != other.get(*at);
+    match (0..one.len().max(other.len())).find(differs) {
+        Some(at) => format!(
+            "its inputs differ first in line {}, {} and {}",
+            at + 1,
+            line(one, at),
+            line(other, at)
+        ),
+        None => "its inputs are the same, so the key is made of something else too".to_owned(),
+    }
 }
 
 fn names(root: &Path) -> Result<std::collections::BTreeSet<String>> {
@@ -82,6 +100,16 @@ fn contents(one: &Path, other: &Path) -> Result<Option<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_input_that_differs_is_named() {
+        let lines = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let found = inputs(&lines("recipe epoch file"), &lines("recipe epoch program"));
+        assert_eq!(found, "its inputs differ first in line 3, `file` and `program`");
+        let found = inputs(&lines("recipe epoch"), &lines("recipe"));
+        assert_eq!(found, "its inputs differ first in line 2, `epoch` and nothing more");
+        assert!(inputs(&lines("recipe"), &lines("recipe")).contains("are the same"));
+    }
 
     #[test]
     fn the_first_difference_is_named() {

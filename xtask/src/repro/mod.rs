@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `cargo xtask repro`: the same image from another folder, cache, umask and clock.
+//! `cargo xtask repro`: the same image from another folder, cache, umask and order of names.
 
 mod compare;
 
@@ -60,7 +60,7 @@ pub fn run(options: &Options) -> Result<()> {
     copy_repository(&first.repository, &copy)
         .with_context(|| format!("copying the repository to {}", copy.display()))?;
     let store = Store::at(&folder.join("cache")).context("making an empty cache")?;
-    share_folder(&first.store, &store, "objects")?;
+    share_downloads(&first.store, &store)?;
     if options.quick {
         for seed in SEEDS {
             share_artifact(&first.store, &store, &first_report, seed)?;
@@ -84,7 +84,15 @@ pub fn run(options: &Options) -> Result<()> {
             .find(|other| other.name == step.name)
             .with_context(|| format!("{} was built only the second time", step.name))?;
         if before.key != step.key {
-            bail!("{} has another key in another folder: its inputs differ", step.name);
+            let lines = |store: &Store, key: &Digest| {
+                store.record(&step.name, key).map(|record| record.inputs).unwrap_or_default()
+            };
+            let (here, there) = (lines(&first.store, &before.key), lines(&second.store, &step.key));
+            bail!(
+                "{} has another key in another folder: {}",
+                step.name,
+                compare::inputs(&here, &there)
+            );
         }
         if let Some(difference) = compare::folders(&before.folder, &step.folder)? {
             bail!("{} is not reproducible: {difference}", step.name);
@@ -121,6 +129,12 @@ pub fn copy_repository(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Shows the downloads of the store `from` in the empty one `to`, and the claims: who writes an
+/// object in one of them must have claimed it in both.
+pub fn share_downloads(from: &Store, to: &Store) -> Result<()> {
+    ["objects", "locks"].iter().try_for_each(|name| share_folder(from, to, name))
+}
+
 /// Puts the folder `name` of the store `from` into the place of the empty one of `to`.
 pub fn share_folder(from: &Store, to: &Store, name: &str) -> Result<()> {
     let folder = to.folder().join(name);
@@ -141,4 +155,25 @@ pub fn share_artifact(from: &Store, to: &Store, report: &Report, name: &str) -> 
     };
     fs::copy(record(&source), record(&target)).with_context(|| format!("sharing {name}"))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_that_one_store_has_claimed_waits_in_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = |name: &str| Store::at(&dir.path().join(name)).unwrap();
+        let (first, second) = (store("first"), store("second"));
+        share_downloads(&first, &second).unwrap();
+        fs::write(first.folder().join("objects/object"), "x").unwrap();
+        assert_eq!(fs::read(second.folder().join("objects/object")).unwrap(), b"x");
+        let (held, mut waited) = (first.claim("object", || ()).unwrap(), false);
+        let _claim = second.claim("object", || {
+            waited = true;
+            drop(held);
+        });
+        assert!(waited);
+    }
 }
