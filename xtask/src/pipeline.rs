@@ -209,3 +209,73 @@ impl Pipeline {
         Profiles::of(&self.repository)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use isobuild::inputs::Inputs;
+
+    use super::*;
+    use crate::repro::copy_repository;
+
+    /// What each recipe of the repository's copy declares, and what it needs.
+    fn declared(repository: &Path) -> BTreeMap<String, (Vec<String>, Vec<String>)> {
+        let pipeline = Pipeline {
+            output: repository.join("target"),
+            store: Store::at(&repository.join("target/cache")).unwrap(),
+            repository: repository.to_owned(),
+            reporter: Box::new(progress::Silent),
+            interrupt: Interrupt::new(),
+            sources: SourceOptions { mirror: None, offline: true },
+        };
+        let lock = Arc::new(pipeline.lock().unwrap());
+        let recipes = pipeline.recipes(&pipeline.profile("default").unwrap()).unwrap();
+        let declare = |recipe: &dyn Recipe| {
+            let mut inputs = Inputs::new(repository, Arc::clone(&lock));
+            recipe.declare(&mut inputs).unwrap();
+            (recipe.name(), (inputs.lines().to_vec(), recipe.needs()))
+        };
+        recipes.iter().map(|recipe| declare(&**recipe)).collect()
+    }
+
+    /// The recipes that a change of `file` builds again: those whose own inputs changed, and those
+    /// that need one of them.
+    fn rebuilt(file: &str, change: impl Fn(&str) -> String) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        copy_repository(&workspace_root(), dir.path()).unwrap();
+        let before = declared(dir.path());
+        let path = dir.path().join(file);
+        fs::write(&path, change(&fs::read_to_string(&path).unwrap())).unwrap();
+        let after = declared(dir.path());
+        let own = before.iter().filter(|(name, (lines, _))| after[*name].0 != *lines);
+        let mut changed: BTreeSet<String> = own.map(|(name, _)| name.clone()).collect();
+        loop {
+            let follows = |needs: &[String]| needs.iter().any(|need| changed.contains(need));
+            let more = after.iter().filter(|(_, (_, needs))| follows(needs));
+            let all: BTreeSet<_> =
+                changed.iter().cloned().chain(more.map(|m| m.0.clone())).collect();
+            if all == changed {
+                return changed.into_iter().collect();
+            }
+            changed = all;
+        }
+    }
+
+    #[test]
+    fn a_change_builds_again_only_what_follows_from_it() {
+        let setting = |text: &str| text.replacen("=y", "=m", 1);
+        let fragment = "hypervisor/kconfig/server.config";
+        assert_eq!(rebuilt(fragment, setting), ["iso-default", "xen"]);
+        assert_eq!(rebuilt(fragment, |text| format!("# Why.\n{text}")), [""; 0]);
+        let code = |text: &str| format!("{text}\n// More.\n");
+        assert_eq!(
+            rebuilt("dom0-rootfs/toolstack/src/lib.rs", code),
+            ["iso-default", "programs", "rootfs-default"]
+        );
+        let menu = |text: &str| format!("{text}\n[output]\nmenu-seconds = 9\n");
+        assert_eq!(rebuilt("profiles/default.toml", menu), ["iso-default"]);
+    }
+}
