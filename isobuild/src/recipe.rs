@@ -28,7 +28,7 @@ pub trait Recipe: Send + Sync {
     /// A declared file that cannot be read.
     fn declare(&self, inputs: &mut Inputs) -> Result<(), BoxError>;
 
-    /// Writes the artifact into [`Build::out`]. Nothing else is kept.
+    /// Writes the artifact into [`BuildEnv::out`]. Nothing else is kept.
     ///
     /// # Errors
     /// Whatever stops the build; the half-written folder is thrown away.

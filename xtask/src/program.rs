@@ -38,6 +38,12 @@ impl Cargo {
         self
     }
 
+    /// Sets a variable of its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Tells what it runs where files come from, as this program was told.
     pub fn sources(mut self, sources: &SourceOptions) -> Self {
         if let Some(mirror) = &sources.mirror {

@@ -36,6 +36,9 @@ pub fn run(options: &Options) -> Result<()> {
         tidy::run()?;
         let lints = ["--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
         Cargo::new("clippy").args(lints).sources(&options.sources).run()?;
+        // Of libraries: the comments on a program's options are its help, not Markdown.
+        let doc = Cargo::new("doc").args(["--workspace", "--lib", "--no-deps", "--locked"]);
+        doc.env("RUSTDOCFLAGS", "-D warnings").sources(&options.sources).run()?;
         Cargo::new("test").args(["--workspace", "--locked"]).sources(&options.sources).run()?;
     }
     if options.cases.is_empty() && !options.fast {
