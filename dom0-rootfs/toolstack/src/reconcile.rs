@@ -2,13 +2,13 @@
 //! Compares what the objects say with what is there, and acts on the difference. Takes no input:
 //! called at the start and whenever something may have been missed.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use storage::Mode;
 use xapi_model::{ApiError, Ref, Value, errors};
-use xenops::DomainInfo;
+use xenops::{DomId, DomainInfo, ShutdownReason};
 
 use crate::failure;
 use crate::toolstack::Toolstack;
@@ -17,46 +17,59 @@ use crate::vm::{stop, watcher};
 
 /// Brings VMs in line with the domains that exist.
 pub fn domains(toolstack: &Arc<Toolstack>) -> Result<(), ApiError> {
-    let domains = toolstack
-        .hypervisor
-        .domains()
-        .map_err(|e| errors::INTERNAL_ERROR.with([failure::chain(&e)]))?;
-    let by_uuid: HashMap<String, DomainInfo> =
-        domains.into_iter().map(|domain| (domain.uuid.to_string(), domain)).collect();
-    let vms: Vec<(Ref, String)> = toolstack.store.read(|objects| {
+    let there: HashSet<String> = list(toolstack)?.map(|domain| domain.uuid.to_string()).collect();
+    let vms: Vec<Ref> = toolstack.store.read(|objects| {
         let vms = objects.all("VM").filter(|vm| !vm.bool("is_control_domain"));
-        vms.map(|vm| (vm.reference().clone(), vm.uuid().to_owned())).collect()
+        let vms = vms.filter(|vm| vm.text("power_state") != "Halted" || there.contains(vm.uuid()));
+        vms.map(|vm| vm.reference().clone()).collect()
     });
-    for (vm, uuid) in vms {
-        if let Err(error) = one(toolstack, &vm, by_uuid.get(&uuid)) {
+    for vm in vms {
+        if let Err(error) = one(toolstack, &vm) {
             tracing::error!(%error, %vm, "comparing a VM with its domain");
         }
     }
     Ok(())
 }
 
-fn one(toolstack: &Arc<Toolstack>, vm: &Ref, found: Option<&DomainInfo>) -> Result<(), ApiError> {
-    let (state, known, busy) = toolstack.look("VM", vm, |vm, _| {
-        let busy = !vm.map("current_operations").is_empty();
-        (vm.text("power_state").to_owned(), stop::domain(vm), busy)
-    })?;
-    // Whoever works on it knows better.
-    if busy {
-        return Ok(());
+fn list(toolstack: &Toolstack) -> Result<impl Iterator<Item = DomainInfo>, ApiError> {
+    let domains = toolstack.hypervisor.domains();
+    Ok(domains.map_err(|e| errors::INTERNAL_ERROR.with([failure::chain(&e)]))?.into_iter())
+}
+
+/// A guest that has ended, and how.
+type Ended = (DomId, ShutdownReason);
+
+fn one(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
+    let lock = toolstack.lock_of(vm);
+    let ended = {
+        let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        compare(toolstack, vm)?
+    };
+    // That takes the lock itself, and looks again.
+    match ended {
+        Some((domain, reason)) => watcher::ended(toolstack, domain, Some(reason)),
+        None => Ok(()),
     }
+}
+
+/// Looks at both sides while nobody works on the VM: what was seen before the lock was held may have
+/// been of a start or an end that was under way.
+fn compare(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<Option<Ended>, ApiError> {
+    let (state, known, uuid) = toolstack.look("VM", vm, |vm, _| {
+        (vm.text("power_state").to_owned(), stop::domain(vm), vm.uuid().to_owned())
+    })?;
+    let found = list(toolstack)?.find(|domain| domain.uuid.to_string() == uuid);
     match (state.as_str(), found) {
-        ("Halted", None) => Ok(()),
+        ("Halted", None) => {}
         ("Halted", Some(domain)) => {
             // A start that was interrupted: the domain was never recorded.
             tracing::warn!(%vm, domain = domain.id.0, "removing a domain of a halted VM");
             let destroyed = toolstack.hypervisor.destroy(domain.id);
-            destroyed.map_err(|e| failure::xenops(&e, vm))
+            destroyed.map_err(|e| failure::xenops(&e, vm))?;
         }
         (_, None) => {
             tracing::warn!(%vm, "its domain is gone");
-            let lock = toolstack.lock_of(vm);
-            let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
-            stop::tear_down(toolstack, vm)
+            stop::tear_down(toolstack, vm)?;
         }
         (_, Some(domain)) => {
             let state = if domain.paused { "Paused" } else { "Running" };
@@ -70,11 +83,12 @@ fn one(toolstack: &Arc<Toolstack>, vm: &Ref, found: Option<&DomainInfo>) -> Resu
                 tracing::warn!(%vm, domain = number, "its domain has another number");
             }
             match domain.shutdown {
-                Some(reason) => watcher::ended(toolstack, domain.id, Some(reason)),
-                None => adopt(toolstack, vm),
+                Some(reason) => return Ok(Some((domain.id, reason))),
+                None => adopt(toolstack, vm)?,
             }
         }
     }
+    Ok(None)
 }
 
 /// Takes over a VM that runs since before this daemon: its disks count as active, its console is

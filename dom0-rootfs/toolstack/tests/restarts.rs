@@ -6,6 +6,7 @@ mod common;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{Client, Served, Wire, eventually};
@@ -130,6 +131,38 @@ fn domains_and_objects_are_compared() {
     let foreign = served.hypervisor.create(&foreign).unwrap();
     reconcile_now(&served);
     assert!(served.hypervisor.spec(foreign.domain).is_some());
+}
+
+/// A VM that is started while the comparison waits for it is not what the comparison saw before.
+#[test]
+fn a_comparison_looks_again_at_what_it_waited_for() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let made = client.make_vm("guest");
+    let vm = made.reference();
+    client.ok("VM.start", vec![(&vm).into(), false.into(), false.into()]);
+    let spec = served.hypervisor.spec(DomId(1)).unwrap();
+    let lock = served.toolstack.lock_of(&vm);
+    let held = lock.lock().unwrap();
+    served.hypervisor.guest_vanishes(DomId(1)).unwrap();
+    // Besides this test and the table of locks.
+    let waiting = |count: usize| Arc::strong_count(&lock) == 2 + count;
+    eventually("the watcher waits for the VM", || waiting(1));
+    let toolstack = served.toolstack.clone();
+    let compared = served.spawn_blocking(move || reconcile::domains(&toolstack));
+    eventually("the comparison waits for the VM", || waiting(2));
+    // What whoever holds the lock does to restart it.
+    let second = served.hypervisor.create(&spec).unwrap().domain;
+    served.hypervisor.unpause(second).unwrap();
+    let restarted = served.toolstack.store.write(|t| {
+        t.set(&vm, "domid", i64::from(second.0));
+        Ok(())
+    });
+    restarted.unwrap();
+    drop(held);
+    served.block_on(compared).unwrap().unwrap();
+    assert_eq!(client.state(&made.vm), "Running");
+    assert!(served.hypervisor.spec(second).is_some());
 }
 
 fn reconcile_now(served: &Served) {
