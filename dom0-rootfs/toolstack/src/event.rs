@@ -166,7 +166,8 @@ fn collect(
         let all = all.filter(|object| wanted(object));
         return Ok((all.map(|object| event("add", generation, object)).collect(), generation));
     };
-    if since < objects.horizon() {
+    // A number that was not given yet is of another database, or of this one before it was put back.
+    if since < objects.horizon() || since > generation {
         return Err(errors::EVENTS_LOST.bare());
     }
     let mut events = Vec::new();

@@ -62,8 +62,11 @@ fn a_life_in_events() {
         assert_eq!(summary(&from(&client, &[&format!("VM/{vm}")], &before, 0.0)), [gone]);
         let error = client.err("event.from", vec![Value::strings(["*"]), "x".into(), 0.0.into()]);
         assert_eq!(error.code, "EVENT_FROM_TOKEN_PARSE_FAILURE");
-        let old = vec![Value::strings(["*"]), "1,0".into(), 0.0.into()];
-        assert_eq!(client.err("event.from", old).code, "EVENTS_LOST");
+        let future = (1u64 << 62).to_string();
+        for unknown in ["1,0", &format!("{future},0"), &u64::MAX.to_string()] {
+            let params = vec![Value::strings(["*"]), unknown.into(), 0.0.into()];
+            assert_eq!(client.err("event.from", params).code, "EVENTS_LOST", "{unknown}");
+        }
     }
 }
 

@@ -15,13 +15,18 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use tokio::sync::watch;
 use xapi_model::{ApiError, Class, DateTime, Ref, errors};
 
-use crate::database::{Database, DatabaseError};
+use crate::database::{Change, Database, DatabaseError};
 
 pub use object::Object;
 pub use transaction::Transaction;
 
 /// How many deletions are remembered for those who ask what changed.
 const REMEMBERED_DELETIONS: usize = 5000;
+
+/// Note with a number above those of all transactions so far. It is written ahead, once for many.
+const NUMBERS: &str = "transactions";
+/// Numbers that are set aside at once, and numbers in a second.
+const BLOCK: u64 = 1 << 20;
 
 /// A deletion that is remembered.
 #[derive(Debug, Clone)]
@@ -96,6 +101,17 @@ impl Objects {
         self.notes.get(key).map(String::as_str)
     }
 
+    /// All numbers of transactions are below this, as the database knows.
+    fn reserved(&self) -> u64 {
+        self.note(NUMBERS).and_then(|number| number.parse().ok()).unwrap_or_default()
+    }
+
+    /// What the database must know instead before the next transaction; none if there is room.
+    fn reserve(&self) -> Option<String> {
+        let full = self.generation + 1 >= self.reserved();
+        full.then(|| (self.generation + BLOCK).to_string())
+    }
+
     fn insert(&mut self, object: Object) {
         let reference = object.reference().clone();
         let class = object.class().name;
@@ -117,6 +133,10 @@ impl Objects {
     }
 }
 
+fn note(key: &str, value: String) -> Change {
+    Change::Note { key: key.to_owned(), value: Some(value) }
+}
+
 /// What to work out anew whenever objects have changed, before the change is seen.
 pub type Derive = fn(&mut Transaction<'_>);
 
@@ -130,15 +150,25 @@ pub struct Store {
 
 impl Store {
     /// Reads everything out of the database.
-    pub fn open(mut database: Box<dyn Database>, derive: Derive) -> Result<Store, DatabaseError> {
+    pub fn open(database: Box<dyn Database>, derive: Derive) -> Result<Store, DatabaseError> {
+        Store::open_at(database, derive, DateTime::now())
+    }
+
+    fn open_at(
+        mut database: Box<dyn Database>,
+        derive: Derive,
+        now: DateTime,
+    ) -> Result<Store, DatabaseError> {
         let contents = database.load()?;
-        let mut objects = Objects::default();
-        // Numbers of transactions grow with the clock, so those of an earlier run are smaller
-        // without a write for each; what they say of deletions is lost, hence the horizon.
-        let start = u64::try_from(DateTime::now().0).unwrap_or_default() << 20;
+        let mut objects =
+            Objects { notes: contents.notes.into_iter().collect(), ..Objects::default() };
+        // Numbers grow with the clock and never go back with it, so that those of an earlier run, or
+        // of a database that was put back, are told apart; what was deleted then is not known, hence
+        // the horizon.
+        let clock = u64::try_from(now.0).unwrap_or_default().saturating_mul(BLOCK);
+        let start = clock.max(objects.reserved());
         objects.generation = start;
         objects.horizon = start;
-        objects.notes = contents.notes.into_iter().collect();
         for stored in &contents.objects {
             let mut object = Object::load(stored)?;
             (object.created, object.modified) = (start, start);
@@ -183,16 +213,26 @@ impl Store {
             }
         };
         (self.derive)(&mut transaction);
-        let changes = transaction.changes();
-        if !changes.is_empty() {
-            let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = database.commit(&changes) {
+        let mut changes = transaction.changes();
+        let needed = !changes.is_empty();
+        let reserve = transaction.objects().reserve();
+        changes.extend(reserve.clone().map(|number| note(NUMBERS, number)));
+        let kept = match changes.as_slice() {
+            [] => Ok(()),
+            changes => self.database.lock().unwrap_or_else(PoisonError::into_inner).commit(changes),
+        };
+        if let Err(error) = &kept {
+            tracing::error!(error = error as &dyn std::error::Error, "the database failed");
+            // Without numbers set aside there is only the clock to go by, which is right as a rule.
+            if needed {
                 transaction.roll_back();
-                tracing::error!(error = &error as &dyn std::error::Error, "the database failed");
                 return Err(errors::INTERNAL_ERROR.with([format!("the database failed: {error}")]));
             }
         }
         let generation = transaction.publish();
+        if let (Ok(()), Some(number)) = (kept, reserve) {
+            objects.notes.insert(NUMBERS.to_owned(), number);
+        }
         drop(objects);
         self.news.send_replace(generation);
         Ok(result)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use xapi_model::{Ref, Value, classes, errors};
 
 use super::*;
-use crate::database::{Change, Contents, MemoryDatabase};
+use crate::database::{Contents, MemoryDatabase};
 
 fn store() -> Store {
     Store::open(Box::new(MemoryDatabase::default()), |_| {}).unwrap()
@@ -62,7 +62,7 @@ fn a_failed_change_leaves_nothing() {
     assert_eq!(store.read(|o| o.all("VIF").count()), 0);
 }
 
-/// A database on a disk that is full from the second commit on.
+/// A database on a disk that is full from the third commit on.
 struct Full(u32);
 
 impl Database for Full {
@@ -71,7 +71,7 @@ impl Database for Full {
     }
     fn commit(&mut self, _: &[Change]) -> Result<(), DatabaseError> {
         self.0 += 1;
-        if self.0 > 1 {
+        if self.0 > 2 {
             return Err(DatabaseError::Corrupt { what: "disk".into(), problem: "full".into() });
         }
         Ok(())
@@ -90,7 +90,9 @@ fn a_full_disk_leaves_nothing() {
         .unwrap_err();
     assert!(error.is(&errors::INTERNAL_ERROR));
     assert_eq!(store.read(|o| o.get("VM", &vm).unwrap().text("name_label").to_owned()), "a");
-    // What is not durable does not need the disk.
+    // What is not durable does not need the disk, and neither does a start.
+    let store_of_full = Store::open(Box::new(Full(2)), |_| {});
+    assert_eq!(store_of_full.unwrap().read(|o| o.all("VM").count()), 0);
     store
         .write(|t| {
             t.set_live(&vm, "memory_overhead", 7);
@@ -170,4 +172,46 @@ fn everything_is_there_after_a_restart() {
     assert_eq!(again.read(|o| o.get("VBD", &vbd).unwrap().to("VM")), vm);
     assert_eq!(again.read(|o| o.all("task").count()), 0, "tasks do not outlive the daemon");
     assert_eq!(again.read(|o| o.note("n").map(str::to_owned)).as_deref(), Some("v"));
+}
+
+#[test]
+fn numbers_grow_whatever_the_clock_says() {
+    let shared = Arc::new(Mutex::new(MemoryDatabase::default()));
+    let open =
+        |now| Store::open_at(Box::new(Shared(shared.clone())), |_| {}, DateTime(now)).unwrap();
+    let mut newest = 0;
+    for clock in [1_000_000, 2_000_000, 2_000_000, 1_000_000, 0, -5, 3_000_000] {
+        let store = open(clock);
+        let start = store.read(|o| (o.horizon(), o.generation()));
+        assert!(start.0 > newest && start.1 >= start.0, "{clock}: {start:?} after {newest}");
+        let (vm, _) = vm_with_disk(&store);
+        // What is not durable has a number as well.
+        for number in 0..3i64 {
+            let set = store.write(|t| {
+                t.set_live(&vm, "memory_overhead", number + 7);
+                Ok(())
+            });
+            set.unwrap();
+        }
+        newest = store.read(Objects::generation);
+        assert!(newest > start.1 + 3);
+    }
+}
+
+#[test]
+fn more_numbers_are_set_aside_before_they_are_used() {
+    let shared = Arc::new(Mutex::new(MemoryDatabase::default()));
+    let store = Store::open(Box::new(Shared(shared.clone())), |_| {}).unwrap();
+    let (vm, _) = vm_with_disk(&store);
+    store.objects.write().unwrap().generation += BLOCK - 3;
+    for number in 0..5i64 {
+        let set = store.write(|t| {
+            t.set_live(&vm, "memory_overhead", number + 7);
+            Ok(())
+        });
+        set.unwrap();
+    }
+    let newest = store.read(Objects::generation);
+    let again = Store::open_at(Box::new(Shared(shared)), |_| {}, DateTime::EPOCH).unwrap();
+    assert!(again.read(Objects::horizon) > newest);
 }
