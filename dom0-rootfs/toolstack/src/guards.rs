@@ -18,7 +18,7 @@ pub fn check(
     let object = objects.get(class.name, reference)?;
     refers(objects, class, field, value)?;
     match (class.name, field) {
-        ("VM", _) => vm(objects, object, field, value),
+        ("VM", _) => vm(object, field, value),
         ("VBD", _) => vbd(objects, object, field, value),
         ("network", "MTU") => mtu(value),
         ("PBD", "device_config") if object.bool("currently_attached") => {
@@ -45,7 +45,7 @@ pub fn mtu(value: &Value) -> Result<(), ApiError> {
     }
 }
 
-fn vm(objects: &Objects, vm: &Object, field: &str, value: &Value) -> Result<(), ApiError> {
+fn vm(vm: &Object, field: &str, value: &Value) -> Result<(), ApiError> {
     let settle = |operation| obstacle(vm, operation).map_or(Ok(()), Err);
     let number = value.as_int().unwrap_or_default();
     match field {
@@ -79,7 +79,7 @@ fn vm(objects: &Objects, vm: &Object, field: &str, value: &Value) -> Result<(), 
         }
         "domain_type" if value.as_str() == Some("pv_in_pvh") => Err(errors::VALUE_NOT_SUPPORTED
             .with(["domain_type", "pv_in_pvh", "only hvm, pv and pvh are run here"])),
-        "suspend_SR" | "affinity" => refers(objects, vm.class(), field, value),
+        "VCPUs_params" => devices::scheduling(value.as_map()).map(drop),
         _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Served, Wire, eventually, record};
 use xapi_model::{Ref, Value};
-use xenops::{DomId, GuestKind, Manners, ShutdownReason};
+use xenops::{DomId, GuestKind, Manners, Scheduling, ShutdownReason};
 
 fn allowed(client: &common::Client, vm: &str) -> Vec<String> {
     let allowed = client.ok("VM.get_allowed_operations", vec![vm.into()]);
@@ -85,6 +85,42 @@ fn all_kinds_of_guests_start() {
         let domid: u32 = client.text("VM.get_domid", vec![vm.as_str().into()]).parse().unwrap();
         assert_eq!(served.hypervisor.spec(DomId(domid)).unwrap().kind.word(), kind);
         client.ok("VM.hard_shutdown", vec![vm.as_str().into()]);
+    }
+}
+
+#[test]
+fn shares_of_the_cpus_reach_the_domain() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let made = client.make_vm("guest");
+    let vm = made.vm.as_str();
+    let scheduling = |domain| {
+        client.ok("VM.start", vec![vm.into(), true.into(), false.into()]);
+        let spec = served.hypervisor.spec(DomId(domain)).unwrap();
+        client.ok("VM.hard_shutdown", vec![vm.into()]);
+        spec.scheduling
+    };
+    assert_eq!(scheduling(1), Scheduling::default());
+    let add = |key: &str, value: &str| {
+        client.call("VM.add_to_VCPUs_params", vec![vm.into(), key.into(), value.into()])
+    };
+    add("weight", "512").unwrap();
+    add("cap", "50").unwrap();
+    assert_eq!(scheduling(2), Scheduling { weight: Some(512), cap: Some(50) });
+    // More than all of its CPUs is all of them.
+    client.ok("VM.set_VCPUs_params", vec![vm.into(), Value::string_map([("cap", "9999")])]);
+    assert_eq!(scheduling(3), Scheduling { weight: None, cap: Some(100) });
+    for (key, value, code) in [
+        ("mask", "1,2", "VALUE_NOT_SUPPORTED"),
+        ("weight", "0", "INVALID_VALUE"),
+        ("weight", "65536", "INVALID_VALUE"),
+        ("cap", "-1", "INVALID_VALUE"),
+    ] {
+        let params = Value::string_map([(key, value)]);
+        let error = client.err("VM.set_VCPUs_params", vec![vm.into(), params.clone()]);
+        assert_eq!(error.code, code, "{key}={value}");
+        let record = record([("name_label", "x".into()), ("VCPUs_params", params)]);
+        assert_eq!(client.err("VM.create", vec![record]).code, code, "{key}={value}");
     }
 }
 

@@ -101,10 +101,21 @@ pub struct DomainSpec {
     pub vcpus: u32,
     /// Virtual CPUs it may ever have.
     pub vcpus_max: u32,
+    /// Its share of the physical CPUs.
+    pub scheduling: Scheduling,
     /// Block devices, in order.
     pub disks: Vec<Disk>,
     /// Network interfaces, in order.
     pub nics: Vec<Nic>,
+}
+
+/// A domain's share of the physical CPUs; none is Xen's default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Scheduling {
+    /// Share when CPUs are short, from 1 to 65535; 256 by default, and 512 gets twice as much.
+    pub weight: Option<u16>,
+    /// Most CPU time even when CPUs are free, in percent of one physical CPU; 0 is no limit.
+    pub cap: Option<u32>,
 }
 
 /// How a guest is virtualized.

@@ -57,6 +57,7 @@ impl CheckedSpec {
                 format!("{} is not between vcpus ({}) and {MAX_VCPUS}", spec.vcpus_max, spec.vcpus);
             return Err(bad("vcpus_max", &detail));
         }
+        check_scheduling(spec)?;
         check_kind(&spec.kind)?;
         if !host.hvm && !matches!(spec.kind, GuestKind::Pv(_)) {
             return Err(XenopsError::NoHardwareVirtualization { kind: spec.kind.word().into() });
@@ -114,6 +115,20 @@ fn check_path(field: &str, path: &std::path::Path) -> Result<(), XenopsError> {
         return Err(XenopsError::bad_spec(field, format!("{text} is not an absolute path")));
     }
     Ok(())
+}
+
+fn check_scheduling(spec: &DomainSpec) -> Result<(), XenopsError> {
+    if spec.scheduling.weight == Some(0) {
+        return Err(XenopsError::bad_spec("scheduling.weight", "is 0"));
+    }
+    let most = spec.vcpus_max * 100;
+    match spec.scheduling.cap {
+        Some(cap) if cap > most => {
+            let detail = format!("{cap} is above {most}, all of its virtual CPUs");
+            Err(XenopsError::bad_spec("scheduling.cap", detail))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_kind(kind: &GuestKind) -> Result<(), XenopsError> {
@@ -250,6 +265,8 @@ mod tests {
         assert_eq!(refused(|s| s.vcpus = 0), "vcpus");
         assert_eq!(refused(|s| s.vcpus_max = 0), "vcpus_max");
         assert_eq!(refused(|s| s.vcpus_max = MAX_VCPUS + 1), "vcpus_max");
+        assert_eq!(refused(|s| s.scheduling.weight = Some(0)), "scheduling.weight");
+        assert_eq!(refused(|s| s.scheduling.cap = Some(100 * s.vcpus_max + 1)), "scheduling.cap");
         assert_eq!(refused(|s| s.disks[0].vdev = "vda".into()), "disks[0].vdev");
         assert_eq!(refused(|s| s.disks[1].vdev = s.disks[0].vdev.clone()), "disks[1].vdev");
         assert_eq!(refused(|s| s.disks[1].vdev = "hda".into()), "disks[1].vdev");

@@ -4,7 +4,7 @@
 use uuid::Uuid;
 
 use crate::hypervisor::{
-    DirectBoot, Disk, DiskController, DomainSpec, Firmware, GuestKind, HostInfo, Nic,
+    DirectBoot, Disk, DiskController, DomainSpec, Firmware, GuestKind, HostInfo, Nic, Scheduling,
 };
 
 pub(crate) fn host() -> HostInfo {
@@ -38,6 +38,7 @@ pub(crate) fn pvh() -> DomainSpec {
         memory_max_kib: 64 << 10,
         vcpus: 1,
         vcpus_max: 2,
+        scheduling: Scheduling::default(),
         disks: vec![Disk {
             vdev: "xvda".into(),
             source: Some("/dev/loop0".into()),

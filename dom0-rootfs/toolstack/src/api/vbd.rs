@@ -55,15 +55,8 @@ pub(super) fn make(
         }
     };
     let number = number.ok_or_else(|| errors::DEVICE_ALREADY_EXISTS.with([wanted]))?;
-    let taken = [
-        "bootable",
-        "mode",
-        "type",
-        "unpluggable",
-        "other_config",
-        "qos_algorithm_type",
-        "qos_algorithm_params",
-    ];
+    let taken =
+        ["bootable", "mode", "type", "other_config", "qos_algorithm_type", "qos_algorithm_params"];
     let mut fields: Vec<(&str, Value)> =
         taken.into_iter().filter_map(|name| Some((name, record.get(name)?.clone()))).collect();
     // A name is kept as the client wrote it.

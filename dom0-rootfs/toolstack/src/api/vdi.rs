@@ -24,16 +24,8 @@ pub(super) const HANDLERS: &[Entry] = &[
 ];
 
 /// Fields that a copy of a VDI takes over.
-const COPIED: [&str; 8] = [
-    "name_label",
-    "name_description",
-    "type",
-    "sharable",
-    "read_only",
-    "other_config",
-    "xenstore_data",
-    "tags",
-];
+const COPIED: [&str; 7] =
+    ["name_label", "name_description", "type", "sharable", "read_only", "other_config", "tags"];
 
 fn create(context: &Context, args: &Args<'_>) -> Result<Ref, ApiError> {
     let record = args.get("args").as_map().cloned().unwrap_or_default();

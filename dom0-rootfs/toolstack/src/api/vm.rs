@@ -74,7 +74,8 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
         let vm = make(t, Vec::new());
         // Checked as if set one by one, but for those that only make sense together.
         for (name, value) in &record {
-            let together = name.starts_with("memory_") || name.starts_with("VCPUs_");
+            let cpus = ["VCPUs_max", "VCPUs_at_startup"].contains(&name.as_str());
+            let together = cpus || name.starts_with("memory_");
             if !together {
                 guards::check(t.objects(), &classes::VM, &vm, name, value)?;
             }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Numbers and names of a VM's devices.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use xenops::Vdev;
+use xapi_model::{ApiError, Value, errors};
+use xenops::{Scheduling, Vdev};
 
 use crate::store::{Object, Objects};
 
@@ -39,6 +40,27 @@ impl DomainType {
             DomainType::Pvh => "pvh",
         }
     }
+}
+
+/// The share of the CPUs that `VCPUs_params` asks for, or what is wrong with it.
+pub fn scheduling(params: Option<&BTreeMap<String, Value>>) -> Result<Scheduling, ApiError> {
+    let mut scheduling = Scheduling::default();
+    for (key, value) in params.into_iter().flatten() {
+        let text = value.text();
+        let invalid = || errors::INVALID_VALUE.with([&format!("VCPUs_params:{key}"), &text]);
+        match key.as_str() {
+            "weight" => {
+                let weight = text.parse().ok().filter(|weight| *weight > 0);
+                scheduling.weight = Some(weight.ok_or_else(invalid)?);
+            }
+            "cap" => scheduling.cap = Some(text.parse().map_err(|_| invalid())?),
+            _ => {
+                let reason = "only weight and cap are known";
+                return Err(errors::VALUE_NOT_SUPPORTED.with(["VCPUs_params", key, reason]));
+            }
+        }
+    }
+    Ok(scheduling)
 }
 
 /// Most block devices of a VM: libxl's limit for xvd names with 16 minors.

@@ -76,6 +76,10 @@ pub fn plan(objects: &Objects, vm: &Ref, boot: &BootFiles) -> Result<Plan, ApiEr
     let count = |field| positive(field).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
     // Guests are not asked to give memory back, so all of it is there from the start.
     let memory_kib = positive("memory_dynamic_max")? / 1024;
+    let vcpus_max = count("VCPUs_max")?;
+    let mut scheduling = devices::scheduling(vm.get("VCPUs_params").as_map())?;
+    // More than all of its CPUs is all of them.
+    scheduling.cap = scheduling.cap.map(|cap| cap.min(vcpus_max.saturating_mul(100)));
     let spec = DomainSpec {
         uuid: Uuid::parse_str(vm.uuid())
             .map_err(|e| errors::INTERNAL_ERROR.with([e.to_string()]))?,
@@ -84,7 +88,8 @@ pub fn plan(objects: &Objects, vm: &Ref, boot: &BootFiles) -> Result<Plan, ApiEr
         memory_kib,
         memory_max_kib: memory_kib,
         vcpus: count("VCPUs_at_startup")?,
-        vcpus_max: count("VCPUs_max")?,
+        vcpus_max,
+        scheduling,
         disks: Vec::new(),
         nics: nics.iter().map(|planned| planned.nic.clone()).collect(),
     };

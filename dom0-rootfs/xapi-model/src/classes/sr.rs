@@ -49,7 +49,7 @@ pub static SR: Class = class(
         ro("shared", Bool, "More than one host can use it."),
         rw("other_config", STRING_MAP, "Free for clients."),
         rw("tags", STRINGS, "Tags.").by(Role::VmOperator),
-        rw("sm_config", STRING_MAP, "For the driver."),
+        rw("sm_config", STRING_MAP, "Free for clients; drivers here need nothing of it."),
         BLOBS,
         ro("local_cache_enabled", Bool, "It is a cache."),
         ro("introduced_by", Ref("DR_task"), "Disaster recovery that introduced it; none."),

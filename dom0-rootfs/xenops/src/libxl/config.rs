@@ -10,7 +10,9 @@ use std::path::Path;
 
 use serde::{Serialize, Serializer};
 
-use crate::hypervisor::{DirectBoot, Disk, DiskController, DomainSpec, Firmware, GuestKind, Nic};
+use crate::hypervisor::{
+    DirectBoot, Disk, DiskController, DomainSpec, Firmware, GuestKind, Nic, Scheduling,
+};
 use crate::spec::CheckedSpec;
 
 /// What libxl runs in place of its hotplug scripts. It has to run something: devices are
@@ -85,6 +87,8 @@ struct BuildInfo<'a> {
     max_memkb: u64,
     target_memkb: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    sched_params: Option<SchedParams>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     device_model_version: Option<&'static str>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     direct: Option<Direct<'a>>,
@@ -94,6 +98,15 @@ struct BuildInfo<'a> {
     pvh: Option<Nothing>,
     #[serde(rename = "type.hvm", skip_serializing_if = "Option::is_none")]
     hvm: Option<Hvm<'a>>,
+}
+
+/// Without a scheduler's name they are for whichever runs.
+#[derive(Debug, Serialize)]
+struct SchedParams {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cap: Option<u32>,
 }
 
 /// An arm of the union that is chosen and left at its defaults.
@@ -188,6 +201,7 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
         numa_placement: DefBool(false),
         max_memkb: spec.memory_max_kib,
         target_memkb: spec.memory_kib,
+        sched_params: sched_params(spec.scheduling),
         device_model_version: None,
         direct: None,
         pv: None,
@@ -231,6 +245,10 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
         }
     }
     info
+}
+
+fn sched_params(Scheduling { weight, cap }: Scheduling) -> Option<SchedParams> {
+    (weight.is_some() || cap.is_some()).then_some(SchedParams { weight, cap })
 }
 
 fn device_disk<'a>(disk: &'a Disk, kind: &GuestKind, worker: &'a Path) -> DeviceDisk<'a> {
@@ -299,6 +317,17 @@ mod tests {
                 }],
             })
         );
+    }
+
+    #[test]
+    fn shares_of_the_cpus() {
+        let params = |weight, cap| {
+            let scheduling = Scheduling { weight, cap };
+            config(&DomainSpec { scheduling, ..testing::pvh() })["b_info"]["sched_params"].clone()
+        };
+        assert_eq!(params(Some(512), Some(50)), json!({"weight": 512, "cap": 50}));
+        assert_eq!(params(Some(512), None), json!({"weight": 512}));
+        assert_eq!(params(None, None), Value::Null);
     }
 
     #[test]

@@ -66,7 +66,7 @@ mod tests {
     use crate::worker::protocol::{Call, FromWorker, Request};
 
     fn call() -> Call {
-        Call { id: 7, request: Request::Create(testing::hvm()) }
+        Call { id: 7, request: Request::Create(Box::new(testing::hvm())) }
     }
 
     #[test]

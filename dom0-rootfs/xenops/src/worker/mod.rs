@@ -167,7 +167,7 @@ impl Hypervisor for Worker {
         if self.find(spec.uuid)?.is_some() {
             return Err(XenopsError::AlreadyExists(spec.uuid));
         }
-        let request = Request::Create(spec.clone());
+        let request = Request::Create(Box::new(spec.clone()));
         let doing = request.doing();
         match self.call(request) {
             Ok(Answer::Created(created)) => Ok(created),

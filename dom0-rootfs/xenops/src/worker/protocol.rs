@@ -20,7 +20,7 @@ pub(crate) struct Call {
 pub(crate) enum Request {
     Host,
     Domains,
-    Create(DomainSpec),
+    Create(Box<DomainSpec>),
     Unpause(DomId),
     Pause(DomId),
     Shutdown(DomId, ShutdownRequest),
