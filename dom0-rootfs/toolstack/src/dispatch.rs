@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use xapi_model::{
     ApiError, Call, Described, Kind, Ref, Reply, Role, Value, catalogue, coerce, errors,
 };
@@ -13,6 +14,9 @@ use crate::{api, event, generated, task};
 
 /// How long the answer to a wrong password takes.
 const WRONG_PASSWORD: Duration = Duration::from_millis(500);
+
+/// Logins at a time.
+static LOGINS: Semaphore = Semaphore::const_new(4);
 
 /// Answers a call.
 pub async fn call(toolstack: &Arc<Toolstack>, peer: &Peer, call: Call) -> Reply {
@@ -45,7 +49,13 @@ pub async fn call(toolstack: &Arc<Toolstack>, peer: &Peer, call: Call) -> Reply 
     if asynchronous {
         return spawn(context, message, params).await;
     }
+    // Threads are not for those who wait to have a password checked.
+    let turn = match message.session {
+        true => None,
+        false => LOGINS.acquire().await.ok(),
+    };
     let reply = blocking(move || run(&context, message, params)).await;
+    drop(turn);
     if let Err(error) = &reply
         && error.is(&errors::SESSION_AUTHENTICATION_FAILED)
     {

@@ -15,8 +15,12 @@ const MOST: usize = 2000;
 /// So many wrong passwords from one address within [`WINDOW`] and no more are checked.
 const FAILURES: usize = 10;
 const WINDOW: Duration = Duration::from_secs(60);
-/// Most addresses whose failures are remembered.
+/// Most addresses whose failures are remembered; all others then count as one.
 const ADDRESSES: usize = 1000;
+/// So many wrong passwords from those others.
+const FAILURES_OF_OTHERS: usize = 100;
+/// What they are remembered by.
+const OTHERS: &str = "others";
 
 /// A session.
 #[derive(Debug, Clone)]
@@ -125,9 +129,10 @@ impl Sessions {
     /// Whether passwords from this address are not even checked for now.
     pub fn braked(&self, address: &str) -> bool {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let (address, most) = bucket(&failures, address);
         let Some(times) = failures.get_mut(address) else { return false };
         times.retain(|time| time.elapsed() < WINDOW);
-        times.len() >= FAILURES
+        times.len() >= most
     }
 
     /// Counts a wrong password.
@@ -136,9 +141,8 @@ impl Sessions {
         if failures.len() >= ADDRESSES {
             failures.retain(|_, times| times.last().is_some_and(|t| t.elapsed() < WINDOW));
         }
-        if failures.len() < ADDRESSES || failures.contains_key(address) {
-            failures.entry(address.into()).or_default().push(Instant::now());
-        }
+        let (address, _) = bucket(&failures, address);
+        failures.entry(address.into()).or_default().push(Instant::now());
     }
 
     /// Forgets wrong passwords after a right one.
@@ -149,6 +153,14 @@ impl Sessions {
     fn lock(&self) -> MutexGuard<'_, HashMap<Ref, Session>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What failures from an address are counted under, and how many there may be.
+fn bucket<'a>(failures: &HashMap<String, Vec<Instant>>, address: &'a str) -> (&'a str, usize) {
+    if failures.len() < ADDRESSES || failures.contains_key(address) {
+        return (address, FAILURES);
+    }
+    (OTHERS, FAILURES_OF_OTHERS)
 }
 
 #[cfg(test)]
@@ -187,5 +199,22 @@ mod tests {
         assert!(!sessions.braked("192.0.2.2"));
         sessions.succeeded("192.0.2.1");
         assert!(!sessions.braked("192.0.2.1"));
+    }
+
+    #[test]
+    fn guessing_from_everywhere_is_braked() {
+        let sessions = Sessions::default();
+        sessions.failed("192.0.2.1");
+        let mut guesses = 0;
+        for number in 0..10 * ADDRESSES {
+            let address = format!("10.0.{}.{}", number / 256, number % 256);
+            if !sessions.braked(&address) {
+                guesses += 1;
+                sessions.failed(&address);
+            }
+        }
+        assert_eq!(guesses, ADDRESSES - 1 + FAILURES_OF_OTHERS);
+        assert!(!sessions.braked("192.0.2.1"), "whoever is remembered counts for itself");
+        assert!(sessions.failures.lock().unwrap().len() <= ADDRESSES + 1);
     }
 }

@@ -3,8 +3,16 @@
 
 mod common;
 
-use common::{Served, Wire};
-use xapi_model::{Ref, Role, Value, catalogue};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{Served, Wire, eventually};
+use toolstack::auth::Authenticator;
+use toolstack::toolstack::Peer;
+use xapi_model::{Call, Ref, Role, Value, catalogue};
 
 #[test]
 fn no_message_works_without_a_session() {
@@ -81,6 +89,79 @@ fn passwords_are_checked_and_guessing_is_braked() {
     let error = login("root", common::PASSWORD).unwrap_err();
     assert_eq!(error.code, "SESSION_AUTHENTICATION_FAILED");
     assert!(error.args[1].contains("Too many"));
+}
+
+/// A password check that takes until the test says so.
+struct Slow {
+    checking: AtomicUsize,
+    most: AtomicUsize,
+    done: AtomicBool,
+}
+
+impl Authenticator for Slow {
+    fn check(&self, _: &str, _: &str) -> anyhow::Result<Option<Role>> {
+        let now = self.checking.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        eventually("the test is done", || self.done.load(Ordering::SeqCst));
+        self.checking.fetch_sub(1, Ordering::SeqCst);
+        Ok(None)
+    }
+}
+
+#[test]
+fn who_logs_in_keeps_nobody_waiting_who_has() {
+    let slow = Arc::new(Slow {
+        checking: AtomicUsize::new(0),
+        most: AtomicUsize::new(0),
+        done: AtomicBool::new(false),
+    });
+    let served = Served::with(|outside| outside.authenticator = slow.clone());
+    // More than there are threads for work that blocks.
+    let logins: Vec<_> = (0..600)
+        .map(|number| {
+            let toolstack = served.toolstack.clone();
+            let params = vec!["root".into(), "guess".into()];
+            let call = Call { method: "session.login_with_password".into(), params };
+            served.spawn(async move {
+                let peer = Peer::Network(number.to_string());
+                toolstack::dispatch::call(&toolstack, &peer, call).await
+            })
+        })
+        .collect();
+    eventually("passwords are checked", || slow.checking.load(Ordering::SeqCst) > 0);
+    let mut client = served.client(Wire::Json);
+    client.session = served.toolstack.sessions.open(Role::PoolAdmin, "root", "test").to_string();
+    client.ok("VM.get_all", vec![]);
+    assert!(slow.checking.load(Ordering::SeqCst) > 0, "it did not wait for them");
+    slow.done.store(true, Ordering::SeqCst);
+    for login in logins {
+        assert!(served.block_on(login).unwrap().is_err());
+    }
+    assert!(slow.most.load(Ordering::SeqCst) <= 4);
+}
+
+#[test]
+fn slow_strangers_keep_nobody_waiting_who_has_a_session() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    let socket = served.folder.path().join("xapi.sock");
+    let beginning =
+        format!("POST / HTTP/1.1\r\nContent-Length: 99999\r\n\r\n{}", "x".repeat(32 << 10));
+    let strangers: Vec<_> = (0..8)
+        .map(|_| {
+            let mut stranger = UnixStream::connect(&socket).unwrap();
+            stranger.write_all(beginning.as_bytes()).unwrap();
+            stranger
+        })
+        .collect();
+    let begun = Instant::now();
+    let pool = served.toolstack.pool();
+    for _ in 0..4 {
+        let config = Value::string_map([("big", "y".repeat(100 << 10))]);
+        client.ok("pool.set_gui_config", vec![pool.clone().into(), config]);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    drop(strangers);
 }
 
 #[test]

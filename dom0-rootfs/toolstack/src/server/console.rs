@@ -19,7 +19,7 @@ use tokio::sync::broadcast::error::RecvError;
 use xapi_model::{Ref, Role};
 
 use super::request::{Query, session};
-use super::{Body, full, refuse};
+use super::{Body, Visit, full, refuse};
 use crate::consoles::Listening;
 use crate::store::Objects;
 use crate::toolstack::Toolstack;
@@ -54,9 +54,13 @@ fn wanted(objects: &Objects, query: &Query) -> Option<Wanted> {
 }
 
 /// Connects a client to a console.
-pub(super) async fn open(toolstack: &Arc<Toolstack>, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn open(
+    toolstack: &Arc<Toolstack>,
+    visit: &Visit,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let query = Query::of(&request);
-    if let Err(refused) = session(toolstack, &request, &query, Role::VmOperator) {
+    if let Err(refused) = session(toolstack, visit, &request, &query, Role::VmOperator) {
         return *refused;
     }
     let nothing = || refuse(StatusCode::NOT_FOUND, "no running VM has this console");

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use xapi_model::{ApiError, Ref, Reply, Role, Type, Value, errors};
 
 use super::request::{Query, session};
-use super::{Body, answer, refuse};
+use super::{Body, Visit, answer, refuse};
 use crate::copy::{CHUNK, Writer};
 use crate::task;
 use crate::toolstack::{Context, Toolstack};
@@ -74,9 +74,10 @@ fn failed(error: &ApiError) -> Response<Body> {
 /// Writes the body of the request to a VDI.
 pub(super) async fn import(
     toolstack: &Arc<Toolstack>,
+    visit: &Visit,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
-    let response = import_body(toolstack, &mut request).await;
+    let response = import_body(toolstack, visit, &mut request).await;
     if !response.status().is_success() {
         // Closed with something unread, the connection would be reset, and most clients send all
         // before they look for an answer: the reason would be lost.
@@ -98,10 +99,11 @@ async fn discard(body: &mut Incoming) {
 
 async fn import_body(
     toolstack: &Arc<Toolstack>,
+    visit: &Visit,
     request: &mut Request<Incoming>,
 ) -> Response<Body> {
     let query = Query::of(request);
-    let context = match session(toolstack, request, &query, Role::VmAdmin) {
+    let context = match session(toolstack, visit, request, &query, Role::VmAdmin) {
         Ok(context) => context,
         Err(refused) => return *refused,
     };
@@ -171,10 +173,11 @@ fn write(context: &Context, vdi: &Ref, mut pieces: mpsc::Receiver<Piece>) -> Rep
 /// Answers with the contents of a VDI.
 pub(super) async fn export(
     toolstack: &Arc<Toolstack>,
+    visit: &Visit,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let query = Query::of(&request);
-    let context = match session(toolstack, &request, &query, Role::VmAdmin) {
+    let context = match session(toolstack, visit, &request, &query, Role::VmAdmin) {
         Ok(context) => context,
         Err(refused) => return *refused,
     };

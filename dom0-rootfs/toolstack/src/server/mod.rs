@@ -4,12 +4,14 @@
 mod console;
 mod disk;
 mod identity;
+mod places;
 mod request;
 mod rpc;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,19 +25,21 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use crate::toolstack::{Peer, Toolstack};
+use crate::toolstack::Toolstack;
 
 pub use identity::Identity;
+use places::{Places, Visit};
 
-/// Most connections at once; more wait to be accepted.
-const CONNECTIONS: usize = 2048;
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(15);
-/// How long a connection may stand idle, or take for the head of a request.
+/// How long a connection may stand idle, or take for the head of a request, once it is known.
 const IDLE: Duration = Duration::from_secs(300);
+/// How long a connection is kept open for further requests without having shown a session.
+const STRANGE: Duration = Duration::from_secs(30);
+/// How much longer the request may take that is under way then.
+const GRACE: Duration = Duration::from_secs(60);
 /// Pause after accepting failed, for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -113,10 +117,10 @@ fn bind_local(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 async fn serve_network(listener: TcpListener, toolstack: Arc<Toolstack>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new();
     let acceptor = TlsAcceptor::from(toolstack.identity.tls());
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(free) = places.free().await else { return };
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -125,16 +129,17 @@ async fn serve_network(listener: TcpListener, toolstack: Arc<Toolstack>) {
                 continue;
             }
         };
+        let Some(visit) = places.enter(free, address.ip()) else {
+            tracing::warn!(%address, "too many connections without a session");
+            continue;
+        };
         let (acceptor, toolstack) = (acceptor.clone(), toolstack.clone());
         tokio::spawn(async move {
-            let _place = place;
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, %address, "setting up a connection");
             }
             match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                Ok(Ok(stream)) => {
-                    serve(stream, Peer::Network(address.ip().to_string()), toolstack).await;
-                }
+                Ok(Ok(stream)) => serve(stream, visit, toolstack, (STRANGE, GRACE)).await,
                 Ok(Err(error)) => tracing::debug!(%error, %address, "TLS handshake"),
                 Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
             }
@@ -155,48 +160,67 @@ async fn serve_local(listener: UnixListener, toolstack: Arc<Toolstack>) {
         let toolstack = toolstack.clone();
         tokio::spawn(async move {
             match stream.peer_cred() {
-                Ok(peer) => serve(stream, Peer::Local(peer.uid()), toolstack).await,
+                Ok(peer) => {
+                    serve(stream, Visit::local(peer.uid()), toolstack, (STRANGE, GRACE)).await;
+                }
                 Err(error) => tracing::warn!(%error, "asking who connects"),
             }
         });
     }
 }
 
-async fn serve<S>(stream: S, peer: Peer, toolstack: Arc<Toolstack>)
-where
+/// Serves a connection. `patience`: how long with a stranger's next request, and with the last one.
+async fn serve<S>(
+    stream: S,
+    visit: Visit,
+    toolstack: Arc<Toolstack>,
+    patience: (Duration, Duration),
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request| {
-        let (toolstack, peer) = (toolstack.clone(), peer.clone());
-        async move { Ok::<_, std::convert::Infallible>(route(&toolstack, &peer, request).await) }
+        let (toolstack, visit) = (&toolstack, &visit);
+        async move { Ok::<_, std::convert::Infallible>(route(toolstack, visit, request).await) }
     });
-    let served = hyper::server::conn::http1::Builder::new()
+    let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
         .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades()
-        .await;
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    let served = tokio::select! {
+        served = &mut connection => served,
+        () = visit.overstays(patience.0) => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                served = &mut connection => served,
+                () = visit.overstays(patience.1) => Ok(()),
+            }
+        }
+    };
     if let Err(error) = served {
-        tracing::debug!(%error, ?peer, "a connection ended");
+        tracing::debug!(%error, peer = ?visit.peer(), "a connection ended");
     }
 }
 
 async fn route(
     toolstack: &Arc<Toolstack>,
-    peer: &Peer,
+    visit: &Visit,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let path = request.uri().path().to_owned();
     match (request.method(), path.as_str()) {
         (&Method::POST, "/" | "/RPC2" | "/xmlrpc") => {
-            rpc::answer_call(toolstack, peer, request, rpc::Wire::Xml).await
+            rpc::answer_call(toolstack, visit, request, rpc::Wire::Xml).await
         }
         (&Method::POST, "/jsonrpc" | "/json") => {
-            rpc::answer_call(toolstack, peer, request, rpc::Wire::Json).await
+            rpc::answer_call(toolstack, visit, request, rpc::Wire::Json).await
         }
-        (&Method::PUT, "/import_raw_vdi") => disk::import(toolstack, request).await,
-        (&Method::GET, "/export_raw_vdi") => disk::export(toolstack, request).await,
-        (&Method::GET | &Method::CONNECT, "/console") => console::open(toolstack, request).await,
+        (&Method::PUT, "/import_raw_vdi") => disk::import(toolstack, visit, request).await,
+        (&Method::GET, "/export_raw_vdi") => disk::export(toolstack, visit, request).await,
+        (&Method::GET | &Method::CONNECT, "/console") => {
+            console::open(toolstack, visit, request).await
+        }
         (&Method::GET, "/") => {
             let text = "Xenith: the XenAPI is at / (XML-RPC) and /jsonrpc (JSON-RPC), by POST";
             answer(StatusCode::OK, "text/plain", format!("{text}\n"))
@@ -209,3 +233,6 @@ async fn route(
         _ => refuse(StatusCode::NOT_FOUND, "nothing is here"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,8 @@ use hyper::header::COOKIE;
 use hyper::{Request, Response, StatusCode};
 use xapi_model::{Ref, Role};
 
-use super::{Body, refuse};
-use crate::toolstack::{Context, Peer, Toolstack};
+use super::{Body, Visit, refuse};
+use crate::toolstack::{Context, Toolstack};
 
 /// The query of a request.
 pub(super) struct Query(BTreeMap<String, String>);
@@ -59,6 +59,7 @@ fn decode(text: &str) -> String {
 /// The session that a request names in its query or its cookie, if it may do what needs `role`.
 pub(super) fn session<B>(
     toolstack: &Arc<Toolstack>,
+    visit: &Visit,
     request: &Request<B>,
     query: &Query,
     role: Role,
@@ -75,13 +76,16 @@ pub(super) fn session<B>(
             let text = format!("this needs the role {}", role.name());
             Err(Box::new(refuse(StatusCode::FORBIDDEN, text)))
         }
-        Ok(session) => Ok(Context {
-            toolstack: toolstack.clone(),
-            session: Ref::new(named),
-            role: session.role,
-            task: None,
-            peer: Peer::Myself,
-        }),
+        Ok(session) => {
+            visit.known();
+            Ok(Context {
+                toolstack: toolstack.clone(),
+                session: Ref::new(named),
+                role: session.role,
+                task: None,
+                peer: visit.peer().clone(),
+            })
+        }
     }
 }
 

@@ -8,20 +8,27 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use xapi_model::{jsonrpc, xmlrpc};
+use xapi_model::{Call, Ref, Reply, Value, jsonrpc, xmlrpc};
 
-use super::{Body, answer, refuse};
+use super::{Body, Visit, answer, refuse};
 use crate::dispatch;
-use crate::toolstack::{Peer, Toolstack};
+use crate::toolstack::Toolstack;
 
 /// Biggest call in bytes.
 const BIGGEST: usize = 8 << 20;
 /// Biggest call in bytes that needs no turn: as many as there may be connections must fit into Dom0.
 const SMALL: usize = 16 << 10;
-/// Bigger ones at a time.
+/// Bigger ones at a time of those who name a session, and of all others, who only keep each other
+/// waiting.
 static BIG: Semaphore = Semaphore::const_new(4);
+static BIG_STRANGE: Semaphore = Semaphore::const_new(2);
 /// How long a client may take to send a call.
 const SLOWEST: Duration = Duration::from_secs(60);
+
+/// How references begin, followed by a uuid of so many characters; and how many are looked at.
+const REFERENCE: &str = "OpaqueRef:";
+const UUID: usize = 36;
+const REFERENCES: usize = 8;
 
 /// How a call is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +41,7 @@ pub(super) enum Wire {
 
 /// The body of a call, and the turn that a big one has taken.
 async fn collect(
+    toolstack: &Toolstack,
     mut body: Incoming,
 ) -> Result<(Vec<u8>, Option<SemaphorePermit<'static>>), String> {
     let (mut bytes, mut turn) = (Vec::new(), None);
@@ -45,21 +53,52 @@ async fn collect(
             return Err(format!("a call has at most {BIGGEST} bytes"));
         }
         if length > SMALL && turn.is_none() {
-            turn = Some(BIG.acquire().await.map_err(|error| error.to_string())?);
+            let known = names_session(toolstack, &bytes) || names_session(toolstack, piece);
+            let turns = if known { &BIG } else { &BIG_STRANGE };
+            turn = Some(turns.acquire().await.map_err(|error| error.to_string())?);
         }
         bytes.extend_from_slice(piece);
     }
     Ok((bytes, turn))
 }
 
+/// Whether the beginning of a call names a session: it is a call's first parameter.
+fn names_session(toolstack: &Toolstack, beginning: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(&beginning[..beginning.len().min(SMALL)]);
+    let mut references = text.match_indices(REFERENCE).take(REFERENCES);
+    references.any(|(at, _)| {
+        let reference = text.get(at..at + REFERENCE.len() + UUID);
+        reference.is_some_and(|reference| toolstack.sessions.look(&Ref::new(reference)).is_some())
+    })
+}
+
+/// A call that names a session, or has got one, is no stranger's.
+fn welcome(toolstack: &Toolstack, visit: &Visit, session: &Value) {
+    let session = session.as_ref().cloned().unwrap_or_else(|| Ref::new(&session.text()));
+    if toolstack.sessions.look(&session).is_some() {
+        visit.known();
+    }
+}
+
+async fn answered(toolstack: &Arc<Toolstack>, visit: &Visit, call: Call) -> Reply {
+    if let Some(session) = call.params.first() {
+        welcome(toolstack, visit, session);
+    }
+    let reply = dispatch::call(toolstack, visit.peer(), call).await;
+    if let Ok(session @ (Value::Ref(_) | Value::String(_))) = &reply {
+        welcome(toolstack, visit, session);
+    }
+    reply
+}
+
 /// Answers a call. Clients compare the content type as a whole, so nothing is added to it.
 pub(super) async fn answer_call(
     toolstack: &Arc<Toolstack>,
-    peer: &Peer,
+    visit: &Visit,
     request: Request<Incoming>,
     wire: Wire,
 ) -> Response<Body> {
-    let collected = tokio::time::timeout(SLOWEST, collect(request.into_body())).await;
+    let collected = tokio::time::timeout(SLOWEST, collect(toolstack, request.into_body())).await;
     let (body, turn) = match collected {
         Ok(Ok(collected)) => collected,
         Ok(Err(problem)) => return refuse(StatusCode::PAYLOAD_TOO_LARGE, problem),
@@ -71,7 +110,7 @@ pub(super) async fn answer_call(
             let call = text.and_then(|t| xmlrpc::decode_call(t).map_err(|e| e.to_string()));
             drop(turn);
             let text = match call {
-                Ok(call) => xmlrpc::encode_reply(&dispatch::call(toolstack, peer, call).await),
+                Ok(call) => xmlrpc::encode_reply(&answered(toolstack, visit, call).await),
                 Err(problem) => xmlrpc::encode_fault(-32700, &problem),
             };
             answer(StatusCode::OK, "text/xml", text)
@@ -81,7 +120,7 @@ pub(super) async fn answer_call(
             drop(turn);
             let text = match call {
                 Ok((call, envelope)) => {
-                    let reply = dispatch::call(toolstack, peer, call).await;
+                    let reply = answered(toolstack, visit, call).await;
                     jsonrpc::encode_reply(&envelope, &reply)
                 }
                 Err(problem) => jsonrpc::encode_fault(&problem),

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use toolstack::daemon::{Daemon, Places};
 use toolstack::simulate::Simulation;
-use toolstack::toolstack::Toolstack;
+use toolstack::toolstack::{Outside, Toolstack};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use xapi_model::{ApiError, Call, Ref, Reply, Value, jsonrpc, xmlrpc};
 use xenops::Simulator;
@@ -33,6 +33,11 @@ pub struct Served {
 
 impl Served {
     pub fn new() -> Served {
+        Served::with(|_| {})
+    }
+
+    /// One with other parts of the outside.
+    pub fn with(change: impl FnOnce(&mut Outside)) -> Served {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let simulation = Simulation::new(folder.path(), PASSWORD, true).unwrap();
@@ -44,7 +49,9 @@ impl Served {
             listen: ([127, 0, 0, 1], 0).into(),
             socket: Some(folder.path().join("xapi.sock")),
         };
-        let started = Daemon::start(&places, simulation.into_outside(), handover);
+        let mut outside = simulation.into_outside();
+        change(&mut outside);
+        let started = Daemon::start(&places, outside, handover);
         let daemon = runtime.block_on(started).unwrap();
         let url = format!("https://{}", daemon.address().unwrap());
         let toolstack = daemon.toolstack.clone();
