@@ -32,7 +32,8 @@ struct Options {
     /// Run a made-up host instead of this one: any machine, no root
     #[arg(long)]
     simulate: bool,
-    /// Address and port of HTTPS [default: 0.0.0.0:443, simulated 127.0.0.1:8443]
+    /// Address and port of HTTPS [default: 0.0.0.0:443, simulated 127.0.0.1:8443]; simulated it is
+    /// the first line of output, with the port that was found for port 0
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
     /// Root's password on the made-up host
@@ -82,6 +83,10 @@ async fn run(options: Options) -> Result<()> {
     let address = daemon.address()?;
     tracing::info!(%address, "listening");
     let serving = tokio::spawn(daemon.serve());
+    if options.simulate {
+        // Port 0 is any that is free, so whoever asked for it must hear which.
+        println!("https://{address}");
+    }
     print!("{}", notify::line());
     std::io::stdout().flush().context("writing to standard output")?;
     if !options.simulate {

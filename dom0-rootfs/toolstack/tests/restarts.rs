@@ -24,22 +24,14 @@ fn start(folder: &Path) -> (Child, String) {
         .args(["--simulate", "--listen", "127.0.0.1:0", "--password", common::PASSWORD])
         .arg("--database")
         .arg(folder.join("state.db"))
-        .env("RUST_LOG", "info")
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let address = log
-        .find_map(|line| line.unwrap().split("address=").nth(1).map(str::to_owned))
-        .expect("the log says where it listens");
-    // Somebody must read on, or the daemon would block once the pipe is full.
-    std::thread::spawn(move || log.for_each(drop));
-    let mut said = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    said.read_line(&mut line).unwrap();
-    assert_eq!(line.trim_end(), "xenith: toolstack ready");
-    (child, format!("https://{address}"))
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    let url = said.next().unwrap().unwrap();
+    assert_eq!(said.next().unwrap().unwrap().trim_end(), "xenith: toolstack ready");
+    (child, url)
 }
 
 fn signal(child: &Child, signal: Signal) {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The real xe against the real toolstack with a made-up host behind it: a VM's whole life.
 //!
-//! Cargo builds the daemon only for its own package, so this runs where `xenith-toolstack` lies
-//! beside `xe`: after a build of the workspace.
+//! Cargo gives a test the programs of its own package only, so the daemon is built by the test: never
+//! an old one, and never none.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 
 /// A daemon of our own, ended with the test.
 struct Daemon {
@@ -20,21 +21,31 @@ fn command(program: &Path) -> Command {
     Command::new(program)
 }
 
+/// The daemon of the same sources, built once beside `xe`.
+static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+    let xe = Path::new(env!("CARGO_BIN_EXE_xe"));
+    let folder = xe.parent().unwrap();
+    let profile = match folder.file_name().and_then(|name| name.to_str()).unwrap() {
+        "debug" => "dev",
+        name => name,
+    };
+    let built = command(Path::new(env!("CARGO")))
+        .args(["build", "--locked", "--package", "toolstack", "--profile", profile])
+        .arg("--target-dir")
+        .arg(folder.parent().unwrap())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .unwrap();
+    assert!(built.success(), "the daemon cannot be built; see `cargo build -p toolstack`");
+    xe.with_file_name("xenith-toolstack")
+});
+
 impl Daemon {
     /// Starts one and waits until it says that it answers.
-    fn start() -> Option<Daemon> {
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_xe")).with_file_name("xenith-toolstack");
-        if !program.exists() {
-            eprintln!("SKIPPED: {} was not built", program.display());
-            return None;
-        }
+    fn start() -> Daemon {
         let folder = tempfile::tempdir().unwrap();
-        // Nobody else has a port that was free a moment ago.
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let mut child = command(&program)
-            .args(["--simulate", "--listen", &format!("127.0.0.1:{port}"), "--socket"])
+        let mut child = command(&PROGRAM)
+            .args(["--simulate", "--listen", "127.0.0.1:0", "--socket"])
             .arg(folder.path().join("xapi.sock"))
             .env("TMPDIR", folder.path())
             .stdout(Stdio::piped())
@@ -42,8 +53,10 @@ impl Daemon {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = lines.next().expect("it never got ready").unwrap();
+        let port = url.rsplit(':').next().unwrap().parse().unwrap();
         assert!(lines.any(|line| line.unwrap().contains("toolstack ready")), "it never got ready");
-        Some(Daemon { child, folder, port })
+        Daemon { child, folder, port }
     }
 
     /// Runs xe; gives its exit code, standard output and standard error.
@@ -88,7 +101,7 @@ impl Drop for Daemon {
 
 #[test]
 fn a_vm_from_its_template_to_its_end() {
-    let Some(xe) = Daemon::start() else { return };
+    let xe = Daemon::start();
     let template = "Linux+PVH+(own+boot+loader)";
     let vm = xe.ok(&format!("vm-install template={template} new-name-label=web"));
     let sr = xe.ok("sr-list --minimal");
@@ -138,7 +151,7 @@ fn a_vm_from_its_template_to_its_end() {
 
 #[test]
 fn every_list_of_the_api_can_be_shown_whole() {
-    let Some(xe) = Daemon::start() else { return };
+    let xe = Daemon::start();
     let all = xe.ok("help --all --minimal");
     let lists: Vec<&str> =
         all.split(',').filter(|name| name.ends_with("-list") && !name.contains("param")).collect();
@@ -150,7 +163,7 @@ fn every_list_of_the_api_can_be_shown_whole() {
 
 #[test]
 fn from_afar_with_a_password() {
-    let Some(xe) = Daemon::start() else { return };
+    let xe = Daemon::start();
     let port = xe.port.to_string();
     let remote = |password: &str| {
         let base = ["host-list", "--minimal", "-s", "127.0.0.1", "-p", &port];
