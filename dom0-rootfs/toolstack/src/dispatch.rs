@@ -161,8 +161,9 @@ async fn spawn(mut context: Context, message: &'static Described, params: Vec<Va
     Ok(task)
 }
 
-/// Runs what blocks on a thread for it. A panic there is an error of this call
-/// alone, where panics unwind.
+/// Runs what blocks on a thread for it, which the runtime refuses once the daemon ends. In the
+/// appliance a panic ends the daemon: nobody knows what a handler that failed so had in hand, while a
+/// start of the daemon finds everything out anew.
 pub async fn blocking(work: impl FnOnce() -> Reply + Send + 'static) -> Reply {
     match tokio::task::spawn_blocking(work).await {
         Ok(reply) => reply,

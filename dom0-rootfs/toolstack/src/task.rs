@@ -7,10 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use xapi_model::{ApiError, DateTime, Described, Ref, Reply, Type, Value, classes, errors, xmlrpc};
 
-use crate::store::{Store, Transaction};
+use crate::store::{Object, Store, Transaction};
 
 /// Ended tasks are forgotten when there are more than this many.
 const ENDED: usize = 1000;
+
+/// How the labels of tasks begin that the server drives.
+const ASYNC: &str = "Async.";
 
 /// Says whether somebody wants a task to stop.
 #[derive(Debug, Clone, Default)]
@@ -74,9 +77,14 @@ pub fn create(store: &Store, host: &Ref, label: &str, description: &str) -> Resu
     })
 }
 
+/// Whether the server drives a task, as it does those of `Async.` calls; others are clients'.
+pub fn is_servers(task: &Object) -> bool {
+    task.text("name_label").starts_with(ASYNC)
+}
+
 /// Makes the task of an `Async.` call.
 pub fn of_call(store: &Store, host: &Ref, message: &Described) -> Result<Ref, ApiError> {
-    create(store, host, &format!("Async.{}", message.full_name()), "")
+    create(store, host, &format!("{ASYNC}{}", message.full_name()), "")
 }
 
 /// Ends a task with what the call answered. A task that was destroyed meanwhile stays so.

@@ -7,6 +7,7 @@ use std::io::Read;
 
 use common::{Served, Wire, eventually, record};
 use xapi_model::{Ref, Value};
+use xenops::Manners;
 
 const SIZE: usize = 3 << 20;
 
@@ -76,6 +77,17 @@ fn imports_that_cannot_be() {
     let ended = client.ended(&task);
     assert_eq!(ended["status"].text(), "failure");
     assert_eq!(ended["error_info"].as_set().unwrap()[0].text(), "VDI_TOO_SMALL");
+    // A task of the server's is not for clients to end, and an ended one does not end again.
+    let made = client.make_vm("other");
+    client.ok("VM.start", vec![made.vm.as_str().into(), false.into(), false.into()]);
+    let uuid = client.text("VM.get_uuid", vec![made.vm.as_str().into()]).parse().unwrap();
+    served.hypervisor.set_manners(uuid, Manners::Ignores);
+    let pending = client.text("Async.VM.clean_shutdown", vec![made.vm.as_str().into()]);
+    assert_eq!(put(&client, &vdi, &format!("&task_id={pending}"), &contents()).0, 500);
+    assert_eq!(client.text("task.get_status", vec![pending.into()]), "pending");
+    assert_eq!(put(&client, &vdi, &format!("&task_id={task}"), b"x").0, 200);
+    assert_eq!(client.record("task", &task), ended);
+    client.ok("VM.hard_shutdown", vec![made.vm.as_str().into()]);
     client.ok("VDI.set_read_only", vec![vdi.as_str().into(), true.into()]);
     let (status, text) = put(&client, &vdi, "", b"x");
     assert!(status == 500 && text.starts_with("VDI_READONLY"), "{status} {text}");

@@ -42,13 +42,13 @@ fn cancel(context: &Context, args: &Args<'_>) -> Reply {
 
 /// Sets a field of a task that the client itself drives. Those of `Async.` are the server's.
 fn set(context: &Context, args: &Args<'_>, field: &str) -> Reply {
-    let task = args.to("self");
+    let this = args.to("self");
     context.store().write(|t| {
-        let object = t.get("task", &task)?;
-        if object.text("name_label").starts_with("Async.") {
+        let object = t.get("task", &this)?;
+        if task::is_servers(object) {
             return Err(errors::OPERATION_NOT_ALLOWED.with(["the server drives this task"]));
         }
-        t.set_live(&task, field, args.get("value").clone());
+        t.set_live(&this, field, args.get("value").clone());
         Ok(Value::Void)
     })
 }

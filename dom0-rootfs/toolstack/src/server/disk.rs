@@ -53,13 +53,14 @@ fn vdi(context: &Context, query: &Query) -> Result<Ref, Box<Response<Body>>> {
     })
 }
 
-/// Ends the task that the query names, as the work ended.
+/// Ends the client's task that the query names, as the work ended. Any other is left alone.
 fn finish(context: &Context, query: &Query, reply: &Reply) {
     let Some(named) = query.get("task_id") else { return };
     let found = context.store().read(|objects| {
         let by_reference = objects.get("task", &Ref::new(named)).ok();
         let task = by_reference.or_else(|| objects.by_uuid("task", named));
-        task.map(|task| task.reference().clone())
+        let own = task.filter(|task| !task::is_servers(task) && task.text("status") == "pending");
+        own.map(|task| task.reference().clone())
     });
     if let Some(task) = found {
         let cancels = &context.toolstack.cancels;
