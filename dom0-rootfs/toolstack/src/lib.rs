@@ -19,6 +19,7 @@ pub mod generated;
 pub mod guards;
 pub mod host_network;
 pub mod notify;
+pub mod patience;
 pub mod program;
 pub mod query;
 pub mod reconcile;

@@ -3,7 +3,8 @@
 
 mod common;
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 
 use common::{Served, Wire, eventually, record};
 use xapi_model::{Ref, Value};
@@ -97,6 +98,25 @@ fn imports_that_cannot_be() {
     client.ok("VM.start", vec![made.vm.as_str().into(), false.into(), false.into()]);
     let (status, text) = put(&client, &made.vdi, "", b"x");
     assert!(status == 500 && text.starts_with("VDI_IN_USE"), "{status} {text}");
+}
+
+#[test]
+fn a_client_that_goes_away_in_the_middle() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let vdi = make_vdi(&client, 1 << 20);
+    let task = client.text("task.create", vec!["import".into(), "".into()]);
+    let session = &client.session;
+    let mut gone = UnixStream::connect(served.folder.path().join("xapi.sock")).unwrap();
+    let query = format!("vdi={vdi}&session_id={session}&task_id={task}");
+    let head = format!("PUT /import_raw_vdi?{query} HTTP/1.1\r\nContent-Length: 99999\r\n\r\n");
+    gone.write_all(head.as_bytes()).unwrap();
+    gone.write_all(&[1; 5000]).unwrap();
+    eventually("the import is under way", || served.toolstack.activations.in_use(&Ref::new(&vdi)));
+    drop(gone);
+    let ended = client.ended(&task);
+    assert_eq!(ended["status"].text(), "failure", "{ended:?}");
+    eventually("the VDI is free", || !served.toolstack.activations.in_use(&Ref::new(&vdi)));
 }
 
 #[test]

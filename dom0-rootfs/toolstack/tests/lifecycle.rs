@@ -3,7 +3,11 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Served, Wire, eventually, record};
+use toolstack::toolstack::Context;
+use toolstack::vm::stop;
 use xapi_model::{Ref, Value};
 use xenops::{DomId, GuestKind, Manners, Scheduling, ShutdownReason};
 
@@ -86,6 +90,25 @@ fn all_kinds_of_guests_start() {
         assert_eq!(served.hypervisor.spec(DomId(domid)).unwrap().kind.word(), kind);
         client.ok("VM.hard_shutdown", vec![vm.as_str().into()]);
     }
+}
+
+/// The daemon gives work under way a moment when it ends; there the runtime's timers are gone already.
+#[test]
+fn who_waits_for_a_guest_is_not_hurt_by_the_end_of_the_daemon() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let vm = client.make_vm("guest").reference();
+    let context = Context::myself(&served.toolstack);
+    let (begun, begins) = std::sync::mpsc::channel();
+    let waiting = served.spawn_blocking(move || {
+        begun.send(()).unwrap();
+        stop::wait(&context, &vm, Duration::from_secs(1), |_| false)
+    });
+    begins.recv().unwrap();
+    drop(served);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let waited = runtime.block_on(waiting).expect("no panic");
+    assert_eq!(waited.unwrap_err().code, "VM_SHUTDOWN_TIMEOUT");
 }
 
 #[test]

@@ -12,13 +12,13 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use storage::Mode;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use xapi_model::{ApiError, Ref, Reply, Role, Type, Value, errors};
 
 use super::request::{Query, session};
 use super::{Body, Visit, answer, refuse};
 use crate::copy::{CHUNK, Writer};
+use crate::patience::within;
 use crate::task;
 use crate::toolstack::{Context, Toolstack};
 use crate::vdis::Opened;
@@ -204,7 +204,6 @@ pub(super) async fn export(
     let length = opened.size;
     let (mut sender, body) = Channel::<Bytes, hyper::Error>::new(UNDER_WAY);
     tokio::task::spawn_blocking(move || {
-        let handle = Handle::current();
         let mut at = 0;
         let read = loop {
             let left = usize::try_from(opened.size - at).unwrap_or(CHUNK).min(CHUNK);
@@ -217,8 +216,8 @@ pub(super) async fn export(
                 break Err(errors::SR_BACKEND_FAILURE.with(["", "", &text]));
             }
             at += left as u64;
-            let sent = handle.block_on(tokio::time::timeout(PAUSE, sender.send_data(piece.into())));
-            if !matches!(sent, Ok(Ok(()))) {
+            let sent = within(PAUSE, sender.send_data(piece.into()));
+            if !matches!(sent, Some(Ok(()))) {
                 let text = "the client did not take everything";
                 break Err(errors::SR_BACKEND_FAILURE.with(["", "", text]));
             }

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
 use xapi_model::{ApiError, Ref, Value, errors};
 use xenops::{DomId, DomainInfo, ShutdownRequest, XenopsError};
 
 use super::devices::DomainType;
 use super::start::note;
 use crate::failure;
+use crate::patience::within;
 use crate::store::{Object, Objects, Transaction};
 use crate::toolstack::{Context, Toolstack};
 
@@ -135,7 +135,6 @@ pub fn wait(
     let cancel = context.cancellable()?;
     let begun = Instant::now();
     let mut news = context.store().news();
-    let handle = Handle::current();
     loop {
         news.mark_unchanged();
         if context.toolstack.look("VM", vm, |vm, _| done(vm))? {
@@ -149,6 +148,6 @@ pub fn wait(
             );
         }
         // Whether there was news or the time is up: look again.
-        let _ = handle.block_on(tokio::time::timeout(left.min(LOOK), news.changed()));
+        let _ = within(left.min(LOOK), news.changed());
     }
 }
