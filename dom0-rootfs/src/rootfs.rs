@@ -14,10 +14,13 @@ use crate::base::{Base, file_system};
 use crate::tree::Tree;
 use crate::{accounts, units};
 
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// The overlay, below the repository.
 const OVERLAY: &str = "dom0-rootfs/overlay";
+
+/// The list of packages, for people; their terms are in `usr/share/doc`.
+const MANIFEST: &str = "usr/share/xenith/manifest";
 
 /// Where `/etc/os-release` leads.
 const OS_RELEASE: &str = "usr/lib/os-release";
@@ -182,6 +185,7 @@ impl Recipe for Rootfs {
         build.status("assembling");
         tree.share(&base.join("tree"))?;
         self.assemble(build, &tree)?;
+        tree.write(MANIFEST, &fs::read(base.join("packages"))?, 0o644)?;
         check(&tree, &self.profile)?;
         build.sandbox().run("ldconfig", ["-X", "-r", "/build/tree"])?;
         tree.remove("var/cache/ldconfig")?;

@@ -150,19 +150,33 @@ impl Tree {
             .collect())
     }
 
-    /// Removes every file, link and folder whose path matches.
-    pub(crate) fn trim(&self, patterns: &Patterns) -> Result<(), TreeError> {
-        let mut removed: Option<String> = None;
-        for (inside, _) in entries(&self.root)? {
-            let gone = |folder: &String| {
+    /// Removes every file, link and folder whose path matches, with all below it; of that, what
+    /// matches `kept` stays, in its folders.
+    pub(crate) fn trim(&self, patterns: &Patterns, kept: &Patterns) -> Result<(), TreeError> {
+        let mut top: Option<String> = None;
+        let mut folders = Vec::new();
+        for (inside, path) in entries(&self.root)? {
+            let below = |folder: &String| {
                 inside.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
             };
-            if removed.as_ref().is_some_and(gone) {
-                continue;
+            if !top.as_ref().is_some_and(below) {
+                if !patterns.matches(&inside) {
+                    continue;
+                }
+                top = Some(inside.clone());
             }
-            if patterns.matches(&inside) {
-                self.remove(&inside)?;
-                removed = Some(inside);
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else if !kept.matches(&inside) {
+                fs::remove_file(&path).map_err(failed("removing", &path))?;
+            }
+        }
+        for path in folders.into_iter().rev() {
+            match fs::remove_dir(&path) {
+                Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
+                    return Err(failed("removing", &path)(error));
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -221,9 +235,23 @@ mod tests {
         for file in ["usr/share/doc/a/b", "usr/share/doc-base/c", "usr/share/documents/d", "e"] {
             tree.write(file, b"", 0o644).unwrap();
         }
-        tree.trim(&Patterns::new(["usr/share/doc{,-base}", "none"])).unwrap();
+        let patterns = Patterns::new(["usr/share/doc{,-base}", "none"]);
+        tree.trim(&patterns, &Patterns::default()).unwrap();
         let left: Vec<_> = entries(dir.path()).unwrap().into_iter().map(|(p, _)| p).collect();
         assert_eq!(left, ["e", "usr", "usr/share", "usr/share/documents", "usr/share/documents/d"]);
+    }
+
+    #[test]
+    fn trim_leaves_what_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = Tree::at(dir.path());
+        for file in ["doc/a/copyright", "doc/a/changelog", "doc/b/examples/x", "doc/c"] {
+            tree.write(file, b"", 0o644).unwrap();
+        }
+        tree.link("doc/d", "a").unwrap();
+        tree.trim(&Patterns::new(["doc"]), &Patterns::new(["doc/*/copyright", "doc/d"])).unwrap();
+        let left: Vec<_> = entries(dir.path()).unwrap().into_iter().map(|(p, _)| p).collect();
+        assert_eq!(left, ["doc", "doc/a", "doc/a/copyright", "doc/d"]);
     }
 
     #[test]

@@ -63,6 +63,15 @@ pub(crate) fn scripts(source: &Path, sysroot: &Path) -> Result<(), BoxError> {
     Ok(())
 }
 
+/// Puts the terms that Xen is passed on under where Debian's packages have theirs.
+pub(crate) fn terms(source: &Path, sysroot: &Path) -> Result<(), BoxError> {
+    let (from, folder) = (source.join("COPYING"), sysroot.join("usr/share/doc/xen"));
+    fs::create_dir_all(&folder)?;
+    fs::copy(&from, folder.join("copyright"))
+        .map_err(|error| format!("copying {}: {error}", from.display()))?;
+    Ok(())
+}
+
 /// Removes what is installed and not wanted, and turns the names of the one xenstore client into
 /// links, so that they stay one file.
 ///

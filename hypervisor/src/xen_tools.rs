@@ -104,7 +104,7 @@ impl Recipe for XenTools {
     }
 
     fn declare(&self, inputs: &mut Inputs) -> Result<(), BoxError> {
-        inputs.revision(1);
+        inputs.revision(2);
         inputs.locked(&source::tarball()?);
         inputs.value("noop", NOOP);
         inputs.values("configure", CONFIGURE);
@@ -157,6 +157,7 @@ impl Recipe for XenTools {
             fs::copy(from, sysroot.join("usr/sbin").join(program))?;
         }
         install::scripts(&tree.host, &sysroot)?;
+        install::terms(&tree.host, &sysroot)?;
         fs::write(tree.host.join("noop.c"), NOOP)?;
         tree.run("gcc", NOOP_FLAGS)?;
         install::prune(&sysroot)?;

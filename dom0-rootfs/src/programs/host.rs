@@ -89,6 +89,13 @@ pub(super) fn fetch_crates(
     Ok(Crates { registry, unpacked, config })
 }
 
+/// What cargo knows about the workspace and its crates, as JSON; the crates are there already.
+pub(super) fn metadata(repository: &Path) -> Result<String, BoxError> {
+    let args = ["metadata", "--format-version", "1", "--locked", "--offline"];
+    let args = [&args[..], &["--filter-platform", TARGET]].concat();
+    run(&variable("CARGO", "cargo"), &args, repository, &|_| ())
+}
+
 /// The `[source]` tables of a cargo configuration and nothing else: flags and profiles of the user
 /// have no place in the appliance.
 fn sources_of(config: &str) -> Result<String, BoxError> {

@@ -3,7 +3,8 @@
 //!
 //! Artifact: `usr/sbin/xenith-toolstack`, `usr/bin/xe` and `usr/sbin/xenith-installer`, static
 //! position-independent programs that depend on nothing in Dom0, and
-//! `usr/libexec/xenith/xenops-worker`, which links the libraries of the recipe `xen-tools`.
+//! `usr/libexec/xenith/xenops-worker`, which links the libraries of the recipe `xen-tools`; and
+//! `usr/share/doc/xenith/copyright`, their terms.
 //!
 //! The pinned toolchain of the host is bound in read-only, so the C library and the C compiler are
 //! the locked ones, and every path that could end up in a program is the same on every machine.
@@ -15,6 +16,7 @@
 mod cargo;
 mod host;
 mod stage;
+mod terms;
 mod workspace;
 
 use std::fs;
@@ -100,12 +102,15 @@ impl Recipe for Programs {
     }
 
     fn declare(&self, inputs: &mut Inputs) -> Result<(), BoxError> {
-        inputs.revision(1);
+        inputs.revision(2);
         for program in PROGRAMS {
             let Program { package, features, name, folder, link } = program;
             inputs.value("program", format!("{package} {features:?} {name} {folder} {link:?}"));
         }
         inputs.value("rustc", host::rustc_version(&self.repository)?);
+        for file in terms::OWN {
+            inputs.file(file)?;
+        }
         let digest = self.sources()?.digest()?;
         inputs.value("sources", digest.to_string());
         *self.declared.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
@@ -156,6 +161,9 @@ impl Recipe for Programs {
                 fs::set_permissions(&to, fs::Permissions::from_mode(0o755))?;
             }
         }
+        let terms = build.out().join(terms::FILE);
+        fs::create_dir_all(terms.parent().unwrap_or(build.out()))?;
+        fs::write(terms, terms::text(&self.repository, &packages())?)?;
         Ok(())
     }
 }
