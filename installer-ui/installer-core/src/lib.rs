@@ -13,6 +13,7 @@ pub mod discovery;
 pub mod events;
 pub mod layout;
 pub mod lock;
+pub mod medium;
 pub mod plan;
 pub mod program;
 pub mod size;

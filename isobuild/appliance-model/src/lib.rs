@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Pure types of the appliance: profile, lock, digest, medium, boot options, handover.
+//! Pure types of the appliance: profile, lock, digest, medium and its checksums, boot options, handover.
 
 pub mod boot;
 mod digest;
@@ -8,6 +8,7 @@ pub mod lock;
 pub mod medium;
 mod nearest;
 pub mod profile;
+pub mod sums;
 
 pub use digest::{Digest, NotADigest};
 pub use nearest::nearest;

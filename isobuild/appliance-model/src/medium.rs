@@ -27,6 +27,11 @@ pub const CORE_IMG: &str = "xenith/boot/core.img";
 pub const GRUB_EFI: &str = "xenith/boot/grubx64.efi";
 /// What hosts installed from it boot with: [`crate::boot::BootOptions`].
 pub const BOOT_OPTIONS: &str = "xenith/boot/options.toml";
+/// Digests of every file of the medium but this one, the answers and [`ELTORITO`]:
+/// [`crate::sums::Sums`].
+pub const SUMS: &str = "xenith/sha256sums";
+/// What a BIOS loads. Not in the list: where it lies is written into it while the medium is.
+pub const ELTORITO: &str = "boot/grub/eltorito.img";
 /// Answers for the unattended installation; few media have them.
 pub const ANSWERS: &str = "xenith/answers.toml";
 

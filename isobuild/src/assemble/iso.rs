@@ -7,7 +7,7 @@ use super::{Boot, BuildId, Medium, Menu, write_medium};
 use crate::inputs::Inputs;
 use crate::recipe::{BoxError, Build, Recipe};
 
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// Makes the medium of one profile, [`Iso::FILE`], from the artifacts of `xen`, `rootfs-<profile>`
 /// and [`Boot`].

@@ -5,11 +5,14 @@ use std::fs::{self, File};
 use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 
+use appliance_model::Digest;
 use appliance_model::medium::{self as paths, BuildId};
+use appliance_model::sums::Sums;
 use image_formats::fat::{FatError, FatVolume, FatWriter};
 use image_formats::iso::{IsoBoot, IsoError, IsoReport, IsoWriter, Source};
 
 use super::menu::{self, Menu};
+use crate::digest;
 
 const MIB: usize = 1024 * 1024;
 const ESP_LABEL: &str = "XENITH-BOOT";
@@ -85,7 +88,7 @@ pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<IsoReport, Medium
         (paths::XEN, medium.xen.to_owned()),
         (paths::KERNEL, medium.kernel.to_owned()),
         (paths::INITRD, medium.initrd.to_owned()),
-        ("boot/grub/eltorito.img", boot("eltorito.img")),
+        (paths::ELTORITO, boot("eltorito.img")),
         // Where tools that copy a medium's files to a stick look for it.
         ("EFI/BOOT/BOOTX64.EFI", boot("grubx64.efi")),
         (paths::BOOT_IMG, boot("boot.img")),
@@ -96,8 +99,12 @@ pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<IsoReport, Medium
     let build = medium.build;
     let image = |source| MediumError::Image { path: out.to_owned(), source };
 
+    let mut sums = Sums::default();
     let mut iso = IsoWriter::new(medium.volume, medium.time, build.number()).map_err(image)?;
     for (path, host) in parts {
+        if path != paths::ELTORITO {
+            sums.put(path, digest_of(&host)?);
+        }
         iso.file(path, Source::Path(host)).map_err(image)?;
     }
     let options = medium.menu.options().to_toml().map_err(MediumError::Options)?;
@@ -109,10 +116,12 @@ pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<IsoReport, Medium
         (&build.marker(), id_line),
     ];
     for (path, bytes) in texts {
+        sums.put(path, digest::of_bytes(&bytes));
         iso.file(path, Source::Bytes(bytes)).map_err(image)?;
     }
+    iso.file(paths::SUMS, Source::Bytes(sums.to_string().into_bytes())).map_err(image)?;
     let boot = IsoBoot {
-        bios_image: "boot/grub/eltorito.img".to_owned(),
+        bios_image: paths::ELTORITO.to_owned(),
         boot_hybrid: read(&boot("boot_hybrid.img"))?,
         esp: Source::Bytes(esp(&read(&boot("grubx64.efi"))?, build)?),
     };
@@ -140,6 +149,12 @@ fn esp(grub: &[u8], build: &BuildId) -> Result<Vec<u8>, MediumError> {
     };
     fill(&mut bytes).map_err(MediumError::Esp)?;
     Ok(bytes)
+}
+
+fn digest_of(path: &Path) -> Result<Digest, MediumError> {
+    let digest = digest::of_file(path);
+    let part = |source| MediumError::Part { path: path.to_owned(), source };
+    digest.map(|(digest, _)| digest).map_err(part)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, MediumError> {

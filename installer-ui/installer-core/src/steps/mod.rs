@@ -9,15 +9,16 @@ mod root_image;
 mod state;
 mod storage;
 
-use std::fmt::Write as _;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use appliance_model::Digest;
 use image_formats::fat::FatError;
 use image_formats::gpt::{Role, WriteError};
 use image_formats::grub::GrubError;
-use sha2::{Digest as _, Sha256};
 
 use crate::events::{DiskState, Event, Step};
+use crate::medium::{ListedMedium, MediumError};
 use crate::plan::Plan;
 use crate::system::{System, SystemError};
 
@@ -27,15 +28,12 @@ pub enum StepError {
     /// The machine did not do what it was told.
     #[error(transparent)]
     System(#[from] SystemError),
-    /// A file of the medium could not be read to its end.
-    #[error("reading {}", path.display())]
-    Medium {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The medium is not whole.
+    #[error(transparent)]
+    Medium(#[from] MediumError),
+    /// The medium was exchanged since the plan was made.
+    #[error("this is another medium than the one that was looked at: begin again")]
+    AnotherMedium,
     /// A file of the medium has another size than when the plan was made.
     #[error("{} has {found} bytes instead of {expected}: the medium is damaged or was changed", path.display())]
     Size {
@@ -63,9 +61,9 @@ pub enum StepError {
         /// Which part.
         what: &'static str,
         /// As written.
-        expected: String,
+        expected: Digest,
         /// As read.
-        found: String,
+        found: Digest,
     },
     /// The running system's password file is not as expected.
     #[error("/etc/shadow has no line for root")]
@@ -93,8 +91,8 @@ pub(crate) struct Run<'a> {
     plan: &'a Plan,
     system: &'a mut dyn System,
     sink: &'a mut dyn FnMut(Event),
-    /// Of the root image as it was read from the medium.
-    image_digest: Option<String>,
+    /// The medium's list, once it was read.
+    listed: Option<ListedMedium>,
 }
 
 /// Installs, telling `sink` about it.
@@ -106,7 +104,7 @@ pub fn install(
     system: &mut dyn System,
     sink: &mut dyn FnMut(Event),
 ) -> Result<(), InstallError> {
-    let mut run = Run { plan, system, sink, image_digest: None };
+    let mut run = Run { plan, system, sink, listed: None };
     for step in Step::ALL {
         (run.sink)(Event::Started(step));
         if let Err(source) = run.step(step) {
@@ -152,15 +150,15 @@ impl Run<'_> {
         layout.partition(role).sectors * layout.sector_size().bytes()
     }
 
-    /// A whole file of the medium in memory; for the small ones.
+    /// A whole file of the medium in memory, as it is listed; for the small ones.
     fn read_medium(&mut self, name: &str) -> Result<Vec<u8>, StepError> {
-        let path = self.plan.source(name);
+        let listed = self.listed()?;
         let mut bytes = Vec::new();
-        let mut file = self.system.open(&path)?;
-        match file.read_to_end(&mut bytes) {
-            Ok(_) => Ok(bytes),
-            Err(source) => Err(StepError::Medium { path, source }),
-        }
+        let _: ControlFlow<()> = listed.check(self.system, name, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            ControlFlow::Continue(())
+        })?;
+        Ok(bytes)
     }
 }
 
@@ -176,15 +174,6 @@ pub fn chain(error: &dyn std::error::Error) -> String {
             text.push_str(&next);
         }
         cause = error.source();
-    }
-    text
-}
-
-fn hex(digest: Sha256) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in digest.finalize() {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
     }
     text
 }

@@ -8,7 +8,7 @@ use image_formats::gpt::Role;
 use super::{Run, StepError};
 use crate::layout::{Entry, EntryKind, STATE_LABEL};
 use crate::plan::Plan;
-use crate::system::Ext4;
+use crate::system::{Ext4, SystemError};
 
 /// Debian's fixed id of the group `shadow`.
 const GROUP_SHADOW: u32 = 42;
@@ -19,7 +19,8 @@ impl Run<'_> {
         let mut shadow = String::new();
         let mut file = self.system.open(Path::new(SHADOW))?;
         let read = file.read_to_string(&mut shadow);
-        read.map_err(|source| StepError::Medium { path: SHADOW.into(), source })?;
+        let reading = |source| SystemError::Io { doing: "reading", path: SHADOW.into(), source };
+        read.map_err(reading)?;
         let entries = entries(self.plan, &shadow)?;
         let device = self.partition(Role::State);
         let content = Ext4 { label: STATE_LABEL, uuid: self.plan.ids.state, entries: &entries };

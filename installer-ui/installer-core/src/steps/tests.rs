@@ -47,9 +47,12 @@ fn fake(plan: &Plan) -> Fake {
         (paths::BOOT_IMG, boot_img()),
         (paths::CORE_IMG, core_img()),
         (paths::ROOT_IMAGE, image),
+        (paths::BUILD_ID, format!("{}\n", plan.medium.build_id).into_bytes()),
+        (paths::BOOT_OPTIONS, b"xen = []\ndom0 = []\n".to_vec()),
     ] {
         fake.files.insert(plan.source(name), bytes);
     }
+    fake.list_medium(&plan.medium.path);
     fake.files.insert("/etc/shadow".into(), b"root:*:20000:0:99999:7:::\n".to_vec());
     fake.put_old_system();
     fake
@@ -149,8 +152,7 @@ fn every_step_may_fail_and_be_repeated() {
     let mut begins = Vec::new();
     for stop in 0..Step::ALL.len() {
         let mut probe = fake(&plan);
-        let mut run =
-            Run { plan: &plan, system: &mut probe, sink: &mut |_| {}, image_digest: None };
+        let mut run = Run { plan: &plan, system: &mut probe, sink: &mut |_| {}, listed: None };
         for step in &Step::ALL[..stop] {
             run.step(*step).unwrap();
         }
@@ -196,20 +198,103 @@ fn a_disk_that_forgets_is_noticed() {
     assert!(!fake.starts());
 }
 
+/// Runs on a changed medium; nothing may be written. Gives what is told.
+fn refused(change: impl FnOnce(&mut Fake, &Plan)) -> String {
+    let plan = plan();
+    let mut fake = fake(&plan);
+    change(&mut fake, &plan);
+    let error = run(&plan, &mut fake).1.unwrap_err();
+    assert_eq!((error.step, error.disk), (Step::Medium, DiskState::Untouched));
+    assert!(!fake.written && fake.starts());
+    chain(&error)
+}
+
 #[test]
 fn a_bad_medium_is_noticed_before_anything_is_written() {
+    let text = refused(|fake, plan| {
+        fake.files.get_mut(&plan.source(paths::KERNEL)).unwrap().truncate(9);
+    });
+    assert!(text.contains("boot/vmlinuz on the medium is damaged"), "{text}");
+    refused(|fake, plan| drop(fake.files.remove(&plan.source(paths::ROOT_IMAGE))));
+    // Listed as it is, but no boot sector.
+    let text = refused(|fake, plan| {
+        fake.files.get_mut(&plan.source(paths::BOOT_IMG)).unwrap()[510] = 0;
+        fake.list_medium(&plan.medium.path);
+    });
+    assert!(text.contains("preparing the boot loader"), "{text}");
+}
+
+#[test]
+fn one_flipped_byte_in_any_file_that_is_written_is_noticed() {
+    for name in [
+        paths::BUILD_ID,
+        paths::BOOT_OPTIONS,
+        paths::BOOT_IMG,
+        paths::CORE_IMG,
+        paths::GRUB_EFI,
+        paths::XEN,
+        paths::KERNEL,
+        paths::INITRD,
+        paths::ROOT_IMAGE,
+    ] {
+        for from_the_end in [false, true] {
+            let text = refused(|fake, plan| {
+                let bytes = fake.files.get_mut(&plan.source(name)).unwrap();
+                let at = if from_the_end { bytes.len() - 1 } else { bytes.len() / 2 };
+                bytes[at] ^= 0x10;
+            });
+            let expected = format!("{name} on the medium is damaged: its SHA-256 is ");
+            assert!(text.contains(&expected), "{text}");
+            assert!(text.ends_with("; write the medium again"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_medium_without_a_whole_list_is_refused() {
+    let text = refused(|fake, plan| drop(fake.files.remove(&plan.source(paths::SUMS))));
+    assert!(text.contains("the medium has no list of its files (xenith/sha256sums)"), "{text}");
+    let text = refused(|fake, plan| {
+        let list = fake.files.get_mut(&plan.source(paths::SUMS)).unwrap();
+        list.pop();
+    });
+    assert!(text.ends_with("write the medium again: the last line is not whole"), "{text}");
+    let text = refused(|fake, plan| {
+        fake.files.get_mut(&plan.source(paths::SUMS)).unwrap()[3] = 0xff;
+    });
+    assert!(text.contains("is damaged"), "{text}");
+    let text = refused(|fake, plan| {
+        let list = fake.files.get_mut(&plan.source(paths::SUMS)).unwrap();
+        let text = String::from_utf8(list.clone()).unwrap();
+        let lines = text.lines().filter(|line| !line.ends_with(paths::INITRD));
+        *list = lines.map(|line| format!("{line}\n")).collect::<String>().into_bytes();
+    });
+    assert!(text.contains("boot/initrd.img is not in the medium's list"), "{text}");
+}
+
+#[test]
+fn another_medium_in_its_place_is_refused() {
+    let text = refused(|fake, plan| {
+        fake.files.insert(plan.source(paths::BUILD_ID), b"fedcba9876543210\n".to_vec());
+        fake.list_medium(&plan.medium.path);
+    });
+    assert!(text.contains("this is another medium"), "{text}");
+}
+
+/// Bad contacts and worn flash: what was good in the first step comes out different later.
+#[test]
+fn a_medium_that_fades_meanwhile_is_noticed() {
     let plan = plan();
-    type Change = fn(&mut Fake, &Plan);
-    let changes: [Change; 3] = [
-        |fake, plan| fake.files.get_mut(&plan.source(paths::KERNEL)).unwrap().truncate(9),
-        |fake, plan| drop(fake.files.remove(&plan.source(paths::ROOT_IMAGE))),
-        |fake, plan| fake.files.get_mut(&plan.source(paths::BOOT_IMG)).unwrap()[510] = 0,
-    ];
-    for change in changes {
+    for (name, good, step) in [
+        (paths::ROOT_IMAGE, 1, Step::RootImage),
+        (paths::KERNEL, 1, Step::BootFiles),
+        (paths::GRUB_EFI, 1, Step::BootLoader),
+        (paths::CORE_IMG, 2, Step::BootLoader),
+    ] {
         let mut fake = fake(&plan);
-        change(&mut fake, &plan);
+        fake.fades = Some((plan.source(name), good));
         let error = run(&plan, &mut fake).1.unwrap_err();
-        assert_eq!((error.step, error.disk), (Step::Medium, DiskState::Untouched));
-        assert!(!fake.written);
+        assert_eq!(error.step, step);
+        assert!(chain(&error).contains(&format!("{name} on the medium is damaged")));
     }
 }

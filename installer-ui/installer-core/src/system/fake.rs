@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 
+use appliance_model::Digest;
+use appliance_model::medium::SUMS;
+use appliance_model::sums::Sums;
 use image_formats::gpt::{DiskLayout, SectorSize};
+use sha2::{Digest as _, Sha256};
 
 use super::{Ext4, System, SystemError};
 use crate::layout::Entry;
@@ -21,6 +25,8 @@ pub(crate) struct Fake {
     /// Byte ranges of partitions as the kernel last read them.
     partitions: Vec<(u64, u64)>,
     pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Files whose cached content was dropped.
+    pub(crate) forgotten: Vec<PathBuf>,
     pub(crate) programs: Vec<String>,
     pub(crate) state: Option<(PathBuf, Vec<Entry>)>,
     /// Operations so far.
@@ -29,6 +35,8 @@ pub(crate) struct Fake {
     pub(crate) fail_at: Option<usize>,
     /// Whether anything was written to the disk.
     pub(crate) written: bool,
+    /// A file that is good as often as this when it is opened, and damaged from then on.
+    pub(crate) fades: Option<(PathBuf, usize)>,
     /// Reads of partition 3 return something else than was written.
     pub(crate) rotten: bool,
 }
@@ -41,11 +49,13 @@ impl Fake {
             pages: BTreeMap::new(),
             partitions: Vec::new(),
             files: BTreeMap::new(),
+            forgotten: Vec::new(),
             programs: Vec::new(),
             state: None,
             operations: 0,
             fail_at: None,
             written: false,
+            fades: None,
             rotten: false,
         }
     }
@@ -105,6 +115,17 @@ impl Fake {
     /// Bytes of a partition, by its number.
     pub(crate) fn partition_bytes(&self, number: usize, length: usize) -> Vec<u8> {
         self.get(self.partitions[number - 1].0, length)
+    }
+
+    /// Writes the list of the medium at `root`, as its files are now.
+    pub(crate) fn list_medium(&mut self, root: &Path) {
+        let mut sums = Sums::default();
+        for (path, bytes) in &self.files {
+            if let Ok(name) = path.strip_prefix(root) {
+                sums.put(name.to_str().unwrap(), Digest::new(Sha256::digest(bytes).into()));
+            }
+        }
+        self.files.insert(root.join(SUMS), sums.to_string().into_bytes());
     }
 
     /// Fills the start of the disk with something that a BIOS would start.
@@ -233,10 +254,34 @@ impl System for Fake {
         if self.fails() {
             return Err(Self::error("opening", path));
         }
-        match self.files.get(path) {
-            Some(bytes) => Ok(Box::new(Cursor::new(bytes.clone()))),
+        let faded = match &mut self.fades {
+            Some((file, 0)) => file == path,
+            Some((file, left)) => {
+                *left -= usize::from(file == path);
+                false
+            }
+            None => false,
+        };
+        match self.files.get(path).cloned() {
+            Some(mut bytes) => {
+                let last = bytes.len() - 1;
+                bytes[last] ^= u8::from(faded);
+                Ok(Box::new(Cursor::new(bytes)))
+            }
             None => Err(Self::error("opening", path)),
         }
+    }
+
+    fn size(&mut self, path: &Path) -> Result<u64, SystemError> {
+        match self.files.get(path) {
+            Some(bytes) => Ok(bytes.len() as u64),
+            None => Err(Self::error("looking at", path)),
+        }
+    }
+
+    fn forget(&mut self, path: &Path) -> Result<(), SystemError> {
+        self.forgotten.push(path.to_owned());
+        Ok(())
     }
 
     fn run(&mut self, program: &Program) -> Result<String, SystemError> {

@@ -83,6 +83,18 @@ pub trait System {
     /// [`SystemError::Io`].
     fn open(&mut self, path: &Path) -> Result<Box<dyn Read>, SystemError>;
 
+    /// Size of such a file in bytes.
+    ///
+    /// # Errors
+    /// [`SystemError::Io`].
+    fn size(&mut self, path: &Path) -> Result<u64, SystemError>;
+
+    /// Forgets what was read of such a file before: what is read next comes from the medium itself.
+    ///
+    /// # Errors
+    /// [`SystemError::Io`].
+    fn forget(&mut self, path: &Path) -> Result<(), SystemError>;
+
     /// Runs a program to its end.
     ///
     /// # Errors

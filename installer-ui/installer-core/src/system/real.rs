@@ -88,6 +88,16 @@ impl System for RealSystem {
         Ok(Box::new(File::open(path).map_err(io("opening", path))?))
     }
 
+    fn size(&mut self, path: &Path) -> Result<u64, SystemError> {
+        Ok(fs::metadata(path).map_err(io("looking at", path))?.len())
+    }
+
+    fn forget(&mut self, path: &Path) -> Result<(), SystemError> {
+        let file = File::open(path).map_err(io("opening", path))?;
+        rustix::fs::fadvise(&file, 0, None, Advice::DontNeed)
+            .map_err(|error| io("dropping the cache of", path)(error.into()))
+    }
+
     fn run(&mut self, program: &Program) -> Result<String, SystemError> {
         self.open.clear();
         program.run().map_err(SystemError::Program)
