@@ -15,6 +15,7 @@ mod unattended;
 mod worker;
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,6 +24,12 @@ use appliance_model::medium;
 use clap::{Parser, Subcommand};
 use installer_core::answers::{AnswerSource, Answers};
 use installer_core::cmdline;
+use installer_core::medium::Checked;
+use installer_core::size::Size;
+use terminal::Begin;
+
+/// Word on the kernel command line that has the medium checked before anything is asked.
+const CHECK_MEDIUM: &str = "xenith.check-medium";
 
 /// Installs Xenith on a disk of this machine.
 ///
@@ -36,6 +43,8 @@ use installer_core::cmdline;
 ///
 ///   xenith-installer --answers answers.toml --dry-run
 ///                                            what would it do on this machine?
+///
+/// "xenith-installer check-medium" reads the whole medium; the medium's menu offers that too.
 ///
 /// An answer file needs at least this:
 ///
@@ -85,6 +94,8 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Read the whole medium and say whether it is as it was built. Touches nothing.
+    CheckMedium,
 }
 
 fn main() -> ExitCode {
@@ -99,16 +110,22 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode> {
-    if let Some(Command::Check { file }) = &cli.command {
-        return check(file);
-    }
     let machine = worker::Machine::new(cli.medium.clone(), cli.with_loop_devices);
+    match &cli.command {
+        Some(Command::Check { file }) => return check(file),
+        Some(Command::CheckMedium) => return check_medium(&machine),
+        None => {}
+    }
     if cli.dry_run {
         let source = source(cli)?.context("no answers")?;
         print!("{}", unattended::dry_run(&machine, &source)?);
         return Ok(ExitCode::SUCCESS);
     }
     let log = log::Log::start(&worker::console_name()?)?;
+    if !cli.unattended && cli.answers.is_none() && cmdline::has(&kernel_line()?, CHECK_MEDIUM) {
+        terminal::run(machine, &log, Begin::CheckMedium)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let source = if cli.ask { None } else { source(cli)? };
     match source {
         Some(source) => unattended::run(machine, &log, &source),
@@ -120,7 +137,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             )
         }
         None => {
-            terminal::run(machine, &log)?;
+            terminal::run(machine, &log, Begin::Look)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -142,6 +159,34 @@ fn check(file: &Path) -> Result<ExitCode> {
     }
 }
 
+fn kernel_line() -> Result<String> {
+    fs::read_to_string("/proc/cmdline").context("reading /proc/cmdline")
+}
+
+/// Says how far it is at every tenth, and at last what is wrong.
+fn check_medium(machine: &worker::Machine) -> Result<ExitCode> {
+    let mut tenth = 0;
+    let checked = machine.check_medium(&mut |pace| {
+        if pace.percent() / 10 > tenth {
+            tenth = pace.percent() / 10;
+            eprintln!("{tenth}0%: {pace}");
+        }
+        ControlFlow::Continue(())
+    })?;
+    match checked {
+        Checked::Whole { bytes } => {
+            println!("the medium is whole: {} were read", Size(bytes));
+            Ok(ExitCode::SUCCESS)
+        }
+        Checked::Damaged(findings) => {
+            findings.iter().for_each(|finding| println!("{finding}"));
+            println!("the medium is damaged: write it again, or use another one");
+            Ok(ExitCode::FAILURE)
+        }
+        Checked::Stopped => anyhow::bail!("the check was stopped"),
+    }
+}
+
 /// Where the answers are, if anywhere; the command line goes before the medium.
 fn source(cli: &Cli) -> Result<Option<AnswerSource>> {
     if let Some(text) = &cli.answers {
@@ -150,8 +195,7 @@ fn source(cli: &Cli) -> Result<Option<AnswerSource>> {
         }
         return Ok(Some(AnswerSource::parse(text, Some(&cli.medium))?));
     }
-    let line = fs::read_to_string("/proc/cmdline").context("reading /proc/cmdline")?;
-    if let Some(text) = cmdline::value(&line, "xenith.answers") {
+    if let Some(text) = cmdline::value(&kernel_line()?, "xenith.answers") {
         return Ok(Some(AnswerSource::parse(text, Some(&cli.medium))?));
     }
     let file = cli.medium.join(medium::ANSWERS);

@@ -2,6 +2,9 @@
 //! Input and output of the screens.
 
 use std::io::{Stdout, stdout};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,32 +42,50 @@ struct App {
     receiver: Receiver<Event>,
     owner: Option<Owner>,
     follows: bool,
+    /// Tells the check of the medium to stop.
+    stop_check: Arc<AtomicBool>,
     /// Start of the installation.
     begin: Option<Instant>,
 }
 
+/// Where the screens begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// With a look at the machine.
+    Look,
+    /// With the check of the medium.
+    CheckMedium,
+}
+
 /// Shows the screens until the machine restarts or the person leaves.
-pub fn run(machine: Machine, log: &Log) -> Result<()> {
+pub fn run(machine: Machine, log: &Log, begin: Begin) -> Result<()> {
     let (sender, receiver) = channel();
     log.show_on(sender.clone());
     let mut app = App {
         machine,
         screen: Screen::open()?,
-        state: State::new(Ids::random()),
+        state: match begin {
+            Begin::Look => State::new(Ids::random()),
+            Begin::CheckMedium => State::checking(Ids::random()),
+        },
         sender,
         receiver,
         owner: None,
         follows: false,
+        stop_check: Arc::default(),
         begin: None,
     };
-    let result = app.work();
+    let result = app.work(match begin {
+        Begin::Look => Action::Look,
+        Begin::CheckMedium => Action::CheckMedium,
+    });
     app.screen.close()?;
     result
 }
 
 impl App {
-    fn work(&mut self) -> Result<()> {
-        self.act(Action::Look)?;
+    fn work(&mut self, first: Action) -> Result<()> {
+        self.act(first)?;
         loop {
             self.screen.draw(&self.state)?;
             let mut actions = Vec::new();
@@ -106,20 +127,26 @@ impl App {
                 });
             }
             Action::Own => {
-                let result = match worker::own() {
-                    Ok(owner) => {
-                        self.owner = Some(owner);
-                        Ok(())
-                    }
-                    Err(error) => {
-                        if let LockError::Taken(console) = &error {
-                            self.follow(console);
-                        }
-                        Err(chain(&error))
-                    }
-                };
-                self.state.on(Event::Owner(result));
+                let result = self.own().map(|owner| self.owner = Some(owner));
+                if let Some(action) = self.state.on(Event::Owner(result)) {
+                    return self.act(action);
+                }
             }
+            Action::CheckMedium => {
+                // Held by the check alone, so that any console can install after it.
+                let owner = match self.owner {
+                    Some(_) => None,
+                    None => match self.own() {
+                        Ok(owner) => Some(owner),
+                        Err(error) => {
+                            self.state.on(Event::Owner(Err(error)));
+                            return Ok(false);
+                        }
+                    },
+                };
+                self.check_medium(owner);
+            }
+            Action::StopCheck => self.stop_check.store(true, Ordering::Relaxed),
             Action::Install(plan) => {
                 let begin = Instant::now();
                 self.begin = Some(begin);
@@ -144,6 +171,34 @@ impl App {
             Action::Poweroff => return self.end(worker::poweroff),
         }
         Ok(false)
+    }
+
+    /// Takes the installation for this console, or shows what the one does that has it.
+    fn own(&mut self) -> Result<Owner, String> {
+        worker::own().map_err(|error| {
+            if let LockError::Taken(console) = &error {
+                self.follow(console);
+            }
+            chain(&error)
+        })
+    }
+
+    fn check_medium(&mut self, owner: Option<Owner>) {
+        let (machine, sender) = (self.machine.clone(), self.sender.clone());
+        self.stop_check = Arc::default();
+        let stop = Arc::clone(&self.stop_check);
+        thread::spawn(move || {
+            let checked = machine.check_medium(&mut |pace| {
+                let shown = sender.send(Event::Check(pace)).is_ok();
+                match shown && !stop.load(Ordering::Relaxed) {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            });
+            drop(owner);
+            // The receiver is gone only when the installer ends.
+            let _ = sender.send(Event::Checked(checked.map_err(|error| chain(&error))));
+        });
     }
 
     fn end(&mut self, how: fn() -> Result<()>) -> Result<bool> {

@@ -89,7 +89,7 @@ fn screens(machine: Machine, log: &log::Log, owner: Option<Owner>) -> Result<Exi
     let mut line = String::new();
     stdin().read_line(&mut line)?;
     drop(owner);
-    terminal::run(machine, log)?;
+    terminal::run(machine, log, terminal::Begin::Look)?;
     Ok(ExitCode::SUCCESS)
 }
 

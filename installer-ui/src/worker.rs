@@ -2,6 +2,7 @@
 //! The work behind screens and unattended mode.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -9,8 +10,11 @@ use anyhow::{Context as _, Result};
 use installer_core::discovery::{Discovery, Roots};
 use installer_core::events::Event;
 use installer_core::lock::{LockError, Owner};
+use installer_core::medium::{Checked, ListedMedium, MediumError};
+use installer_core::pace::Pace;
 use installer_core::plan::Plan;
 use installer_core::program::Program;
+use installer_core::size::Size;
 use installer_core::steps::{InstallError, install};
 use installer_core::system::RealSystem;
 
@@ -36,6 +40,34 @@ impl Machine {
             settle.run().context("waiting for devices")?;
         }
         Ok(Discovery::look(&self.roots, &self.medium)?)
+    }
+}
+
+impl Machine {
+    /// Reads the whole medium, telling how far it is, until it is told to stop.
+    pub fn check_medium(
+        &self,
+        sink: &mut dyn FnMut(Pace) -> ControlFlow<()>,
+    ) -> Result<Checked, MediumError> {
+        let begin = Instant::now();
+        tracing::info!("checking the medium at {}", self.medium.display());
+        let mut system = RealSystem::default();
+        let listed = ListedMedium::read(&mut system, &self.medium)?;
+        let mut tenth = 0;
+        let checked = listed.check_all(&mut system, &mut |done, total| {
+            let pace = Pace { done, total, elapsed: begin.elapsed() };
+            if pace.percent() / 10 > tenth {
+                tenth = pace.percent() / 10;
+                tracing::info!("checking the medium: {pace}");
+            }
+            sink(pace)
+        });
+        match &checked {
+            Checked::Whole { bytes } => tracing::info!("the medium is whole: {}", Size(*bytes)),
+            Checked::Damaged(files) => files.iter().for_each(|line| tracing::error!("{line}")),
+            Checked::Stopped => tracing::info!("the check was stopped"),
+        }
+        Ok(checked)
     }
 }
 

@@ -8,6 +8,11 @@ pub fn value<'a>(cmdline: &'a str, key: &str) -> Option<&'a str> {
     values.next().map(|value| value.trim_matches('"'))
 }
 
+/// Whether a word stands alone on a kernel command line.
+pub fn has(cmdline: &str, word: &str) -> bool {
+    cmdline.split_ascii_whitespace().any(|found| found == word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -19,5 +24,7 @@ mod tests {
         assert_eq!(value(line, "xenith.answers"), Some("label:A"));
         assert_eq!(value(line, "xenith.answer"), None);
         assert_eq!(value(line, "quiet"), None);
+        assert!(has(line, "quiet") && has(line, "x"));
+        assert!(!has(line, "xenith.mode") && !has(line, "qui"));
     }
 }

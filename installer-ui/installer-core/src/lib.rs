@@ -14,6 +14,7 @@ pub mod events;
 pub mod layout;
 pub mod lock;
 pub mod medium;
+pub mod pace;
 pub mod plan;
 pub mod program;
 pub mod size;

@@ -17,7 +17,7 @@ pub struct Owner {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another console has it.
-    #[error("the installation is being done on {0}")]
+    #[error("the installer is in use on {0}")]
     Taken(String),
     /// The lock file.
     #[error("locking {}", path.display())]
@@ -66,7 +66,7 @@ mod tests {
         let path = folder.path().join("run/installer.lock");
         let owner = Owner::take(&path, "hvc0").unwrap();
         let error = Owner::take(&path, "tty1").unwrap_err();
-        assert_eq!(error.to_string(), "the installation is being done on hvc0");
+        assert_eq!(error.to_string(), "the installer is in use on hvc0");
         drop(owner);
         assert!(Owner::take(&path, "tty1").is_ok());
     }

@@ -69,6 +69,20 @@ pub enum MediumError {
     },
 }
 
+/// How a check of the whole medium ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// Every file is as listed.
+    Whole {
+        /// What was read, in bytes.
+        bytes: u64,
+    },
+    /// What is wrong, a line for each file.
+    Damaged(Vec<String>),
+    /// It was told to stop before it had found anything out.
+    Stopped,
+}
+
 /// A mounted medium with its list.
 #[derive(Debug, Clone)]
 pub struct ListedMedium {
@@ -128,13 +142,13 @@ impl ListedMedium {
         }
     }
 
-    /// Reads every listed file from the medium itself, and tells how many bytes of how many are done
-    /// until it is told to stop. Gives what is wrong, a line for each file; none if it was stopped.
+    /// Reads every listed file from the medium itself, and tells how many bytes of how many are done,
+    /// until it is told to stop.
     pub fn check_all(
         &self,
         system: &mut dyn System,
         progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
-    ) -> Option<Vec<String>> {
+    ) -> Checked {
         let names: Vec<String> = self.sums.iter().map(|(name, _)| name.to_owned()).collect();
         // A file that is not there is told below.
         let size = |name: &String| system.size(&self.root.join(name)).unwrap_or(0);
@@ -152,11 +166,14 @@ impl ListedMedium {
             });
             match checked {
                 Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => return None,
+                Ok(ControlFlow::Break(())) => return Checked::Stopped,
                 Err(error) => wrong.push(chain(&error)),
             }
         }
-        Some(wrong)
+        match wrong.is_empty() {
+            true => Checked::Whole { bytes: done },
+            false => Checked::Damaged(wrong),
+        }
     }
 }
 
@@ -208,8 +225,8 @@ mod tests {
             told.push((done, total));
             ControlFlow::Continue(())
         });
-        assert_eq!(wrong, Some(vec![]));
         let total = 5 * CHUNK as u64 / 2 + 10;
+        assert_eq!(wrong, Checked::Whole { bytes: total });
         let chunk = CHUNK as u64;
         assert_eq!(told.first(), Some(&(chunk, total)));
         assert_eq!(told.last(), Some(&(total, total)));
@@ -223,7 +240,7 @@ mod tests {
         fake.files.remove(Path::new("/m/xenith/c"));
         let listed = ListedMedium::read(&mut fake, "/m".as_ref()).unwrap();
         let wrong = listed.check_all(&mut fake, &mut |_, _| ControlFlow::Continue(()));
-        let wrong = wrong.unwrap();
+        let Checked::Damaged(wrong) = wrong else { panic!("{wrong:?}") };
         assert_eq!(wrong.len(), 2, "{wrong:?}");
         assert!(wrong[0].starts_with("boot/a on the medium is damaged: "), "{wrong:?}");
         assert!(wrong[1].starts_with("xenith/c on the medium cannot be opened: "), "{wrong:?}");
@@ -234,7 +251,7 @@ mod tests {
         let mut fake = medium();
         let listed = ListedMedium::read(&mut fake, "/m".as_ref()).unwrap();
         let stopped = listed.check_all(&mut fake, &mut |_, _| ControlFlow::Break(()));
-        assert_eq!(stopped, None);
+        assert_eq!(stopped, Checked::Stopped);
         assert_eq!(fake.operations, 2, "list and first file were opened, no more");
     }
 }

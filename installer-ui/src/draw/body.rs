@@ -8,7 +8,7 @@ use super::wrap;
 use crate::state::Field;
 
 /// Columns of text; screens are drawn for 80 columns.
-const WIDTH: usize = 76;
+pub(super) const WIDTH: usize = 76;
 /// Columns of a field.
 const FIELD: usize = 50;
 
@@ -38,6 +38,20 @@ impl Body {
 
     pub(super) fn gap(&mut self) {
         self.text("");
+    }
+
+    /// Lines of which only a window of `rows` is shown, from line `first` on at the most; a further
+    /// row says what is above and below.
+    pub(super) fn window(&mut self, lines: &[String], first: usize, rows: usize) {
+        let first = first.min(lines.len().saturating_sub(rows));
+        lines.iter().skip(first).take(rows).for_each(|line| self.text(line));
+        let below = lines.len().saturating_sub(first + rows);
+        match (first, below) {
+            (0, 0) => {}
+            (_, 0) => self.text("(Up shows the beginning)"),
+            (_, 1) => self.text("(one more line: Down)"),
+            (_, n) => self.text(&format!("({n} more lines: Down)")),
+        }
     }
 
     /// An entry of a list; the selected one is marked without attributes too.

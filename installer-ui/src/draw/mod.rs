@@ -3,6 +3,7 @@
 
 mod ask;
 mod body;
+mod check;
 mod disk;
 mod progress;
 mod summary;
@@ -76,8 +77,15 @@ fn screen(state: &State) -> Drawn {
             ("failed", "Enter try again  s shell  r restart  p power off  l log", failed(error))
         }
         Screen::Welcome => {
-            ("welcome", "Enter begin  F2 log  Ctrl-C leave", ask::welcome(state.found.as_ref()))
+            let help = "Enter begin  c check the medium  F2 log  Ctrl-C leave";
+            ("welcome", help, ask::welcome(state.found.as_ref()))
         }
+        Screen::Checking(pace) => ("checking the medium", "Esc stop  F2 log", check::running(pace)),
+        Screen::Checked(result) => (
+            "medium checked",
+            "Enter installer  c check again  s shell  r restart  p power off  l log",
+            check::ended(result, state.scroll),
+        ),
         Screen::Taken(owner) => {
             ("in use", "Enter try again  Esc back  l log  Ctrl-C leave", taken(owner))
         }

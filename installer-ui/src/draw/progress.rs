@@ -44,7 +44,7 @@ pub(super) fn body(state: &State) -> Body {
     body
 }
 
-fn bar(body: &mut Body, percent: u64) {
+pub(super) fn bar(body: &mut Body, percent: u64) {
     let filled = usize::try_from(percent * BAR / 100).unwrap_or(0);
     let width = usize::try_from(BAR).unwrap_or(0);
     body.text(&format!("[{:.<width$}] {percent:>3}%", "#".repeat(filled)));

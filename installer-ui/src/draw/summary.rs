@@ -13,21 +13,10 @@ const SHOWN: usize = 16;
 pub(super) fn body(state: &State) -> Body {
     let mut body = Body::default();
     let Some(plan) = &state.plan else { return body };
-    let lines = plan_lines(plan);
-    let first = state.scroll.min(lines.len().saturating_sub(SHOWN));
-    for line in lines.iter().skip(first).take(SHOWN) {
-        body.text(line);
-    }
-    while body.lines.len() < SHOWN {
+    body.window(&plan_lines(plan), state.scroll, SHOWN);
+    while body.lines.len() <= SHOWN {
         body.gap();
     }
-    let below = lines.len().saturating_sub(first + SHOWN);
-    body.text(&match (first, below) {
-        (0, 0) => String::new(),
-        (_, 0) => "(Up shows the beginning)".to_owned(),
-        (_, 1) => "(one more line: Down)".to_owned(),
-        (_, n) => format!("({n} more lines: Down)"),
-    });
     body.text(&format!(
         "To wipe {} and install, type yes and press Enter:",
         plan.disk.path.display()

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use installer_core::events::{Event as News, Step};
+use installer_core::medium::Checked;
+use installer_core::pace::Pace;
 use installer_core::plan::Ids;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -45,10 +47,39 @@ fn before_the_questions() {
     golden("look-failed", &state);
     let mut state = found();
     golden("welcome", &state);
-    state.on(Event::Owner(Err("the installation is being done on hvc0".into())));
+    state.on(Event::Owner(Err("the installer is in use on hvc0".into())));
     golden("taken", &state);
     press(&mut state, &[Key::Leave, Key::Down]);
     golden("leave", &state);
+}
+
+#[test]
+fn checking_the_medium() {
+    let mut state = State::checking(Ids::random());
+    let elapsed = Duration::from_secs(3);
+    let (done, total) = (67_000_000, 151_000_000);
+    state.on(Event::Check(Pace { done, total, elapsed }));
+    golden("checking", &state);
+    state.on(Event::Checked(Ok(Checked::Whole { bytes: total })));
+    golden("checked-whole", &state);
+    let names = ["EFI/BOOT/BOOTX64.EFI", "boot/initrd.img", "boot/vmlinuz", "xenith/root.img"];
+    let digest = |pair: &str| pair.repeat(32);
+    let wrong = names.map(|name| {
+        format!(
+            "{name} on the medium is damaged: its SHA-256 is {} instead of {}; write the medium again",
+            digest("0f"),
+            digest("a5")
+        )
+    });
+    state.on(Event::Checked(Ok(Checked::Damaged(wrong.into()))));
+    golden("checked-damaged", &state);
+    press(&mut state, &[Key::Down, Key::Down]);
+    golden("checked-damaged-scrolled", &state);
+    let error = "the medium has no list of its files (xenith/sha256sums): it is not whole, or an \
+                 older one; write it again: opening /run/xenith/medium/xenith/sha256sums: No such \
+                 file or directory (os error 2)";
+    state.on(Event::Checked(Err(error.to_owned())));
+    golden("check-failed", &state);
 }
 
 #[test]

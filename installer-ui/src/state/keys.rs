@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each key does on each screen.
 
+use installer_core::pace::Pace;
 use installer_core::plan::{Plan, Refusal};
 
-use super::{Action, Key, LEAVE, NETWORK_FIELDS, Run, STORAGE, Screen, State};
+use super::{Action, Key, LEAVE, LOG_LINES, NETWORK_FIELDS, Run, STORAGE, Screen, State};
 
 /// What has to be typed before anything is written.
 const CONSENT: &str = "yes";
@@ -76,11 +77,17 @@ impl State {
                 None
             }
             Screen::LookFailed(_) => self.after_failure(key, Screen::Looking),
-            Screen::Welcome => (key == Key::Enter).then_some(Action::Own),
+            Screen::Welcome => match key {
+                Key::Enter => Some(Action::Own),
+                Key::Char('c') => self.check_medium(),
+                _ => None,
+            },
+            Screen::Checking(_) => (key == Key::Esc).then_some(Action::StopCheck),
+            Screen::Checked(_) => self.checked_key(key),
             Screen::Taken(_) => {
                 match key {
                     Key::Enter => return Some(Action::Own),
-                    Key::Esc => self.go(Screen::Welcome),
+                    Key::Esc => return self.leave_check(),
                     Key::Char('l') => self.log_open = Some(0),
                     _ => {}
                 }
@@ -116,6 +123,26 @@ impl State {
             },
             Screen::Failure => self.after_failure(key, Screen::Looking),
         }
+    }
+
+    fn check_medium(&mut self) -> Option<Action> {
+        self.go(Screen::Checking(Pace::default()));
+        Some(Action::CheckMedium)
+    }
+
+    fn checked_key(&mut self, key: Key) -> Option<Action> {
+        match key {
+            Key::Enter | Key::Esc => return self.leave_check(),
+            Key::Char('c') => return self.check_medium(),
+            Key::Char('s') => return Some(Action::Shell),
+            Key::Char('r') => return Some(Action::Reboot),
+            Key::Char('p') => return Some(Action::Poweroff),
+            Key::Up => self.scroll = self.scroll.saturating_sub(1),
+            Key::Down => self.scroll = (self.scroll + 1).min(LOG_LINES),
+            Key::Char('l') => self.log_open = Some(0),
+            _ => {}
+        }
+        None
     }
 
     fn after_failure(&mut self, key: Key, again: Screen) -> Option<Action> {

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use installer_core::discovery::Discovery;
 use installer_core::events;
+use installer_core::medium::Checked;
+use installer_core::pace::Pace;
 use installer_core::plan::{Ids, Plan};
 
 pub use field::Field;
@@ -54,6 +56,10 @@ pub enum Event {
     Found(Result<Box<Discovery>, String>, Ids),
     /// Whether this console has the installation now.
     Owner(Result<(), String>),
+    /// How far the check of the medium is.
+    Check(Pace),
+    /// It ended, or could not even begin.
+    Checked(Result<Checked, String>),
     /// From the running installation, with the time since its start.
     Install(Duration, events::Event),
     /// Time went by while an installation ran; since its start.
@@ -71,6 +77,11 @@ pub enum Action {
     Look,
     /// Take the installation for this console, then send [`Event::Owner`].
     Own,
+    /// Take the installation for this console and check the medium, sending [`Event::Check`] and at
+    /// last [`Event::Checked`], or only [`Event::Owner`] if another console has it.
+    CheckMedium,
+    /// Stop that.
+    StopCheck,
     /// Run the plan, sending [`Event::Install`].
     Install(Box<Plan>),
     /// Give the person a shell, then draw everything anew.
@@ -92,6 +103,10 @@ pub enum Screen {
     LookFailed(String),
     /// Before the first question.
     Welcome,
+    /// The medium is being read.
+    Checking(Pace),
+    /// What came out.
+    Checked(Result<Checked, String>),
     /// Another console has the installation.
     Taken(String),
     /// Which disk.
@@ -165,6 +180,11 @@ impl State {
         }
     }
 
+    /// The same, but the medium is checked first.
+    pub fn checking(ids: Ids) -> Self {
+        Self { screen: Screen::Checking(Pace::default()), ..Self::new(ids) }
+    }
+
     /// Folds one event in.
     pub fn on(&mut self, event: Event) -> Option<Action> {
         match event {
@@ -184,11 +204,21 @@ impl State {
             }
             Event::Owner(Ok(())) => {
                 self.owned = true;
-                self.go(Screen::Disk);
-                None
+                self.begin()
             }
             Event::Owner(Err(owner)) => {
                 self.go(Screen::Taken(owner));
+                None
+            }
+            Event::Check(pace) => {
+                if let Screen::Checking(shown) = &mut self.screen {
+                    *shown = pace;
+                }
+                None
+            }
+            Event::Checked(Ok(Checked::Stopped)) => self.leave_check(),
+            Event::Checked(result) => {
+                self.go(Screen::Checked(result));
                 None
             }
             Event::Install(at, event) => {
@@ -208,11 +238,11 @@ impl State {
             }
             Event::BackFromShell => {
                 let done = matches!(self.screen, Screen::Progress | Screen::Success);
-                if done || self.found.is_none() {
+                let checking = matches!(self.screen, Screen::Checking(_) | Screen::Checked(_));
+                if done || checking || self.found.is_none() {
                     return None;
                 }
-                self.go(Screen::Looking);
-                Some(Action::Look)
+                self.look()
             }
             Event::Log(line) => {
                 self.log.push(line);
@@ -222,6 +252,29 @@ impl State {
                 None
             }
         }
+    }
+
+    /// To the first question; the machine may not have been looked at before.
+    fn begin(&mut self) -> Option<Action> {
+        match self.found {
+            Some(_) => self.go(Screen::Disk),
+            None => return self.look(),
+        }
+        None
+    }
+
+    /// From the check of the medium back to where the installer begins.
+    fn leave_check(&mut self) -> Option<Action> {
+        match self.found {
+            Some(_) => self.go(Screen::Welcome),
+            None => return self.look(),
+        }
+        None
+    }
+
+    fn look(&mut self) -> Option<Action> {
+        self.go(Screen::Looking);
+        Some(Action::Look)
     }
 
     fn go(&mut self, screen: Screen) {

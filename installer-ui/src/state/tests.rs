@@ -197,7 +197,7 @@ fn a_failure_can_be_tried_again() {
 #[test]
 fn another_console_may_have_the_installation() {
     let mut state = found();
-    state.on(Event::Owner(Err("the installation is being done on hvc0".into())));
+    state.on(Event::Owner(Err("the installer is in use on hvc0".into())));
     assert!(matches!(state.screen, Screen::Taken(_)));
     assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Own));
     press(&mut state, &[Key::Esc]);
@@ -216,4 +216,36 @@ fn log_and_leaving_are_one_key_away() {
     press(&mut state, &[Key::Leave, Key::Down, Key::Down]);
     assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Reboot));
     assert_eq!(press(&mut state, &[Key::Redraw]), Some(Action::Redraw));
+}
+
+#[test]
+fn the_medium_can_be_checked_before_anything_else() {
+    let mut state = found();
+    assert_eq!(press(&mut state, &[Key::Char('c')]), Some(Action::CheckMedium));
+    let pace = Pace { done: 1, total: 2, elapsed: Duration::from_secs(1) };
+    state.on(Event::Check(pace));
+    assert_eq!(state.screen, Screen::Checking(pace));
+    assert_eq!(press(&mut state, &[Key::Enter]), None, "a running check is not left");
+    assert_eq!(press(&mut state, &[Key::Esc]), Some(Action::StopCheck));
+    assert_eq!(state.on(Event::Checked(Ok(Checked::Stopped))), None);
+    assert_eq!(state.screen, Screen::Welcome);
+    state.on(Event::Check(pace));
+    assert_eq!(state.screen, Screen::Welcome, "late news");
+}
+
+#[test]
+fn the_menus_check_of_the_medium_goes_on_to_the_installer() {
+    let mut state = State::checking(Ids::random());
+    state.on(Event::Checked(Ok(Checked::Damaged(vec!["boot/xen.gz".to_owned()]))));
+    assert_eq!(press(&mut state, &[Key::Char('c')]), Some(Action::CheckMedium));
+    state.on(Event::Checked(Ok(Checked::Whole { bytes: 1 })));
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Look));
+    state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
+    assert_eq!(state.screen, Screen::Welcome);
+
+    // Another console checks: this one waits for it, or begins without.
+    let mut state = State::checking(Ids::random());
+    state.on(Event::Owner(Err("the installer is in use on hvc0".into())));
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Own));
+    assert_eq!(state.on(Event::Owner(Ok(()))), Some(Action::Look));
 }

@@ -7,6 +7,8 @@ use appliance_model::boot::{BootOption, BootOptions};
 use appliance_model::medium::{ANSWERS, ANSWERS_LABEL, BuildId, INITRD, KERNEL, XEN};
 
 const SERIAL: &str = "com1=115200,8n1";
+/// Starts the installer with the check of the whole medium.
+const CHECK: &str = "xenith.mode=install xenith.check-medium";
 
 /// What the menu says and what its entries boot with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +90,7 @@ impl Menu {
         let entries = [
             ("Install Xenith", "install", Console::Screen, "xenith.mode=install"),
             ("Install over serial", "install-serial", Console::Serial, "xenith.mode=install"),
+            ("Check this medium", "check", Console::Screen, CHECK),
             ("Live / rescue", "live", Console::Serial, "xenith.mode=live"),
         ];
         for (title, id, console, mode) in entries {
@@ -224,6 +227,17 @@ mod tests {
         let (_, install) = cfg.split_once("--id install {\n").unwrap();
         let (install, _) = install.split_once('}').unwrap();
         assert!(install.contains("console=hvc0 console=tty0 xenith.mode=install"), "{install}");
+    }
+
+    #[test]
+    fn the_medium_can_be_checked() {
+        let cfg = cfg();
+        let (_, check) = cfg.split_once("--id check {\n").unwrap();
+        let (check, _) = check.split_once('}').unwrap();
+        assert!(
+            check.contains(" xenith.mode=install xenith.check-medium xenith.build="),
+            "{check}"
+        );
     }
 
     #[test]
