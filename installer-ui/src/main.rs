@@ -13,6 +13,7 @@ mod state;
 mod terminal;
 mod unattended;
 mod worker;
+mod wrap;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -24,6 +25,7 @@ use appliance_model::medium;
 use clap::{Parser, Subcommand};
 use installer_core::answers::{AnswerSource, Answers};
 use installer_core::cmdline;
+use installer_core::hardware;
 use installer_core::medium::Checked;
 use installer_core::size::Size;
 use terminal::Begin;
@@ -44,7 +46,8 @@ const CHECK_MEDIUM: &str = "xenith.check-medium";
 ///   xenith-installer --answers answers.toml --dry-run
 ///                                            what would it do on this machine?
 ///
-/// "xenith-installer check-medium" reads the whole medium; the medium's menu offers that too.
+/// "xenith-installer hardware" says what will and will not work on this machine, "xenith-installer
+/// check-medium" reads the whole medium; the medium's menu offers that too.
 ///
 /// An answer file needs at least this:
 ///
@@ -96,6 +99,8 @@ enum Command {
     },
     /// Read the whole medium and say whether it is as it was built. Touches nothing.
     CheckMedium,
+    /// Say what will and will not work on this machine. Touches nothing.
+    Hardware,
 }
 
 fn main() -> ExitCode {
@@ -114,6 +119,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     match &cli.command {
         Some(Command::Check { file }) => return check(file),
         Some(Command::CheckMedium) => return check_medium(&machine),
+        Some(Command::Hardware) => return show_hardware(&machine),
         None => {}
     }
     if cli.dry_run {
@@ -185,6 +191,16 @@ fn check_medium(machine: &worker::Machine) -> Result<ExitCode> {
         }
         Checked::Stopped => anyhow::bail!("the check was stopped"),
     }
+}
+
+/// Fails if nothing can be installed here.
+fn show_hardware(machine: &worker::Machine) -> Result<ExitCode> {
+    let findings = hardware::check(&machine.look()?);
+    findings.iter().for_each(|finding| println!("{finding}"));
+    Ok(match hardware::refusal(&findings) {
+        None => ExitCode::SUCCESS,
+        Some(_) => ExitCode::FAILURE,
+    })
 }
 
 /// Where the answers are, if anywhere; the command line goes before the medium.

@@ -6,9 +6,10 @@ use std::io::{ErrorKind, IsTerminal as _, Write as _, stdin, stdout};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use installer_core::answers::{AnswerSource, Answers, OnSuccess};
 use installer_core::events::{Event, Step};
+use installer_core::hardware;
 use installer_core::lock::{LockError, Owner};
 use installer_core::plan::{Ids, Plan};
 use installer_core::size::Size;
@@ -106,6 +107,11 @@ fn plan(machine: &Machine, source: &AnswerSource) -> Result<(Answers, Plan)> {
     let answers = Answers::from_toml(&source.load()?)
         .map_err(|error| anyhow!("the answers are not right:\n{error}"))?;
     let found = machine.look()?;
+    let findings = hardware::check(&found);
+    findings.iter().for_each(|finding| say(&finding.to_string()));
+    if let Some(refusal) = hardware::refusal(&findings) {
+        bail!("nothing can be installed on this machine: {refusal}");
+    }
     let plan = Plan::make(&answers, &found, Ids::random())?;
     Ok((answers, plan))
 }

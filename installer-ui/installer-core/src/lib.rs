@@ -11,6 +11,7 @@ pub mod boot_menu;
 pub mod cmdline;
 pub mod discovery;
 pub mod events;
+pub mod hardware;
 pub mod layout;
 pub mod lock;
 pub mod medium;

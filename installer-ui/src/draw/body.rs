@@ -4,8 +4,8 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
-use super::wrap;
 use crate::state::Field;
+use crate::wrap::wrap;
 
 /// Columns of text; screens are drawn for 80 columns.
 pub(super) const WIDTH: usize = 76;

@@ -6,7 +6,8 @@ use installer_core::pace::Pace;
 use installer_core::size::Size;
 
 use super::body::{Body, WIDTH};
-use super::{progress, wrap};
+use super::progress;
+use crate::wrap::wrap;
 
 /// Lines of findings that fit.
 const SHOWN: usize = 12;

@@ -6,8 +6,8 @@ use installer_core::plan::Refusal;
 use installer_core::size::Size;
 
 use super::body::Body;
-use super::wrap;
 use crate::state::{STORAGE, State};
+use crate::wrap::wrap;
 
 /// Disks that fit on the screen.
 const SHOWN: usize = 8;

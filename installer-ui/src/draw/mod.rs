@@ -5,6 +5,7 @@ mod ask;
 mod body;
 mod check;
 mod disk;
+mod hardware;
 mod progress;
 mod summary;
 
@@ -14,6 +15,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
 use crate::state::{LEAVE, Screen, State};
+use crate::wrap::wrap;
 use body::Body;
 
 /// Rows between the title and the message.
@@ -89,6 +91,11 @@ fn screen(state: &State) -> Drawn {
         Screen::Taken(owner) => {
             ("in use", "Enter try again  Esc back  l log  Ctrl-C leave", taken(owner))
         }
+        Screen::Hardware => (
+            "this machine",
+            "Up/Down scroll  Enter next  r look again  Esc back  F2 log",
+            hardware::body(state),
+        ),
         Screen::Disk => (
             "disk",
             "Up/Down disk  Left/Right storage  Enter next  r look again  Esc back  F2 log",
@@ -172,36 +179,6 @@ fn log(state: &State, up: usize, area: Rect) -> Drawn {
         body.text("Nothing has been logged yet.");
     }
     ("log", "Up/Down PageUp/PageDown scroll  Esc back", body)
-}
-
-/// Breaks a text between words so that no line is wider; longer words are cut.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let width = width.max(1);
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let mut word: Vec<char> = word.chars().collect();
-        loop {
-            let used = lines.last().map_or(0, |line| line.chars().count());
-            let space = usize::from(used > 0);
-            if used + space + word.len() <= width {
-                let line = lines.last_mut().into_iter();
-                for line in line {
-                    line.extend(std::iter::repeat_n(' ', space));
-                    line.extend(word.iter());
-                }
-                break;
-            }
-            if used > 0 {
-                lines.push(String::new());
-                continue;
-            }
-            let rest = word.split_off(width);
-            lines.last_mut().into_iter().for_each(|line| line.extend(word.iter()));
-            lines.push(String::new());
-            word = rest;
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
 use installer_core::plan::Plan;
 
 use super::body::Body;
-use super::wrap;
 use crate::state::State;
+use crate::wrap::wrap;
 
 /// Lines of the plan that fit above the consent.
 const SHOWN: usize = 16;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use installer_core::discovery::{Kind, Unusable, Virtualization};
 use installer_core::events::{Event as News, Step};
 use installer_core::medium::Checked;
 use installer_core::pace::Pace;
@@ -87,6 +88,8 @@ fn the_questions() {
     let mut state = found();
     press(&mut state, &[Key::Enter]);
     state.on(Event::Owner(Ok(())));
+    golden("hardware", &state);
+    press(&mut state, &[Key::Enter]);
     golden("disk", &state);
     press(&mut state, &[Key::Up, Key::Enter]);
     golden("disk-refused", &state);
@@ -113,9 +116,34 @@ fn a_machine_with_nothing() {
     machine.nics.clear();
     state.on(Event::Found(Ok(Box::new(machine)), Ids::random()));
     state.on(Event::Owner(Ok(())));
+    press(&mut state, &[Key::Enter]);
+    golden("hardware-refused", &state);
+    state.screen = Screen::Disk;
+    state.message = None;
     golden("disk-none", &state);
     state.screen = Screen::Network;
     golden("network-none", &state);
+}
+
+#[test]
+fn a_machine_on_which_little_works() {
+    let mut machine = crate::state::tests::machine();
+    machine.machine.virtualization = Virtualization::Absent;
+    machine.machine.virt_caps = Some(vec!["pv".to_owned()]);
+    machine.machine.memory = Some(1_600_000_000);
+    machine.machine.secure_boot = Some(true);
+    machine.machine.clock = 978_307_200;
+    machine.unusable = vec![Unusable {
+        kind: Kind::Network,
+        name: "PCI 0000:02:00.0 (1969:1063)".to_owned(),
+        why: "Linux has no driver for it".to_owned(),
+    }];
+    let mut state = State::new(Ids::random());
+    state.on(Event::Found(Ok(Box::new(machine)), Ids::random()));
+    state.on(Event::Owner(Ok(())));
+    golden("hardware-warnings", &state);
+    press(&mut state, &[Key::PageDown, Key::PageDown]);
+    golden("hardware-warnings-scrolled", &state);
 }
 
 #[test]
@@ -164,11 +192,4 @@ fn small_and_large_terminals_do_not_panic() {
         let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
         terminal.draw(|frame| draw(&state, frame)).unwrap();
     }
-}
-
-#[test]
-fn lines_are_broken_between_words() {
-    assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-    assert_eq!(wrap("abcdefghij k", 4), ["abcd", "efgh", "ij k"]);
-    assert_eq!(wrap("", 4), [""]);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each key does on each screen.
 
+use installer_core::medium::Checked;
 use installer_core::pace::Pace;
 use installer_core::plan::{Plan, Refusal};
 
-use super::{Action, Key, LEAVE, LOG_LINES, NETWORK_FIELDS, Run, STORAGE, Screen, State};
+use super::{Action, Key, LEAVE, NETWORK_FIELDS, Run, STORAGE, Screen, State};
 
 /// What has to be typed before anything is written.
 const CONSENT: &str = "yes";
@@ -93,6 +94,7 @@ impl State {
                 }
                 None
             }
+            Screen::Hardware => self.hardware_key(key),
             Screen::Disk => self.disk_key(key),
             Screen::Hostname => {
                 match key {
@@ -131,6 +133,11 @@ impl State {
     }
 
     fn checked_key(&mut self, key: Key) -> Option<Action> {
+        let last = match &self.screen {
+            // Each takes four lines.
+            Screen::Checked(Ok(Checked::Damaged(findings))) => findings.len() * 4,
+            _ => 0,
+        };
         match key {
             Key::Enter | Key::Esc => return self.leave_check(),
             Key::Char('c') => return self.check_medium(),
@@ -138,7 +145,7 @@ impl State {
             Key::Char('r') => return Some(Action::Reboot),
             Key::Char('p') => return Some(Action::Poweroff),
             Key::Up => self.scroll = self.scroll.saturating_sub(1),
-            Key::Down => self.scroll = (self.scroll + 1).min(LOG_LINES),
+            Key::Down => self.scroll = (self.scroll + 1).min(last),
             Key::Char('l') => self.log_open = Some(0),
             _ => {}
         }
@@ -170,10 +177,10 @@ impl State {
             Key::Down => self.form.disk = (self.form.disk + 1).min(count.saturating_sub(1)),
             Key::Left => self.form.storage = self.form.storage.saturating_sub(1),
             Key::Right => self.form.storage = (self.form.storage + 1).min(STORAGE.len() - 1),
-            Key::Esc => self.go(Screen::Welcome),
+            Key::Esc => self.go(Screen::Hardware),
             Key::Char('r') => {
-                self.screen = Screen::Looking;
-                return Some(Action::Look);
+                self.disk_next = true;
+                return self.look();
             }
             Key::Enter => {
                 let disk = self.found.as_ref().and_then(|found| self.form.disk(found));

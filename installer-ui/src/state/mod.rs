@@ -3,6 +3,7 @@
 
 mod field;
 mod form;
+mod hardware;
 mod keys;
 mod run;
 
@@ -10,12 +11,14 @@ use std::time::Duration;
 
 use installer_core::discovery::Discovery;
 use installer_core::events;
+use installer_core::hardware::{Finding, check};
 use installer_core::medium::Checked;
 use installer_core::pace::Pace;
 use installer_core::plan::{Ids, Plan};
 
 pub use field::Field;
 pub use form::{Form, NETWORK_FIELDS, STORAGE};
+pub use hardware::HARDWARE_SHOWN;
 pub use run::Run;
 
 /// A key, whatever the terminal sent for it.
@@ -109,6 +112,8 @@ pub enum Screen {
     Checked(Result<Checked, String>),
     /// Another console has the installation.
     Taken(String),
+    /// What will and will not work on this machine.
+    Hardware,
     /// Which disk.
     Disk,
     /// The host's name.
@@ -150,8 +155,12 @@ pub struct State {
     pub log_open: Option<usize>,
     /// Selected entry of the menu to leave, while it is open.
     pub leave: Option<usize>,
+    /// What is found out about the machine, the worst first.
+    pub hardware: Vec<Finding>,
     /// Whether this console has the installation.
     owned: bool,
+    /// The disks come after a look at the machine that was asked for there.
+    disk_next: bool,
     ids: Ids,
 }
 
@@ -175,7 +184,9 @@ impl State {
             log: Vec::new(),
             log_open: None,
             leave: None,
+            hardware: Vec::new(),
             owned: false,
+            disk_next: false,
             ids,
         }
     }
@@ -194,9 +205,15 @@ impl State {
                 match found {
                     Ok(found) => {
                         self.form.fit(&found, self.found.as_ref());
+                        self.hardware = check(&found);
                         self.found = Some(*found);
                         self.plan = None;
-                        self.go(if self.owned { Screen::Disk } else { Screen::Welcome });
+                        let disk_next = std::mem::take(&mut self.disk_next);
+                        self.go(match (self.owned, disk_next) {
+                            (true, true) => Screen::Disk,
+                            (true, false) => Screen::Hardware,
+                            (false, _) => Screen::Welcome,
+                        });
                     }
                     Err(error) => self.screen = Screen::LookFailed(error),
                 }
@@ -254,10 +271,10 @@ impl State {
         }
     }
 
-    /// To the first question; the machine may not have been looked at before.
+    /// To what the machine is like; it may not have been looked at before.
     fn begin(&mut self) -> Option<Action> {
         match self.found {
-            Some(_) => self.go(Screen::Disk),
+            Some(_) => self.go(Screen::Hardware),
             None => return self.look(),
         }
         None

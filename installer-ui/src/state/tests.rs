@@ -54,16 +54,24 @@ pub(crate) fn machine() -> Discovery {
     Discovery {
         disks: vec![small, big, medium],
         nics: vec![nic("eno1", 1, Some(false)), nic("eno2", 2, Some(true))],
+        unusable: vec![],
         machine: Machine {
             firmware: Firmware::Uefi,
             memory: Some(68_719_476_736),
             cpus: Some(16),
             virtualization: Virtualization::Present,
             product: Some("Example Server 2000".into()),
+            xen: true,
+            virt_caps: Some(["pv", "hvm", "hap", "shadow"].map(str::to_owned).into()),
+            free_memory: None,
+            secure_boot: Some(false),
+            device_model: true,
+            clock: 1_764_000_000,
         },
         medium: Medium {
             path: "/run/xenith/medium".into(),
             build_id: "0123456789abcdef".parse().unwrap(),
+            made: Some(1_763_000_000),
             boot_options: BootOptions { xen: Vec::new(), dom0: Vec::new() },
             root_image_size: 130_000_000,
             boot_size: 40_000_000,
@@ -91,7 +99,7 @@ pub(crate) fn type_in(state: &mut State, text: &str) {
 pub(crate) fn to_summary(state: &mut State) {
     assert_eq!(press(state, &[Key::Enter]), Some(Action::Own));
     state.on(Event::Owner(Ok(())));
-    press(state, &[Key::Right, Key::Enter, Key::Clear]);
+    press(state, &[Key::Enter, Key::Right, Key::Enter, Key::Clear]);
     type_in(state, "xen1.example.org");
     press(state, &[Key::Enter, Key::Down, Key::Right, Key::Down]);
     type_in(state, "192.0.2.10/24");
@@ -137,12 +145,12 @@ fn esc_goes_back_through_every_question_and_keeps_what_was_typed() {
     let mut state = found();
     to_summary(&mut state);
     let mut seen = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..6 {
         assert_eq!(press(&mut state, &[Key::Esc]), None);
         seen.push(state.screen.clone());
     }
     use Screen::*;
-    assert_eq!(seen, [Password, Network, Hostname, Disk, Welcome]);
+    assert_eq!(seen, [Password, Network, Hostname, Disk, Hardware, Welcome]);
     assert_eq!(state.form.hostname.text(), "xen1.example.org");
     assert!(state.plan.is_none());
 }
@@ -152,7 +160,7 @@ fn what_is_wrong_is_said_and_holds_the_person_back() {
     let mut state = found();
     press(&mut state, &[Key::Enter]);
     state.on(Event::Owner(Ok(())));
-    press(&mut state, &[Key::Up, Key::Enter]);
+    press(&mut state, &[Key::Enter, Key::Up, Key::Enter]);
     let said = |state: &State| state.message.clone().unwrap_or_default();
     assert!(said(&state).starts_with("This disk cannot be used: it is too small"));
     press(&mut state, &[Key::Down]);
@@ -189,7 +197,7 @@ fn a_failure_can_be_tried_again() {
     assert_eq!(state.screen, Screen::Failure);
     assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Look));
     state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
-    assert_eq!(state.screen, Screen::Disk);
+    assert_eq!(state.screen, Screen::Hardware);
     assert_eq!(state.form.consent.text(), "", "the consent was for the other run");
     assert_eq!(state.form.hostname.text(), "xen1.example.org");
 }
@@ -248,4 +256,26 @@ fn the_menus_check_of_the_medium_goes_on_to_the_installer() {
     state.on(Event::Owner(Err("the installer is in use on hvc0".into())));
     assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Own));
     assert_eq!(state.on(Event::Owner(Ok(()))), Some(Action::Look));
+}
+
+#[test]
+fn a_machine_that_cannot_be_installed_on_goes_no_further() {
+    let mut state = found();
+    let mut none = machine();
+    none.disks.clear();
+    state.on(Event::Found(Ok(Box::new(none)), Ids::random()));
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Own));
+    state.on(Event::Owner(Ok(())));
+    press(&mut state, &[Key::Enter]);
+    assert_eq!(state.screen, Screen::Hardware);
+    assert!(state.message.as_ref().unwrap().contains("[STOP]"));
+    // A disk is plugged in.
+    assert_eq!(press(&mut state, &[Key::Char('r')]), Some(Action::Look));
+    state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
+    assert_eq!((&state.screen, &state.message), (&Screen::Hardware, &None));
+    press(&mut state, &[Key::Enter]);
+    assert_eq!(state.screen, Screen::Disk);
+    assert_eq!(press(&mut state, &[Key::Char('r')]), Some(Action::Look));
+    state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
+    assert_eq!(state.screen, Screen::Disk);
 }

@@ -49,6 +49,8 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
         Keys(&["ret"]),
         Picture("2-welcome", "Xenith installer - welcome"),
         Keys(&["ret"]),
+        Picture("2-hardware", "Xenith installer - this machine"),
+        Keys(&["ret"]),
         Picture("3-disk", "Xenith installer - disk"),
         Keys(&["ret"]),
         Picture("4-hostname", "Xenith installer - host name"),

@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use appliance_model::boot::BootOptions;
 use appliance_model::medium::{self as paths, BuildId};
@@ -17,6 +18,8 @@ pub struct Medium {
     pub path: PathBuf,
     /// The build that is installed.
     pub build_id: BuildId,
+    /// When it was made, in seconds since 1970, as far as its file system tells.
+    pub made: Option<u64>,
     /// What the installed host boots with.
     pub boot_options: BootOptions,
     /// Size of the root image in bytes.
@@ -40,11 +43,18 @@ impl Medium {
         Ok(Self {
             path: path.to_owned(),
             build_id,
+            made: made(&path.join(paths::BUILD_ID)),
             boot_options,
             root_image_size: size(paths::ROOT_IMAGE)?,
             boot_size: on_esp.iter().map(|name| size(name)).sum::<Result<u64, _>>()?,
         })
     }
+}
+
+/// Everything on a medium is dated alike; FAT has no times before 1980.
+fn made(file: &Path) -> Option<u64> {
+    let modified = fs::metadata(file).and_then(|data| data.modified()).ok()?;
+    modified.duration_since(UNIX_EPOCH).ok().map(|age| age.as_secs())
 }
 
 fn parse<T, E: Error + Send + Sync + 'static>(

@@ -7,6 +7,7 @@ mod medium;
 mod mounts;
 mod nic;
 mod roots;
+mod unusable;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ pub use machine::{Firmware, Machine, Virtualization};
 pub use medium::Medium;
 pub use nic::Nic;
 pub use roots::Roots;
+pub use unusable::{Kind, Unusable};
 
 use crate::program::ProgramError;
 
@@ -25,6 +27,8 @@ pub struct Discovery {
     pub disks: Vec<Disk>,
     /// Network cards, by name.
     pub nics: Vec<Nic>,
+    /// What is there and cannot be used.
+    pub unusable: Vec<Unusable>,
     /// The rest.
     pub machine: Machine,
     /// Where the installation comes from.
@@ -85,6 +89,7 @@ impl Discovery {
         Ok(Self {
             disks: disk::look(roots, &mounts, &medium_disks)?,
             nics: nic::look(roots)?,
+            unusable: unusable::look(roots),
             machine: Machine::look(roots)?,
             medium,
         })
@@ -97,4 +102,4 @@ impl Discovery {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

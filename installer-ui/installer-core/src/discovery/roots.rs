@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::DiscoveryError;
-use crate::program::Program;
+use crate::program::{Program, ProgramError};
 
 /// Finds out what a block device holds: blkid's variables (`TYPE`, `LABEL`, `PTTYPE`, …).
 /// A device that cannot be read gives the reason.
@@ -23,6 +24,12 @@ pub struct Roots {
     pub dev: PathBuf,
     /// `/run/udev/data`.
     pub udev: PathBuf,
+    /// Root of the running system, which is the one that is installed.
+    pub root: PathBuf,
+    /// Asks Xen about the machine: the text of `xl info`.
+    pub xl_info: fn(&Self) -> Result<String, ProgramError>,
+    /// The time in seconds since 1970; 0 for a clock that stands before.
+    pub clock: fn(&Self) -> u64,
     /// How devices are probed.
     pub probe: Probe,
     /// Offers loop devices as disks too: for trying the installer on an image file.
@@ -36,6 +43,9 @@ impl Default for Roots {
             proc: "/proc".into(),
             dev: "/dev".into(),
             udev: "/run/udev/data".into(),
+            root: "/".into(),
+            xl_info: |_| Program::new("xl").args(["info"]).run(),
+            clock: |_| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
             probe: blkid,
             loop_devices: false,
         }

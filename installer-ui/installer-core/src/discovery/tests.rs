@@ -2,19 +2,24 @@
 //! Machines as folders.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use appliance_model::medium as paths;
 use tempfile::TempDir;
 
 use super::*;
 
-struct Tree(TempDir);
+/// When the medium was made, in seconds since 1970.
+const MADE: u64 = 1_763_000_000;
+
+/// A machine's files, and a medium.
+pub(crate) struct Tree(TempDir);
 
 impl Tree {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let tree = Self(tempfile::tempdir().unwrap());
         for folder in ["sys/block", "sys/class/block", "sys/dev/block", "sys/class/net", "udev"] {
             fs::create_dir_all(tree.path(folder)).unwrap();
@@ -36,14 +41,16 @@ impl Tree {
         }
         tree.put(&format!("medium/{}", paths::BOOT_OPTIONS), "xen = ['a=1']\ndom0 = ['quiet']\n");
         tree.put(&format!("medium/{}", paths::BUILD_ID), "0123456789abcdef\n");
+        let made = File::options().write(true).open(tree.path("medium").join(paths::BUILD_ID));
+        made.unwrap().set_modified(UNIX_EPOCH + Duration::from_secs(MADE)).unwrap();
         tree
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    fn put(&self, name: &str, text: &str) {
+    pub(crate) fn put(&self, name: &str, text: &str) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -62,12 +69,18 @@ impl Tree {
         symlink(self.path(&folder), self.path(&format!("sys/dev/block/{number}"))).unwrap();
     }
 
-    fn look(&self) -> Discovery {
+    pub(crate) fn look(&self) -> Discovery {
         let roots = Roots {
             sys: self.path("sys"),
             proc: self.path("proc"),
             dev: "/dev".into(),
             udev: self.path("udev"),
+            root: self.path("root"),
+            xl_info: |roots| Ok(fs::read_to_string(roots.proc.join("xl-info")).unwrap()),
+            clock: |roots| {
+                let text = fs::read_to_string(roots.proc.join("clock"));
+                text.map_or(MADE + 86400, |text| text.trim().parse().unwrap())
+            },
             probe,
             loop_devices: false,
         };

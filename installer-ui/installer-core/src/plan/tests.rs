@@ -56,16 +56,24 @@ pub(crate) fn machine() -> Discovery {
     Discovery {
         disks: vec![sda, disk("sdb", 240_000_000_000), stick, medium],
         nics: vec![nic("eth0", 0x56), nic("eth1", 0x57)],
+        unusable: vec![],
         machine: Machine {
             firmware: Firmware::Bios,
             memory: Some(8 << 30),
             cpus: Some(4),
             virtualization: Virtualization::Present,
             product: None,
+            xen: true,
+            virt_caps: Some(["pv", "hvm", "hap", "shadow"].map(str::to_owned).into()),
+            free_memory: None,
+            secure_boot: Some(false),
+            device_model: true,
+            clock: 1_764_000_000,
         },
         medium: Medium {
             path: "/run/xenith/medium".into(),
             build_id: "0123456789abcdef".parse().unwrap(),
+            made: Some(1_763_000_000),
             boot_options: BootOptions {
                 xen: vec!["dom0_mem=1G,max:1G".parse().unwrap()],
                 dom0: vec!["quiet".parse().unwrap(), "memmap=1M$2G".parse().unwrap()],
