@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use appliance_model::medium;
 use clap::{Parser, Subcommand};
-use installer_core::answers::{AnswerSource, Answers};
+use installer_core::answers::{AnswerFile, AnswerSource};
 use installer_core::cmdline;
 use installer_core::hardware;
 use installer_core::medium::Checked;
@@ -65,6 +65,8 @@ const CHECK_MEDIUM: &str = "xenith.check-medium";
 /// and knows also ssh-keys = [...], ssh, on-success = "reboot" | "poweroff" | "shell", [network]
 /// interface or mac, mode = "dhcp" | "static", address, gateway, dns; [storage] type = "ext" |
 /// "lvm-thin" | "none"; [pool] name.
+///
+/// The answer files (XML) of XenServer and XCP-ng are read too, as far as they can be followed.
 #[derive(Debug, Parser)]
 #[command(name = "xenith-installer", version, verbatim_doc_comment)]
 struct Cli {
@@ -124,7 +126,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     }
     if cli.dry_run {
         let source = source(cli)?.context("no answers")?;
-        print!("{}", unattended::dry_run(&machine, &source)?);
+        unattended::dry_run(&machine, &source)?;
         return Ok(ExitCode::SUCCESS);
     }
     let log = log::Log::start(&worker::console_name()?)?;
@@ -150,9 +152,12 @@ fn run(cli: &Cli) -> Result<ExitCode> {
 }
 
 fn check(file: &Path) -> Result<ExitCode> {
-    let text = fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    match Answers::from_toml(&text) {
-        Ok(_) => {
+    let text = AnswerSource::File(file.to_owned()).load()?;
+    match AnswerFile::read(&text) {
+        Ok(read) => {
+            for note in read.notes {
+                println!("{}: {note}", file.display());
+            }
             println!("{}: right in itself", file.display());
             Ok(ExitCode::SUCCESS)
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use installer_core::answers::{AnswerSource, Answers, OnSuccess};
+use installer_core::answers::{AnswerFile, AnswerSource, Answers, OnSuccess};
 use installer_core::events::{Event, Step};
 use installer_core::hardware;
 use installer_core::lock::{LockError, Owner};
@@ -94,30 +94,40 @@ fn screens(machine: Machine, log: &log::Log, owner: Option<Owner>) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// What would be done.
-pub fn dry_run(machine: &Machine, source: &AnswerSource) -> Result<String> {
-    let (_, plan) = plan(machine, source)?;
-    Ok(format!("{plan}\n"))
+/// Prints what would be done.
+pub fn dry_run(machine: &Machine, source: &AnswerSource) -> Result<()> {
+    let AnswerFile { answers, notes } = answers(source)?;
+    for note in notes {
+        println!("{note}");
+    }
+    println!("{}", plan(machine, &answers)?);
+    Ok(())
 }
 
-fn plan(machine: &Machine, source: &AnswerSource) -> Result<(Answers, Plan)> {
+fn answers(source: &AnswerSource) -> Result<AnswerFile> {
     if source.needs_network() {
         online::bring_up()?;
     }
-    let answers = Answers::from_toml(&source.load()?)
-        .map_err(|error| anyhow!("the answers are not right:\n{error}"))?;
+    AnswerFile::read(&source.load()?)
+        .map_err(|error| anyhow!("the answers are not right:\n{error}"))
+}
+
+fn plan(machine: &Machine, answers: &Answers) -> Result<Plan> {
     let found = machine.look()?;
     let findings = hardware::check(&found);
     findings.iter().for_each(|finding| say(&finding.to_string()));
     if let Some(refusal) = hardware::refusal(&findings) {
         bail!("nothing can be installed on this machine: {refusal}");
     }
-    let plan = Plan::make(&answers, &found, Ids::random())?;
-    Ok((answers, plan))
+    Ok(Plan::make(answers, &found, Ids::random())?)
 }
 
 fn install(machine: &Machine, source: &AnswerSource) -> Result<OnSuccess> {
-    let (answers, plan) = plan(machine, source)?;
+    let AnswerFile { answers, notes } = answers(source)?;
+    for note in notes {
+        say(&note.to_string());
+    }
+    let plan = plan(machine, &answers)?;
     say(&plan.to_string());
     let mut lines = Lines::default();
     worker::run(&plan, &mut |event| {
@@ -129,7 +139,7 @@ fn install(machine: &Machine, source: &AnswerSource) -> Result<OnSuccess> {
         say(&error.disk.to_string());
         anyhow::Error::from(error)
     })?;
-    Ok(answers.on_success)
+    Ok(plan.on_success)
 }
 
 /// Follows the installation that runs elsewhere, to its end; true if that was a good one.

@@ -38,7 +38,8 @@ pub const ANSWERS: &str = "xenith/answers.toml";
 /// Label of another volume with answers, short enough for FAT. The medium's menu looks for it.
 pub const ANSWERS_LABEL: &str = "XENITH-ANS";
 /// Where the answers may be on such a volume; the first that is there counts.
-pub const ANSWERS_ON_VOLUME: &[&str] = &["answers.toml", ANSWERS];
+pub const ANSWERS_ON_VOLUME: &[&str] =
+    &["answers.toml", ANSWERS, "answers.xml", "xenith/answers.xml"];
 
 /// What distinguishes one build's medium from another's; text form is 16 lower-case hexadecimal
 /// digits.

@@ -30,6 +30,7 @@ mod fields;
 mod glob;
 mod raw;
 mod source;
+mod xml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -106,6 +107,46 @@ pub enum OnSuccess {
     Shell,
 }
 
+/// An answer file that was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerFile {
+    /// What it says.
+    pub answers: Answers,
+    /// What is written in it and has no meaning here, for the person to know. Only a file of
+    /// XenServer's kind has such.
+    pub notes: Vec<Note>,
+}
+
+/// Something that an answer file says in vain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The element or attribute.
+    pub about: String,
+    /// What holds instead.
+    pub text: String,
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "note: {}: {}", self.about, self.text)
+    }
+}
+
+impl AnswerFile {
+    /// Reads and checks the text of an answer file: TOML, or XML as XenServer and XCP-ng have it,
+    /// which begins with `<`.
+    ///
+    /// # Errors
+    /// Every finding in the file; see [`AnswersError`].
+    pub fn read(text: &str) -> Result<Self, AnswersError> {
+        let text = text.trim_start_matches('\u{feff}');
+        match text.trim_start().starts_with('<') {
+            true => xml::read(text),
+            false => Ok(Self { answers: Answers::from_toml(text)?, notes: Vec::new() }),
+        }
+    }
+}
+
 /// Why an answer file is refused: every finding, not only the first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.text())]
@@ -117,7 +158,7 @@ pub struct AnswersError {
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Dotted key, empty for the file as a whole.
+    /// Dotted key or `<element>`, empty for the file as a whole.
     pub key: String,
     /// What is wrong.
     pub message: String,
@@ -151,7 +192,7 @@ impl AnswersError {
 }
 
 impl Answers {
-    /// Reads and checks the text of an answer file.
+    /// Reads and checks the text of an answer file in TOML; see [`AnswerFile::read`] for any kind.
     ///
     /// # Errors
     /// Every finding in the file; see [`AnswersError`].

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{AnswersError, Problem};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawAnswers {
     pub(super) hostname: Option<String>,
@@ -24,7 +24,7 @@ pub(super) struct RawAnswers {
     pub(super) pool: Option<RawPool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawDisk {
     pub(super) device: Option<String>,
@@ -34,7 +34,7 @@ pub(super) struct RawDisk {
     pub(super) wipe: Option<bool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawNetwork {
     pub(super) interface: Option<String>,
@@ -46,14 +46,14 @@ pub(super) struct RawNetwork {
     pub(super) dns: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawStorage {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawPool {
     pub(super) name: Option<String>,
@@ -101,7 +101,8 @@ fn syntax(text: &str, error: &toml::de::Error) -> AnswersError {
     let at = error.span().map_or(0, |span| span.start.min(text.len()));
     let number = text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
     let line = text.lines().nth(number - 1).unwrap_or_default();
-    let message = match line.contains("password") {
+    let secret = ["passw", "rootpw"].iter().any(|word| line.to_lowercase().contains(word));
+    let message = match secret {
         // The whole message would quote the line, and this goes to consoles and logs.
         true => format!("line {number}: {}", error.message()),
         false => error.to_string(),

@@ -8,33 +8,42 @@ use std::path::{Path, PathBuf};
 use super::raw::KEYS;
 use super::*;
 
+/// Every input of the folder is judged; inputs and expectations must be there in pairs.
 fn golden(folder: &str, judge: impl Fn(&str) -> String) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/answers").join(folder);
-    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
-        .collect();
-    files.sort();
-    assert!(files.len() >= 4);
-    for file in files {
-        let text = judge(&fs::read_to_string(&file).unwrap());
-        let expected = file.with_extension("txt");
+    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let (mut expected, mut inputs): (Vec<PathBuf>, Vec<PathBuf>) =
+        files.partition(|path| path.extension().is_some_and(|e| e == "txt"));
+    inputs.sort();
+    assert!(inputs.len() >= 4);
+    for input in inputs {
+        let kind = input.extension().unwrap();
+        assert!(kind == "toml" || kind == "xml", "{} is no answer file", input.display());
+        let text = judge(&fs::read_to_string(&input).unwrap());
+        let file = input.with_extension("txt");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(&expected, &text).unwrap();
+            fs::write(&file, &text).unwrap();
         }
-        assert_eq!(text, fs::read_to_string(&expected).unwrap(), "{}", file.display());
+        let known = fs::read_to_string(&file)
+            .unwrap_or_else(|_| panic!("{} has no expectation", input.display()));
+        assert_eq!(text, known, "{}", input.display());
+        expected.retain(|other| *other != file);
     }
+    assert!(expected.is_empty(), "nothing is expected to say this: {expected:?}");
 }
 
 #[test]
 fn good_files_are_understood() {
-    golden("good", |text| format!("{:#?}\n", Answers::from_toml(text).unwrap()));
+    golden("good", |text| {
+        let AnswerFile { answers, notes } = AnswerFile::read(text).unwrap();
+        let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
+        format!("{notes}{answers:#?}\n")
+    });
 }
 
 #[test]
 fn bad_files_are_refused_with_their_reasons() {
-    golden("bad", |text| format!("{}\n", Answers::from_toml(text).unwrap_err()));
+    golden("bad", |text| format!("{}\n", AnswerFile::read(text).unwrap_err()));
 }
 
 #[test]

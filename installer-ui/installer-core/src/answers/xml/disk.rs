@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The disk and the local storage on it.
+
+use super::super::raw::{RawDisk, RawStorage};
+use super::{Element, Translation, tag};
+
+/// What the elements say of disks; only together do they decide.
+#[derive(Debug, Default)]
+pub(super) struct Disks {
+    /// As device path.
+    primary: Option<String>,
+    /// Whether the rest of the primary disk is local storage.
+    storage: Option<bool>,
+    /// Device paths for local storage.
+    guest: Vec<String>,
+    /// As in `sr-type`.
+    kind: Option<&'static str>,
+}
+
+impl Translation {
+    pub(super) fn primary_disk(&mut self, element: &Element) {
+        const STORAGE: &[&str] = &["guest-storage", "gueststorage"];
+        let others = ["sr-at-end", "preserve-first-partition", "swraid"];
+        self.attributes(element, &[STORAGE, others.as_slice()].concat());
+        if let Some(text) = element.attribute(STORAGE) {
+            self.disks.storage = self.flag("guest-storage", text);
+        }
+        if let Some(text) = element.attribute(&["sr-at-end"])
+            && self.flag("sr-at-end", text) == Some(false)
+        {
+            self.note("sr-at-end", "has no meaning here: storage is the last partition");
+        }
+        if let Some(text) = element.attribute(&["swraid"])
+            && self.flag("swraid", text) == Some(true)
+        {
+            let hint = "name one disk, which a controller may make of several";
+            self.problem("swraid", "there is no software RAID here", hint);
+        }
+        match element.attribute(&["preserve-first-partition"]) {
+            None => {}
+            Some("if-utility") => self.note("preserve-first-partition", WIPED),
+            Some(text) if self.flag("preserve-first-partition", text) == Some(true) => {
+                let hint = "leave it out, if that partition can go";
+                self.problem("preserve-first-partition", WIPED, hint);
+            }
+            // That is what happens; a word that is neither is a finding by now.
+            Some(_) => {}
+        }
+        self.disks.primary = self.disk(element);
+    }
+
+    pub(super) fn guest_disks(&mut self, element: &Element) {
+        self.attributes(element, &[]);
+        for child in &element.children {
+            match child.name.as_str() {
+                "guest-disk" => self.guest_disk(child),
+                _ => {
+                    let text = format!("holds <{}>", child.name);
+                    self.problem("<guest-disks>", text, "only <guest-disk> may be in it");
+                }
+            }
+        }
+    }
+
+    pub(super) fn guest_disk(&mut self, element: &Element) {
+        self.attributes(element, &[]);
+        let disk = self.disk(element);
+        self.disks.guest.extend(disk);
+    }
+
+    pub(super) fn utility_partitions(&mut self, element: &Element) {
+        let Some(text) = self.text(element) else { return };
+        match self.flag("<zap-utility-partitions>", &text) {
+            Some(true) => self.note("<zap-utility-partitions>", WIPED),
+            Some(false) => {
+                let hint = "leave it out, if those partitions can go";
+                self.problem("<zap-utility-partitions>", WIPED, hint);
+            }
+            None => {}
+        }
+    }
+
+    /// A device path: XenServer takes `sda` for `/dev/sda`.
+    fn disk(&mut self, element: &Element) -> Option<String> {
+        let text = self.text(element)?;
+        let about = tag(&element.name);
+        if text.contains(',') || text.contains(char::is_whitespace) {
+            self.problem(&about, "names several disks", "one disk is installed on: name one");
+            return None;
+        }
+        if text.starts_with("iscsi:") {
+            let hint = "name a disk of the machine, such as sda";
+            self.problem(&about, "hosts are not installed on iSCSI disks", hint);
+            return None;
+        }
+        Some(if text.starts_with('/') { text } else { format!("/dev/{text}") })
+    }
+
+    pub(super) fn storage_kind(&mut self, root: &Element) {
+        let about = if root.attribute(&["sr-type"]).is_some() { "sr-type" } else { "srtype" };
+        match root.attribute(&["sr-type", "srtype"]) {
+            None => {}
+            Some("ext") => self.disks.kind = Some("ext"),
+            Some("lvm") => self.disks.kind = Some("lvm-thin"),
+            Some(other) => {
+                let text = format!("{other:?} is not a kind of local storage here");
+                self.problem(about, text, "\"ext\" or \"lvm\"");
+            }
+        }
+    }
+
+    pub(super) fn finish_disks(&mut self) {
+        let Disks { primary, storage, guest, kind } = std::mem::take(&mut self.disks);
+        let Some(primary) = primary else {
+            self.missing("primary-disk", "such as <primary-disk>sda</primary-disk>");
+            return;
+        };
+        let others: Vec<&str> =
+            guest.iter().map(String::as_str).filter(|disk| *disk != primary).collect();
+        if !others.is_empty() {
+            let text = format!("{} would be more local storage", others.join(", "));
+            let hint = "local storage is on the primary disk; add SRs with `xe sr-create` later";
+            self.problem("<guest-disk>", text, hint);
+        }
+        // Naming the primary disk as a guest disk says the same as the attribute.
+        let kind = match storage.unwrap_or(true) || guest.contains(&primary) {
+            true => kind,
+            false => Some("none"),
+        };
+        if kind == Some("lvm-thin") {
+            self.note("sr-type", "\"lvm\" becomes thin logical volumes, the kind there is here");
+        }
+        self.raw.storage = Some(RawStorage { kind: kind.map(str::to_owned) });
+        // A file of this kind is a consent in itself: XenServer wipes the disk that it names too.
+        let wipe = Some(true);
+        self.raw.disk = Some(RawDisk { device: Some(primary), wipe, ..RawDisk::default() });
+    }
+}
+
+const WIPED: &str = "the whole disk is wiped here, with every partition on it";

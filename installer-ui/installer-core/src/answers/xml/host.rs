@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Name, password, keyboard, clock, services of the host.
+
+use super::{Element, Translation};
+
+impl Translation {
+    pub(super) fn hostname(&mut self, element: &Element) {
+        self.attributes(element, &[]);
+        self.raw.hostname = self.text(element);
+    }
+
+    pub(super) fn password(&mut self, element: &Element) {
+        const ABOUT: &str = "<root-password>";
+        self.attributes(element, &["type"]);
+        let Some(text) = self.text(element) else { return };
+        // The texts below show nothing of what is written, which may be the password itself.
+        match element.attribute(&["type"]) {
+            Some("hash") if text == "!!" => {
+                let hint = "give a password: it is not asked for at the first start";
+                self.problem(ABOUT, "\"!!\" would set none", hint);
+            }
+            Some("hash") => self.raw.root_password_hash = Some(text),
+            None | Some("plaintext") if text.starts_with('$') && text.matches('$').count() > 2 => {
+                let hint = "say type=\"hash\", or choose a password that looks otherwise";
+                self.problem(ABOUT, "this looks like a hash and not like a password", hint);
+            }
+            None | Some("plaintext") => self.raw.root_password = Some(text),
+            Some(_) => {
+                let hint = "type=\"plaintext\" or type=\"hash\"";
+                self.problem(ABOUT, "the type is not one of plaintext, hash", hint);
+            }
+        }
+    }
+
+    pub(super) fn keymap(&mut self, element: &Element) {
+        self.attributes(element, &[]);
+        match self.text(element).as_deref() {
+            None => {}
+            Some("us") => self.note("<keymap>", "has no meaning here: a console is always US"),
+            Some(other) => {
+                let text = format!("{other:?} is not there: consoles have the US keyboard");
+                let hint = "leave it out, if root's password can be typed on that";
+                self.problem("<keymap>", text, hint);
+            }
+        }
+    }
+
+    pub(super) fn timezone(&mut self, element: &Element) {
+        self.attributes(element, &[]);
+        let text = self.text(element);
+        if text.is_some_and(|zone| !["UTC", "Etc/UTC"].contains(&zone.as_str())) {
+            self.note("<timezone>", "has no meaning here: the host's clock and logs are in UTC");
+        }
+    }
+
+    pub(super) fn time_method(&mut self, element: &Element) {
+        self.attributes(element, &[]);
+        match self.text(element).as_deref() {
+            None | Some("ntp") => {}
+            Some("manual") => {
+                self.note("<time-config-method>", "the clock is set by NTP here, not by hand");
+            }
+            Some(other) => {
+                let text = format!("{other:?} is not one of ntp, manual");
+                self.problem("<time-config-method>", text, "leave it out");
+            }
+        }
+    }
+
+    pub(super) fn ntp_source(&mut self, element: &Element) {
+        const ABOUT: &str = "<ntp>";
+        self.attributes(element, &["source"]);
+        match element.attribute(&["source"]) {
+            Some("default" | "manual") => {}
+            Some("dhcp") => {
+                self.note(ABOUT, "time servers are not taken from DHCP: Debian's are asked");
+            }
+            Some("none") => {
+                self.problem(ABOUT, "the clock is always set by NTP here", "leave it out");
+            }
+            _ => {
+                let text = "source is not one of dhcp, default, manual, none";
+                self.problem(ABOUT, text, "leave it out");
+            }
+        }
+    }
+
+    pub(super) fn ntp_server(&mut self, element: &Element) {
+        self.attributes(element, &[]);
+        if self.text(element).is_some() {
+            let hint = "leave it out: Debian's servers are asked";
+            self.problem(&super::tag(&element.name), "time servers cannot be chosen", hint);
+        }
+    }
+
+    pub(super) fn service(&mut self, element: &Element) {
+        const ABOUT: &str = "<service>";
+        self.attributes(element, &["name", "state"]);
+        let on = match element.attribute(&["state"]) {
+            Some("enabled") => true,
+            Some("disabled") => false,
+            _ => {
+                let hint = "state=\"enabled\" or state=\"disabled\"";
+                self.problem(ABOUT, "state is not one of enabled, disabled", hint);
+                return;
+            }
+        };
+        match element.attribute(&["name"]) {
+            Some("sshd" | "ssh") => {
+                if self.raw.ssh.replace(on).is_some() {
+                    self.problem(ABOUT, "sshd is there more than once", "keep one");
+                }
+            }
+            name => {
+                let text = format!("{:?} cannot be switched on or off", name.unwrap_or_default());
+                self.problem(ABOUT, text, "only sshd can; leave the others out");
+            }
+        }
+    }
+}
