@@ -103,6 +103,8 @@ enum Command {
     CheckMedium,
     /// Say what will and will not work on this machine. Touches nothing.
     Hardware,
+    /// Print the JSON schema of answer files in TOML.
+    Schema,
 }
 
 fn main() -> ExitCode {
@@ -120,6 +122,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
     let machine = worker::Machine::new(cli.medium.clone(), cli.with_loop_devices);
     match &cli.command {
         Some(Command::Check { file }) => return check(file),
+        Some(Command::Schema) => {
+            println!("{:#}", installer_core::answers::schema());
+            return Ok(ExitCode::SUCCESS);
+        }
         Some(Command::CheckMedium) => return check_medium(&machine),
         Some(Command::Hardware) => return show_hardware(&machine),
         None => {}

@@ -14,6 +14,20 @@ use super::{
     OnSuccess, PasswordHash, Problem, SshKey, ipv4_cidr, ipv4_gateway,
 };
 
+/// Words of `on-success`.
+pub(super) const ON_SUCCESS: &[(&str, OnSuccess)] = &[
+    ("reboot", OnSuccess::Reboot),
+    ("poweroff", OnSuccess::Poweroff),
+    ("shell", OnSuccess::Shell),
+];
+/// Words of `storage.type`.
+pub(super) const STORAGE: &[(&str, Option<LocalSrKind>)] =
+    &[("ext", Some(LocalSrKind::Ext)), ("lvm-thin", Some(LocalSrKind::LvmThin)), ("none", None)];
+/// Words of `disk.select`.
+pub(super) const SELECT: &[(&str, ())] = &[("smallest", ())];
+/// Words of `network.mode`, with whether the address is fixed.
+pub(super) const MODES: &[(&str, bool)] = &[("dhcp", false), ("static", true)];
+
 /// Collects findings while values are taken out of the raw form.
 #[derive(Default)]
 struct Findings(Vec<Problem>);
@@ -63,29 +77,13 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
     }
     let on_success = match raw.on_success.as_deref() {
         None => Some(OnSuccess::default()),
-        Some(text) => findings.word(
-            "on-success",
-            text,
-            &[
-                ("reboot", OnSuccess::Reboot),
-                ("poweroff", OnSuccess::Poweroff),
-                ("shell", OnSuccess::Shell),
-            ],
-        ),
+        Some(text) => findings.word("on-success", text, ON_SUCCESS),
     };
     let disk = disk(&mut findings, raw.disk);
     let network = raw.network.map(|network| self::network(&mut findings, network));
     let storage = match raw.storage.and_then(|storage| storage.kind) {
         None => Some(Some(LocalSrKind::Ext)),
-        Some(kind) => findings.word(
-            "storage.type",
-            &kind,
-            &[
-                ("ext", Some(LocalSrKind::Ext)),
-                ("lvm-thin", Some(LocalSrKind::LvmThin)),
-                ("none", None),
-            ],
-        ),
+        Some(kind) => findings.word("storage.type", &kind, STORAGE),
     };
     let pool_name = raw.pool.and_then(|pool| pool.name).unwrap_or_default();
     if pool_name.chars().any(char::is_control) {
@@ -168,7 +166,7 @@ fn disk(findings: &mut Findings, raw: Option<RawDisk>) -> Option<DiskChoice> {
         choices.push(("filter", disk_filter(findings, &filter)));
     }
     if let Some(select) = raw.select {
-        let found = findings.word("disk.select", &select, &[("smallest", ())]);
+        let found = findings.word("disk.select", &select, SELECT);
         choices.push(("select", found.map(|()| DiskChoice::Smallest)));
     }
     match choices.as_mut_slice() {
@@ -243,7 +241,7 @@ fn network(findings: &mut Findings, raw: RawNetwork) -> Option<NetworkAnswer> {
         }
     };
     let is_static = match raw.mode.as_deref() {
-        Some(mode) => findings.word("network.mode", mode, &[("dhcp", false), ("static", true)]),
+        Some(mode) => findings.word("network.mode", mode, MODES),
         None => {
             let problem = Problem::new("network.mode", "is missing");
             findings.add(problem.hint("\"dhcp\" or \"static\""));

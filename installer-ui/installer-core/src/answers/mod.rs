@@ -29,6 +29,7 @@ mod check;
 mod fields;
 mod glob;
 mod raw;
+mod schema;
 mod source;
 mod xml;
 
@@ -39,6 +40,7 @@ use appliance_model::handover::{AddressMode, LocalSrKind};
 
 pub use fields::{BadField, Hostname, MacAddress, PasswordHash, SshKey, ipv4_cidr, ipv4_gateway};
 pub use glob::Glob;
+pub use schema::schema;
 pub use source::{AnswerSource, SourceError};
 
 /// Everything the plan needs, valid in itself; whether it fits the machine is the plan's question.

@@ -4,93 +4,103 @@
 use std::collections::BTreeMap;
 
 use appliance_model::nearest;
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::{AnswersError, Problem};
+use super::schema::{self, one_of, schema, words};
+use super::{AnswersError, Problem, check};
 
-#[derive(Debug, Default, Deserialize)]
+/// Answers for an unattended installation of Xenith.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(title = "Xenith answer file")]
+#[schemars(extend("oneOf" = one_of(&["root-password", "root-password-hash"])))]
 pub(super) struct RawAnswers {
+    /// Name of the host, with or without a domain.
+    #[schemars(required)]
     pub(super) hostname: Option<String>,
+    /// Root's password in plain text, at least 6 characters.
     pub(super) root_password: Option<String>,
+    /// Root's password as a SHA-512 crypt hash, $6$salt$hash, as `openssl passwd -6` prints it.
     pub(super) root_password_hash: Option<String>,
+    /// Public keys that may log in as root, as in authorized_keys. They switch the SSH server on.
     #[serde(default)]
     pub(super) ssh_keys: Vec<String>,
+    /// Switches the SSH server on without keys too.
     pub(super) ssh: Option<bool>,
+    /// What the machine does after a success; reboot if it is left out.
+    #[schemars(extend("enum" = words(check::ON_SUCCESS)))]
     pub(super) on_success: Option<String>,
+    /// The disk that is wiped and installed on, named in exactly one way.
+    #[schemars(required)]
     pub(super) disk: Option<RawDisk>,
+    /// The management network; left out: the first card, by DHCP.
     pub(super) network: Option<RawNetwork>,
+    /// Local storage on the rest of the disk.
     pub(super) storage: Option<RawStorage>,
+    /// The pool that the host is.
     pub(super) pool: Option<RawPool>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(extend("oneOf" = one_of(&["device", "serial", "filter", "select"])))]
 pub(super) struct RawDisk {
+    /// A device path, such as /dev/sda; links below /dev/disk too.
     pub(super) device: Option<String>,
+    /// The disk's serial number; * and ? are wildcards.
     pub(super) serial: Option<String>,
+    /// udev properties that must all match, such as ID_MODEL; * and ? are wildcards.
     pub(super) filter: Option<BTreeMap<String, String>>,
+    /// The smallest disk that can be used and is not removable.
+    #[schemars(extend("enum" = words(check::SELECT)))]
     pub(super) select: Option<String>,
+    /// Consent: everything on that disk is lost.
+    #[schemars(required, extend("const" = true))]
     pub(super) wipe: Option<bool>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawNetwork {
+    /// The kernel's name of the card. This or mac is needed only with several cards.
     pub(super) interface: Option<String>,
+    /// The card's MAC address.
     pub(super) mac: Option<String>,
+    /// How the address is found.
+    #[schemars(required, extend("enum" = words(check::MODES)))]
     pub(super) mode: Option<String>,
+    /// The IPv4 address with prefix length, such as 192.0.2.10/24, if mode is "static".
     pub(super) address: Option<String>,
+    /// The default gateway, if mode is "static".
     pub(super) gateway: Option<String>,
+    /// Addresses of name servers, if mode is "static".
     #[serde(default)]
     pub(super) dns: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawStorage {
+    /// Image files on ext4, thin logical volumes, or no local storage; ext if it is left out.
     #[serde(rename = "type")]
+    #[schemars(extend("enum" = words(check::STORAGE)))]
     pub(super) kind: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct RawPool {
+    /// Its name; none if it is left out.
     pub(super) name: Option<String>,
 }
-
-/// Every key, by table; a test holds it against the structures above.
-pub(super) const KEYS: &[(&str, &[&str])] = &[
-    (
-        "",
-        &[
-            "hostname",
-            "root-password",
-            "root-password-hash",
-            "ssh-keys",
-            "ssh",
-            "on-success",
-            "disk",
-            "network",
-            "storage",
-            "pool",
-        ],
-    ),
-    ("disk", &["device", "serial", "filter", "select", "wipe"]),
-    ("network", &["interface", "mac", "mode", "address", "gateway", "dns"]),
-    ("storage", &["type"]),
-    ("pool", &["name"]),
-];
 
 pub(super) fn parse(text: &str) -> Result<RawAnswers, AnswersError> {
     let syntax = |error| syntax(text, &error);
     let table: toml::Table = text.parse().map_err(syntax)?;
-    let mut problems = unknown_keys("", &table);
-    for (name, value) in &table {
-        if let toml::Value::Table(inner) = value {
-            problems.extend(unknown_keys(name, inner));
-        }
-    }
+    let mut problems = Vec::new();
+    unknown_keys("", &table, schema(), &mut problems);
     if !problems.is_empty() {
         return Err(AnswersError { problems });
     }
@@ -110,26 +120,43 @@ fn syntax(text: &str, error: &toml::de::Error) -> AnswersError {
     AnswersError { problems: vec![Problem::new("", message)] }
 }
 
-fn unknown_keys(table: &str, content: &toml::Table) -> Vec<Problem> {
-    let Some((_, known)) = KEYS.iter().find(|(name, _)| *name == table) else {
-        return Vec::new();
-    };
-    let unknown = content.keys().filter(|key| !known.contains(&key.as_str()));
-    unknown
-        .map(|key| {
-            let full = if table.is_empty() { key.clone() } else { format!("{table}.{key}") };
-            let problem = Problem::new(&full, "there is no such key");
-            match (nearest(key, known.iter().copied()), home_of(key)) {
-                (Some(name), _) => problem.hint(format!("did you mean {name:?}?")),
-                (None, Some(home)) => problem.hint(format!("it belongs to [{home}]")),
-                (None, None) => problem.hint(format!("known here: {}", known.join(", "))),
+/// Looks at a table and at the tables in it.
+fn unknown_keys(path: &str, table: &toml::Table, schema: &Value, problems: &mut Vec<Problem>) {
+    let Some(known) = schema::keys(schema) else { return };
+    for (key, value) in table {
+        let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        if known.contains(&key.as_str()) {
+            let below = &schema["properties"][key.as_str()];
+            match value {
+                toml::Value::Table(table) => unknown_keys(&full, table, below, problems),
+                toml::Value::Array(items) => {
+                    for (at, table) in items.iter().enumerate() {
+                        if let toml::Value::Table(table) = table {
+                            unknown_keys(
+                                &format!("{full}[{at}]"),
+                                table,
+                                &below["items"],
+                                problems,
+                            );
+                        }
+                    }
+                }
+                _ => {}
             }
-        })
-        .collect()
+            continue;
+        }
+        let problem = Problem::new(&full, "there is no such key");
+        problems.push(match (nearest(key, known.iter().copied()), home_of(key)) {
+            (Some(name), _) => problem.hint(format!("did you mean {name:?}?")),
+            (None, Some(home)) => problem.hint(format!("it belongs to [{home}]")),
+            (None, None) => problem.hint(format!("known here: {}", known.join(", "))),
+        });
+    }
 }
 
 /// The table in which a key that is misplaced would be known.
 fn home_of(key: &str) -> Option<&'static str> {
-    let mut tables = KEYS.iter().filter(|(name, _)| !name.is_empty());
-    tables.find(|(_, keys)| keys.contains(&key)).map(|(name, _)| *name)
+    let mut tables = schema()["properties"].as_object()?.iter();
+    let has = |table| schema::keys(table).is_some_and(|keys| keys.contains(&key));
+    tables.find(|(_, table)| has(table)).map(|(name, _)| name.as_str())
 }

@@ -5,7 +5,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::raw::KEYS;
 use super::*;
 
 /// Every input of the folder is judged; inputs and expectations must be there in pairs.
@@ -47,19 +46,30 @@ fn bad_files_are_refused_with_their_reasons() {
 }
 
 #[test]
-fn the_key_table_is_the_structures() {
-    for (table, keys) in KEYS {
-        for key in *keys {
-            // A value of no key's type: it is complained about, but never as an unknown key.
-            let text = match *table {
-                "" => format!("{key} = 1979-05-27"),
-                table => format!("[{table}]\n{key} = 1979-05-27"),
-            };
-            let error = Answers::from_toml(&text).unwrap_err().to_string();
-            let unknown = format!("unknown field `{key}`");
-            assert!(!error.contains("no such key") && !error.contains(&unknown), "{error}");
-        }
+fn the_published_schema_is_that_of_the_structures() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../answers.schema.json");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&file, format!("{:#}\n", schema())).unwrap();
     }
+    let published: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(&published, schema(), "UPDATE_GOLDEN=1 writes {} anew", file.display());
+}
+
+#[test]
+fn unknown_keys_are_found_in_every_table() {
+    let tables: Vec<&String> = schema()["properties"].as_object().unwrap().keys().collect();
+    assert!(tables.len() >= 10, "{tables:?}");
+    let text =
+        "hostnam = 1\nnone-such = 1\nwipe = true\n[disk.filter]\nANY = \"*\"\n[pool]\nnam = 1";
+    let error = Answers::from_toml(text).unwrap_err();
+    let found: Vec<(&str, &str)> =
+        error.problems.iter().map(|p| (p.key.as_str(), p.hint.as_deref().unwrap())).collect();
+    assert_eq!(found[0], ("hostnam", "did you mean \"hostname\"?"));
+    assert!(found[1].0 == "none-such" && found[1].1.starts_with("known here: disk, hostname, "));
+    assert_eq!(found[2], ("pool.nam", "did you mean \"name\"?"));
+    assert_eq!(found[3], ("wipe", "it belongs to [disk]"));
+    assert_eq!(found.len(), 4);
 }
 
 #[test]
