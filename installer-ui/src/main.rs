@@ -64,7 +64,7 @@ const CHECK_MEDIUM: &str = "xenith.check-medium";
 ///
 /// and knows also ssh-keys = [...], ssh, on-success = "reboot" | "poweroff" | "shell", [network]
 /// interface or mac, mode = "dhcp" | "static", address, gateway, dns; [storage] type = "ext" |
-/// "lvm-thin" | "none"; [pool] name.
+/// "lvm-thin" | "none"; [time] ntp = [...]; [pool] name.
 ///
 /// The answer files (XML) of XenServer and XCP-ng are read too, as far as they can be followed.
 #[derive(Debug, Parser)]

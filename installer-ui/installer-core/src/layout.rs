@@ -19,6 +19,7 @@
 //! | `etc/upper/machine-id` | 0444 | a new random id |
 //! | `etc/upper/shadow` | 0640, group `shadow` | the image's file with root's line replaced |
 //! | `etc/upper/systemd/system/multi-user.target.wants/ssh.service` | link | if SSH was asked for |
+//! | `etc/upper/chrony/sources.d/default.sources` | 0644 | if time servers were named; hides the image's |
 //! | `root/.ssh/authorized_keys` | 0600 | if keys were given |
 //! | `var/lib/xenith/handover.toml` | 0600 | for the toolstack's first start |
 
@@ -34,6 +35,9 @@ pub const BOOT_EFI: &str = "EFI/BOOT/BOOTX64.EFI";
 pub const STATE_LABEL: &str = "xenith-state";
 /// Label of the EFI system partition's file system.
 pub const ESP_LABEL: &str = "XENITH-ESP";
+
+/// Of the running host: where chrony reads which servers it asks.
+pub const NTP_SOURCES: &str = "etc/chrony/sources.d/default.sources";
 
 /// Something in a file system that is made in one go.
 #[derive(Debug, Clone, PartialEq, Eq)]

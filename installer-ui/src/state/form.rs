@@ -164,6 +164,7 @@ impl Form {
             ssh_keys: Vec::new(),
             ssh: self.password.ssh,
             storage: STORAGE[self.storage].1,
+            ntp: Vec::new(),
             pool_name: String::new(),
             on_success: OnSuccess::Reboot,
         })

@@ -11,7 +11,7 @@ use appliance_model::nearest;
 use super::raw::{RawAnswers, RawDisk, RawNetwork};
 use super::{
     Answers, AnswersError, BadField, DiskChoice, Glob, Hostname, InterfaceChoice, NetworkAnswer,
-    OnSuccess, PasswordHash, Problem, SshKey, ipv4_cidr, ipv4_gateway,
+    NtpServer, OnSuccess, PasswordHash, Problem, SshKey, ipv4_cidr, ipv4_gateway,
 };
 
 /// Words of `on-success`.
@@ -85,6 +85,7 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
         None => Some(Some(LocalSrKind::Ext)),
         Some(kind) => findings.word("storage.type", &kind, STORAGE),
     };
+    let ntp = time_servers(&mut findings, &raw.time.unwrap_or_default().ntp);
     let pool_name = raw.pool.and_then(|pool| pool.name).unwrap_or_default();
     if pool_name.chars().any(char::is_control) {
         findings.add(Problem::new("pool.name", "holds a control character"));
@@ -102,6 +103,7 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
                 ssh: raw.ssh.unwrap_or(!ssh_keys.is_empty()),
                 ssh_keys,
                 storage,
+                ntp,
                 pool_name,
                 on_success,
             })
@@ -139,6 +141,21 @@ fn password(
             None
         }
     }
+}
+
+fn time_servers(findings: &mut Findings, raw: &[String]) -> Vec<NtpServer> {
+    let mut servers = Vec::new();
+    for (i, text) in raw.iter().enumerate() {
+        let key = format!("time.ntp[{i}]");
+        if let Some(server) = findings.parse(&key, text) {
+            match servers.contains(&server) {
+                // chrony takes each server once, and complains of a second.
+                true => findings.add(Problem::new(&key, format!("{text:?} is there twice"))),
+                false => servers.push(server),
+            }
+        }
+    }
+    servers
 }
 
 fn disk(findings: &mut Findings, raw: Option<RawDisk>) -> Option<DiskChoice> {

@@ -2,7 +2,7 @@
 //! Single values with their rules; the screens check what is typed with the same functions.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use sha_crypt::{Sha512Params, sha512_simple};
@@ -207,6 +207,32 @@ impl fmt::Display for MacAddress {
     }
 }
 
+/// A time server, by name or by address, as chrony takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NtpServer(String);
+
+impl NtpServer {
+    /// The name or the address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for NtpServer {
+    type Err = BadField;
+
+    fn from_str(text: &str) -> Result<Self, BadField> {
+        match text.parse::<IpAddr>() {
+            Ok(address) if address.is_unspecified() || address.is_multicast() => {
+                bad(format!("{address} cannot be the address of a time server"))
+            }
+            Ok(address) => Ok(Self(address.to_string())),
+            Err(_) if text.parse::<Hostname>().is_ok() => Ok(Self(text.to_owned())),
+            Err(_) => bad(format!("{text:?} is neither the name nor the address of a time server")),
+        }
+    }
+}
+
 /// Checks `192.0.2.10/24`: an address that a host can have, with its prefix length in bits.
 ///
 /// # Errors
@@ -289,6 +315,18 @@ mod tests {
             assert!(ipv4_cidr(bad).is_err(), "{bad}");
         }
         assert!(ipv4_cidr("192.0.2.0/31").is_ok());
+    }
+
+    #[test]
+    fn time_servers() {
+        for good in ["ntp1.example.org", "ntp", "192.0.2.1", "2001:db8::1"] {
+            assert_eq!(good.parse::<NtpServer>().unwrap().as_str(), good);
+        }
+        for bad in
+            ["", "ntp iburst", "a\nserver b", "0.0.0.0", "192.0.2.300", "fe80::1%eth0", "ff02::1"]
+        {
+            assert!(bad.parse::<NtpServer>().is_err(), "{bad}");
+        }
     }
 
     #[test]

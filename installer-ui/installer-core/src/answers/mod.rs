@@ -21,6 +21,9 @@
 //! [storage]
 //! type = "ext"                         # or lvm-thin, none
 //!
+//! [time]
+//! ntp = ["ntp.example.org"]            # left out: Debian's
+//!
 //! [pool]
 //! name = "Rack 4"
 //! ```
@@ -38,7 +41,9 @@ use std::path::PathBuf;
 
 use appliance_model::handover::{AddressMode, LocalSrKind};
 
-pub use fields::{BadField, Hostname, MacAddress, PasswordHash, SshKey, ipv4_cidr, ipv4_gateway};
+pub use fields::{
+    BadField, Hostname, MacAddress, NtpServer, PasswordHash, SshKey, ipv4_cidr, ipv4_gateway,
+};
 pub use glob::Glob;
 pub use schema::schema;
 pub use source::{AnswerSource, SourceError};
@@ -60,6 +65,8 @@ pub struct Answers {
     pub ssh: bool,
     /// The local SR on the rest of the disk; none: no local SR.
     pub storage: Option<LocalSrKind>,
+    /// Time servers; none: Debian's.
+    pub ntp: Vec<NtpServer>,
     /// `name_label` of the pool; may be empty.
     pub pool_name: String,
     /// What happens after a success.

@@ -39,6 +39,8 @@ pub(super) struct RawAnswers {
     pub(super) network: Option<RawNetwork>,
     /// Local storage on the rest of the disk.
     pub(super) storage: Option<RawStorage>,
+    /// The host's clock.
+    pub(super) time: Option<RawTime>,
     /// The pool that the host is.
     pub(super) pool: Option<RawPool>,
 }
@@ -87,6 +89,14 @@ pub(super) struct RawStorage {
     #[serde(rename = "type")]
     #[schemars(extend("enum" = words(check::STORAGE)))]
     pub(super) kind: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawTime {
+    /// Names or addresses of the time servers that are asked instead of Debian's.
+    #[serde(default)]
+    pub(super) ntp: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -146,9 +156,9 @@ fn unknown_keys(path: &str, table: &toml::Table, schema: &Value, problems: &mut 
             continue;
         }
         let problem = Problem::new(&full, "there is no such key");
-        problems.push(match (nearest(key, known.iter().copied()), home_of(key)) {
-            (Some(name), _) => problem.hint(format!("did you mean {name:?}?")),
-            (None, Some(home)) => problem.hint(format!("it belongs to [{home}]")),
+        problems.push(match (home_of(key), nearest(key, known.iter().copied())) {
+            (Some(home), _) => problem.hint(format!("it belongs to [{home}]")),
+            (None, Some(name)) => problem.hint(format!("did you mean {name:?}?")),
             (None, None) => problem.hint(format!("known here: {}", known.join(", "))),
         });
     }

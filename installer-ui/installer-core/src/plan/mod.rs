@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 pub use refusal::{PlanError, Refusal};
 
-use crate::answers::{Answers, Hostname, OnSuccess, PasswordHash, SshKey};
+use crate::answers::{Answers, Hostname, NtpServer, OnSuccess, PasswordHash, SshKey};
 use crate::discovery::{Discovery, Disk, Medium};
 
 /// A decided installation.
@@ -33,6 +33,8 @@ pub struct Plan {
     pub ssh_keys: Vec<SshKey>,
     /// Whether the SSH server starts.
     pub ssh: bool,
+    /// Time servers; none: Debian's.
+    pub ntp: Vec<NtpServer>,
     /// For the toolstack.
     pub handover: Handover,
     /// The kernel's present name of the management card, for people.
@@ -119,6 +121,7 @@ impl Plan {
             root_password: answers.root_password.clone(),
             ssh_keys: answers.ssh_keys.clone(),
             ssh: answers.ssh,
+            ntp: answers.ntp.clone(),
             handover: Handover { pool_name: answers.pool_name.clone(), management, local_sr },
             nic_name: nic.map(|(nic, _)| nic.name.clone()),
             on_success: answers.on_success,

@@ -7,7 +7,7 @@ use appliance_model::handover::{AddressMode, LocalSrKind};
 use image_formats::gpt::Role;
 
 use super::Plan;
-use crate::answers::OnSuccess;
+use crate::answers::{NtpServer, OnSuccess};
 use crate::size::Size;
 
 impl Plan {
@@ -104,6 +104,10 @@ impl fmt::Display for Plan {
         writeln!(f, "  network   {}", self.network_line())?;
         writeln!(f, "  login     {}", self.login_line())?;
         writeln!(f, "  storage   {}", self.storage_line())?;
+        if !self.ntp.is_empty() {
+            let servers: Vec<&str> = self.ntp.iter().map(NtpServer::as_str).collect();
+            writeln!(f, "  time      from {}", servers.join(", "))?;
+        }
         if !self.handover.pool_name.is_empty() {
             writeln!(f, "  pool      {}", self.handover.pool_name)?;
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use image_formats::gpt::Role;
 
 use super::{Run, StepError};
-use crate::layout::{Entry, EntryKind, STATE_LABEL};
+use crate::layout::{Entry, EntryKind, NTP_SOURCES, STATE_LABEL};
 use crate::plan::Plan;
 use crate::system::{Ext4, SystemError};
 
@@ -60,6 +60,11 @@ fn entries(plan: &Plan, shadow: &str) -> Result<Vec<Entry>, StepError> {
             "/usr/lib/systemd/system/ssh.service",
         ));
     }
+    if !plan.ntp.is_empty() {
+        let lines = plan.ntp.iter().map(|server| format!("server {} iburst\n", server.as_str()));
+        let path = NTP_SOURCES.replacen("etc", "etc/upper", 1);
+        entries.push(Entry::file(&path, 0o644, lines.collect::<String>()));
+    }
     if !plan.ssh_keys.is_empty() {
         let keys: String = plan.ssh_keys.iter().map(|key| format!("{}\n", key.as_str())).collect();
         entries.push(Entry::folder("root/.ssh", 0o700));
@@ -87,6 +92,16 @@ fn with_root_password(shadow: &str, hash: &str) -> Result<String, StepError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn chosen_time_servers_take_the_place_of_the_images() {
+        let overlay = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dom0-rootfs/overlay");
+        let read = |path: &str| std::fs::read_to_string(overlay.join(path)).unwrap();
+        assert!(read(NTP_SOURCES).starts_with("pool "));
+        let configuration = read("etc/chrony/chrony.conf");
+        assert!(configuration.contains("\nsourcedir /etc/chrony/sources.d\n"));
+        assert!(!configuration.contains("\npool "), "it would be asked too");
+    }
 
     #[test]
     fn only_roots_password_changes() {

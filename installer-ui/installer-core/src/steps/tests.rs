@@ -20,6 +20,7 @@ fn plan() -> Plan {
     let mut answers = answers();
     answers.ssh_keys = vec![format!("ssh-ed25519 AAAA{}", "C3Nz".repeat(12)).parse().unwrap()];
     answers.ssh = true;
+    answers.ntp = vec!["ntp1.example.org".parse().unwrap(), "2001:db8::123".parse().unwrap()];
     Plan::make(&answers, &found, ids()).unwrap()
 }
 
@@ -132,6 +133,9 @@ fn the_state_partition_holds_the_hosts_settings() {
     assert_eq!(text("etc/upper/machine-id").0, "00000000000000000000000000000bac\n");
     let (shadow, mode) = text("etc/upper/shadow");
     assert!(shadow.starts_with("root:$6$") && mode == 0o640, "{shadow}");
+    let (sources, mode) = text("etc/upper/chrony/sources.d/default.sources");
+    assert_eq!(sources, "server ntp1.example.org iburst\nserver 2001:db8::123 iburst\n");
+    assert_eq!(mode, 0o644);
     let (handover, mode) = text("var/lib/xenith/handover.toml");
     let handover: Handover = toml::from_str(&handover).unwrap();
     assert_eq!(handover, plan.handover);

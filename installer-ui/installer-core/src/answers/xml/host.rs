@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Name, password, keyboard, clock, services of the host.
 
-use super::{Element, Translation};
+use super::super::raw::RawTime;
+use super::{Element, Translation, tag};
+
+/// What the elements say of time servers.
+#[derive(Debug, Default)]
+pub(super) struct Time {
+    /// Of `<ntp>`.
+    source: Option<String>,
+    servers: Vec<String>,
+}
 
 impl Translation {
     pub(super) fn hostname(&mut self, element: &Element) {
@@ -71,8 +80,9 @@ impl Translation {
         const ABOUT: &str = "<ntp>";
         self.attributes(element, &["source"]);
         match element.attribute(&["source"]) {
-            Some("default" | "manual") => {}
-            Some("dhcp") => {
+            Some(source @ ("default" | "manual")) => self.time.source = Some(source.to_owned()),
+            Some(source @ "dhcp") => {
+                self.time.source = Some(source.to_owned());
                 self.note(ABOUT, "time servers are not taken from DHCP: Debian's are asked");
             }
             Some("none") => {
@@ -87,9 +97,20 @@ impl Translation {
 
     pub(super) fn ntp_server(&mut self, element: &Element) {
         self.attributes(element, &[]);
-        if self.text(element).is_some() {
-            let hint = "leave it out: Debian's servers are asked";
-            self.problem(&super::tag(&element.name), "time servers cannot be chosen", hint);
+        let text = self.text(element);
+        self.time.servers.extend(text);
+    }
+
+    pub(super) fn finish_time(&mut self) {
+        const SERVER: &str = "ntp-server";
+        let Time { source, servers } = std::mem::take(&mut self.time);
+        match source.as_deref() {
+            Some("manual") if servers.is_empty() => self.missing(SERVER, "\"manual\" needs one"),
+            Some(source @ ("dhcp" | "default")) if !servers.is_empty() => {
+                let text = format!("is given although the source of time is {source:?}");
+                self.problem(&tag(SERVER), text, "say <ntp source=\"manual\"/>, or leave it out");
+            }
+            _ => self.raw.time = Some(RawTime { ntp: servers }),
         }
     }
 

@@ -63,10 +63,11 @@ pub(super) fn read(text: &str) -> Result<AnswerFile, AnswersError> {
     match check::check(raw) {
         Ok(answers) if problems.is_empty() => Ok(AnswerFile { answers, notes }),
         checked => {
+            let own = problems.len();
             for problem in checked.err().into_iter().flat_map(|error| error.problems) {
                 // Hints speak of the other kind of file.
                 let problem = Problem { key: element_of(&problem.key), hint: None, ..problem };
-                if !problems.iter().any(|known| known.key == problem.key) {
+                if !problems[..own].iter().any(|known| known.key == problem.key) {
                     problems.push(problem);
                 }
             }
@@ -83,6 +84,7 @@ fn element_of(key: &str) -> String {
         ["network", "address", ..] => "ipaddr",
         ["network", "gateway", ..] => "gateway",
         ["network", "dns", ..] => "name-server",
+        ["time", "ntp", ..] => "ntp-server",
         ["network", ..] => "admin-interface",
         _ => key,
     };
@@ -97,6 +99,7 @@ struct Translation {
     problems: Vec<Problem>,
     disks: disk::Disks,
     name_servers: Vec<String>,
+    time: host::Time,
 }
 
 impl Translation {
@@ -194,6 +197,7 @@ impl Translation {
     fn finish(&mut self) {
         self.finish_disks();
         self.finish_network();
+        self.finish_time();
         if self.raw.hostname.is_none() {
             let hint = "give one; it is not taken from DHCP or DNS";
             self.missing("hostname", hint);
