@@ -17,17 +17,18 @@ mod wrap;
 
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use appliance_model::medium;
 use clap::{Parser, Subcommand};
-use installer_core::answers::{AnswerFile, AnswerSource};
+use installer_core::answers::AnswerSource;
 use installer_core::cmdline;
 use installer_core::hardware;
 use installer_core::medium::Checked;
 use installer_core::size::Size;
+use installer_ui::offline;
 use terminal::Begin;
 
 /// Word on the kernel command line that has the medium checked before anything is asked.
@@ -45,6 +46,10 @@ const CHECK_MEDIUM: &str = "xenith.check-medium";
 ///
 ///   xenith-installer --answers answers.toml --dry-run
 ///                                            what would it do on this machine?
+///
+///   xenith-installer check answers.toml --inventory machine.json
+///                                            what would it do on that machine, of which
+///                                            "xenith-installer inventory" printed machine.json?
 ///
 /// "xenith-installer hardware" says what will and will not work on this machine, "xenith-installer
 /// check-medium" reads the whole medium; the medium's menu offers that too.
@@ -94,11 +99,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Say whether an answer file is right in itself. Touches nothing.
-    Check {
-        /// The file.
-        file: PathBuf,
-    },
+    /// Say whether an answer file is right, or what it would do on a machine. Touches nothing.
+    Check(offline::Check),
+    /// Print what this machine has, as JSON for `check --inventory`.
+    Inventory,
     /// Read the whole medium and say whether it is as it was built. Touches nothing.
     CheckMedium,
     /// Say what will and will not work on this machine. Touches nothing.
@@ -121,9 +125,13 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<ExitCode> {
     let machine = worker::Machine::new(cli.medium.clone(), cli.with_loop_devices);
     match &cli.command {
-        Some(Command::Check { file }) => return check(file),
+        Some(Command::Check(check)) => return check.run(),
+        Some(Command::Inventory) => {
+            println!("{}", machine.look()?.to_json()?);
+            return Ok(ExitCode::SUCCESS);
+        }
         Some(Command::Schema) => {
-            println!("{:#}", installer_core::answers::schema());
+            offline::print_schema();
             return Ok(ExitCode::SUCCESS);
         }
         Some(Command::CheckMedium) => return check_medium(&machine),
@@ -153,25 +161,6 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         None => {
             terminal::run(machine, &log, Begin::Look)?;
             Ok(ExitCode::SUCCESS)
-        }
-    }
-}
-
-fn check(file: &Path) -> Result<ExitCode> {
-    let text = AnswerSource::File(file.to_owned()).load()?;
-    match AnswerFile::read(&text) {
-        Ok(read) => {
-            for note in read.notes {
-                println!("{}: {note}", file.display());
-            }
-            println!("{}: right in itself", file.display());
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => {
-            for line in error.to_string().lines() {
-                println!("{}: {line}", file.display());
-            }
-            Ok(ExitCode::FAILURE)
         }
     }
 }

@@ -11,6 +11,8 @@ pub mod boot_menu;
 pub mod cmdline;
 pub mod discovery;
 pub mod events;
+#[cfg(test)]
+mod golden;
 pub mod hardware;
 pub mod layout;
 pub mod lock;

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Digest;
 
 /// Text with the [`BuildId`]; its presence marks the medium.
@@ -43,7 +45,8 @@ pub const ANSWERS_ON_VOLUME: &[&str] =
 
 /// What distinguishes one build's medium from another's; text form is 16 lower-case hexadecimal
 /// digits.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct BuildId(u64);
 
 impl BuildId {
@@ -89,6 +92,20 @@ impl FromStr for BuildId {
             return Err(NotABuildId(text.to_owned()));
         }
         u64::from_str_radix(text, 16).map(Self).map_err(|_| NotABuildId(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for BuildId {
+    type Error = NotABuildId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<BuildId> for String {
+    fn from(id: BuildId) -> Self {
+        id.to_string()
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use sha_crypt::{Sha512Params, sha512_simple};
 
 /// Why a value is refused, as a sentence for the person who typed it.
@@ -174,7 +175,8 @@ impl FromStr for SshKey {
 }
 
 /// A unicast MAC address, lower case with colons.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct MacAddress(String);
 
 impl MacAddress {
@@ -198,6 +200,20 @@ impl FromStr for MacAddress {
             return bad(format!("{text:?} is a multicast address, no network card has it"));
         }
         Ok(Self(parts.join(":").to_lowercase()))
+    }
+}
+
+impl TryFrom<String> for MacAddress {
+    type Error = BadField;
+
+    fn try_from(text: String) -> Result<Self, BadField> {
+        text.parse()
+    }
+}
+
+impl From<MacAddress> for String {
+    fn from(address: MacAddress) -> Self {
+        address.0
     }
 }
 

@@ -3,37 +3,14 @@
 //! `UPDATE_GOLDEN=1` writes the expectations anew.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::*;
-
-/// Every input of the folder is judged; inputs and expectations must be there in pairs.
-fn golden(folder: &str, judge: impl Fn(&str) -> String) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/answers").join(folder);
-    let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
-    let (mut expected, mut inputs): (Vec<PathBuf>, Vec<PathBuf>) =
-        files.partition(|path| path.extension().is_some_and(|e| e == "txt"));
-    inputs.sort();
-    assert!(inputs.len() >= 4);
-    for input in inputs {
-        let kind = input.extension().unwrap();
-        assert!(kind == "toml" || kind == "xml", "{} is no answer file", input.display());
-        let text = judge(&fs::read_to_string(&input).unwrap());
-        let file = input.with_extension("txt");
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(&file, &text).unwrap();
-        }
-        let known = fs::read_to_string(&file)
-            .unwrap_or_else(|_| panic!("{} has no expectation", input.display()));
-        assert_eq!(text, known, "{}", input.display());
-        expected.retain(|other| *other != file);
-    }
-    assert!(expected.is_empty(), "nothing is expected to say this: {expected:?}");
-}
+use crate::golden::golden;
 
 #[test]
 fn good_files_are_understood() {
-    golden("good", |text| {
+    golden("answers/good", &["toml", "xml"], |text| {
         let AnswerFile { answers, notes } = AnswerFile::read(text).unwrap();
         let notes: String = notes.iter().map(|note| format!("{note}\n")).collect();
         format!("{notes}{answers:#?}\n")
@@ -42,12 +19,15 @@ fn good_files_are_understood() {
 
 #[test]
 fn bad_files_are_refused_with_their_reasons() {
-    golden("bad", |text| format!("{}\n", AnswerFile::read(text).unwrap_err()));
+    golden("answers/bad", &["toml", "xml"], |text| {
+        format!("{}\n", AnswerFile::read(text).unwrap_err())
+    });
 }
 
 #[test]
 fn the_published_schema_is_that_of_the_structures() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../answers.schema.json");
+    // Parsed, because the order of names is that of serde_json, which other crates can change.
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&file, format!("{:#}\n", schema())).unwrap();
     }

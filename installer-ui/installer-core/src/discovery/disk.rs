@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::mounts::Mounts;
 use super::{DiscoveryError, Roots};
 
 /// A whole disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Disk {
     /// `/dev/sda`.
     pub path: PathBuf,
@@ -42,7 +45,8 @@ pub struct Disk {
 }
 
 /// Something recognisable on a disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Content {
     /// `sda` or `sda1`.
     pub device: String,
@@ -53,7 +57,8 @@ pub struct Content {
 }
 
 /// A device that the kernel keeps on top of a disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Holder {
     /// Device mapper, by its own name (`vg-lv`).
     Mapper(String),

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use serde::{Deserialize, Serialize};
+
 use super::{DiscoveryError, Roots};
 
 /// The variable that says whether Secure Boot is on, below `/sys`.
@@ -12,7 +14,8 @@ const SECURE_BOOT: &str = "firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa
 const DEVICE_MODEL: &str = "usr/libexec/xen-qemu-system-i386";
 
 /// The machine as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Machine {
     /// How this system was started; the installed host starts both ways.
     pub firmware: Firmware,
@@ -39,7 +42,8 @@ pub struct Machine {
 }
 
 /// How this system was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Firmware {
     /// BIOS or its emulation.
     Bios,
@@ -48,7 +52,8 @@ pub enum Firmware {
 }
 
 /// Hardware virtualization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Virtualization {
     /// VT-x or AMD-V is there and switched on.
     Present,

@@ -9,10 +9,13 @@ use std::time::UNIX_EPOCH;
 use appliance_model::boot::BootOptions;
 use appliance_model::medium::{self as paths, BuildId};
 
+use serde::{Deserialize, Serialize};
+
 use super::DiscoveryError;
 
 /// The mounted medium; it exists only if everything that is needed is on it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Medium {
     /// Where it is mounted.
     pub path: PathBuf,

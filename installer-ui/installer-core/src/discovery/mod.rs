@@ -2,6 +2,7 @@
 //! What the machine has: disks, network cards, firmware, the medium. Only reads.
 
 mod disk;
+mod inventory;
 mod machine;
 mod medium;
 mod mounts;
@@ -12,16 +13,20 @@ mod unusable;
 use std::path::PathBuf;
 
 pub use disk::{Content, Disk, Holder};
+pub use inventory::InventoryError;
 pub use machine::{Firmware, Machine, Virtualization};
 pub use medium::Medium;
 pub use nic::Nic;
 pub use roots::Roots;
 pub use unusable::{Kind, Unusable};
 
+use serde::{Deserialize, Serialize};
+
 use crate::program::ProgramError;
 
 /// Everything at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Discovery {
     /// Disks, the medium's own too (marked), by name.
     pub disks: Vec<Disk>,

@@ -4,11 +4,14 @@
 use std::fs;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::{DiscoveryError, Roots};
 use crate::answers::MacAddress;
 
 /// A physical network card.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Nic {
     /// The kernel's name.
     pub name: String,

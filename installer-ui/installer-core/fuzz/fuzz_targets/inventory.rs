@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Any text is no inventory, or one that is written as it was read and that a plan, or the reason for
+//! none, can be made of.
+
+#![no_main]
+
+use installer_core::answers::Answers;
+use installer_core::discovery::Discovery;
+use installer_core::plan::{Ids, Plan};
+use libfuzzer_sys::fuzz_target;
+
+// The hash is written down, because to make one takes long.
+const ANSWERS: &str = r#"
+hostname = "xen1"
+root-password-hash = "$6$rT4x0Zq9bNfW1c2s$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+disk = { select = "smallest", wipe = true }
+network = { mode = "dhcp" }
+"#;
+
+fuzz_target!(|text: &str| {
+    let Ok(found) = Discovery::from_json(text) else { return };
+    let written = found.to_json().expect("what was read can be written");
+    assert_eq!(Discovery::from_json(&written).expect("what was written can be read"), found);
+    let answers = Answers::from_toml(ANSWERS).expect("the answers are right");
+    match Plan::make(&answers, &found, Ids::random()) {
+        Ok(plan) => assert!(!plan.to_string().is_empty()),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+});
