@@ -3,10 +3,13 @@
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use super::Roots;
 
 /// What a device would be for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// Disks.
     Storage,
@@ -15,7 +18,8 @@ pub enum Kind {
 }
 
 /// A device that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Unusable {
     /// What it would be for.
     pub kind: Kind,

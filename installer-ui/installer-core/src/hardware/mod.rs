@@ -54,8 +54,8 @@ fn amount(bytes: u64) -> String {
 /// What the medium's menus give to Dom0, in bytes.
 fn dom0_memory(medium: &Medium) -> Option<u64> {
     let options = medium.boot_options.xen.iter().map(ToString::to_string);
-    let value = options.filter_map(|option| Some(option.strip_prefix("dom0_mem=")?.to_owned()));
-    let last = value.last()?;
+    let mut value = options.filter_map(|option| Some(option.strip_prefix("dom0_mem=")?.to_owned()));
+    let last = value.next_back()?;
     let first = last.split(',').next()?;
     let (number, shift) = match first.char_indices().next_back()? {
         (at, 'K' | 'k') => (&first[..at], 10),
