@@ -24,7 +24,7 @@ const TERMS: &[&str] =
     &["usr/share/common-licenses/*", "usr/share/doc/*/copyright", "usr/share/doc/*"];
 
 /// Level of zstd for the initramfs; higher ones cost seconds and win little.
-const INITRD_LEVEL: &str = "-12";
+pub(crate) const INITRD_LEVEL: &str = "-12";
 
 /// See the module.
 #[derive(Debug, Clone)]

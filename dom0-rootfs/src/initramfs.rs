@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The initramfs: busybox, the drivers that lead to the root image, and `init/init`.
+//!
+//! Netboot has a second archive behind it, with the drivers of network cards and `init/netboot`, so that
+//! no medium and no installed host carries them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -16,6 +19,11 @@ use crate::tree::{Tree, TreeError, failed};
 const INIT: &str = include_str!("../init/init");
 /// The list of modules; its form is explained in it.
 const MODULES: &str = include_str!("../init/modules");
+/// Read by the program where there is no medium.
+const NETBOOT: &str = include_str!("../init/netboot");
+const NETBOOT_DHCP: &str = include_str!("../init/netboot-dhcp");
+/// More modules, for netboot.
+const NETBOOT_MODULES: &str = include_str!("../init/netboot-modules");
 /// Text that stands for the root image's file system.
 const ROOT_FS: &str = "@ROOT_FS@";
 
@@ -27,7 +35,8 @@ const INDEXES: &[&str] = &["modules.dep", "modules.alias", "modules.softdep"];
 pub(crate) enum InitramfsError {
     /// The list and the kernel do not fit.
     #[error(
-        "init/modules names {module}, which is neither a kept module nor built into the kernel"
+        "init/modules or init/netboot-modules names {module}, which is neither a kept module nor built \
+         into the kernel"
     )]
     NoModule {
         /// The name.
@@ -46,6 +55,11 @@ pub(crate) fn texts() -> [&'static str; 2] {
     [INIT, MODULES]
 }
 
+/// The same of what netboot has beside it.
+pub(crate) fn netboot_texts() -> [&'static str; 4] {
+    [MODULES, NETBOOT, NETBOOT_DHCP, NETBOOT_MODULES]
+}
+
 /// Writes the archive of `tree`, whose modules have been indexed, to `to`.
 pub(crate) fn write(
     tree: &Tree,
@@ -54,12 +68,7 @@ pub(crate) fn write(
     time: u32,
     to: &Path,
 ) -> Result<(), InitramfsError> {
-    let modules = folder(version);
-    let dependencies = tree.read(&format!("{modules}/modules.dep"))?;
-    let builtin = tree.read(&format!("{modules}/modules.builtin"))?;
-    let list = MODULES.replace(ROOT_FS, root_fs);
-    let chosen = choose(&list, &dependencies, &builtin)?;
-
+    let chosen = chosen(tree, version, root_fs, "")?;
     let file = File::create(to).map_err(failed("creating", to))?;
     let mut cpio = CpioWriter::new(BufWriter::new(file), time);
     for folder in ["bin", "dev", "newroot", "proc", "run", "sys"] {
@@ -70,19 +79,61 @@ pub(crate) fn write(
     copy(&mut cpio, &tree.path("usr/bin/busybox"), "bin/busybox", 0o755)?;
     let init = INIT.replace(ROOT_FS, root_fs).replace("@MODULES@", &chosen.at_once.join(" "));
     cpio.file("init", 0o755, init.len() as u64, init.as_bytes())?;
+    put_modules(&mut cpio, tree, version, &chosen.paths, &BTreeSet::new())?;
+    cpio.finish()?;
+    Ok(())
+}
 
+/// Writes the archive that netboot has behind the one that [`write`] writes.
+pub(crate) fn write_netboot(
+    tree: &Tree,
+    version: &str,
+    root_fs: &str,
+    time: u32,
+    to: &Path,
+) -> Result<(), InitramfsError> {
+    let before = chosen(tree, version, root_fs, "")?.paths;
+    let all = chosen(tree, version, root_fs, NETBOOT_MODULES)?.paths;
+    let file = File::create(to).map_err(failed("creating", to))?;
+    let mut cpio = CpioWriter::new(BufWriter::new(file), time);
+    cpio.folder("etc", 0o755)?;
+    for (name, mode, text) in [("netboot", 0o644, NETBOOT), ("netboot-dhcp", 0o755, NETBOOT_DHCP)] {
+        cpio.file(name, mode, text.len() as u64, text.as_bytes())?;
+    }
+    put_modules(&mut cpio, tree, version, &all, &before)?;
+    cpio.finish()?;
+    Ok(())
+}
+
+/// The modules of the list, and of a second one.
+fn chosen(tree: &Tree, version: &str, root_fs: &str, more: &str) -> Result<Chosen, InitramfsError> {
+    let modules = folder(version);
+    let dependencies = tree.read(&format!("{modules}/modules.dep"))?;
+    let builtin = tree.read(&format!("{modules}/modules.builtin"))?;
+    let list = MODULES.replace(ROOT_FS, root_fs) + more;
+    choose(&list, &dependencies, &builtin)
+}
+
+/// Adds the indexes of the modules at `paths`, and those modules that are not `there` already.
+fn put_modules<W: Write>(
+    cpio: &mut CpioWriter<W>,
+    tree: &Tree,
+    version: &str,
+    paths: &BTreeSet<String>,
+    there: &BTreeSet<String>,
+) -> Result<(), InitramfsError> {
+    let modules = folder(version);
     let target = format!("lib/modules/{version}");
     cpio.folders(&target)?;
     for index in INDEXES {
-        let text = only(index, &tree.read(&format!("{modules}/{index}"))?, &chosen.paths);
+        let text = only(index, &tree.read(&format!("{modules}/{index}"))?, paths);
         cpio.file(&format!("{target}/{index}"), 0o644, text.len() as u64, text.as_bytes())?;
     }
-    for path in &chosen.paths {
+    for path in paths.difference(there) {
         let inside = format!("{target}/{path}");
         cpio.folders(inside.rsplit_once('/').map_or("", |(folder, _)| folder))?;
-        copy(&mut cpio, &tree.path(&format!("{modules}/{path}")), &inside, 0o644)?;
+        copy(cpio, &tree.path(&format!("{modules}/{path}")), &inside, 0o644)?;
     }
-    cpio.finish()?;
     Ok(())
 }
 
@@ -178,17 +229,16 @@ mod tests {
         assert_eq!(only("modules.softdep", soft, &paths), "softdep other_one pre: loop\n");
     }
 
-    #[test]
-    fn the_archive_is_the_same_twice_and_lists_what_it_should() {
-        let dir = tempfile::tempdir().unwrap();
-        let tree = Tree::at(dir.path().join("tree"));
+    /// A tree in which every module of the lists is there.
+    fn tree(dir: &Path) -> Tree {
+        let tree = Tree::at(dir.join("tree"));
         tree.write("usr/bin/busybox", b"busy", 0o755).unwrap();
-        let list: Vec<String> = MODULES
+        let lists = MODULES.replace(ROOT_FS, "squashfs") + NETBOOT_MODULES;
+        let list: Vec<String> = lists
             .lines()
             .filter(|l| !l.is_empty() && !l.starts_with('#'))
             .map(|l| name(l.trim_start_matches('+')))
             .collect();
-        let list: Vec<String> = list.into_iter().map(|n| n.replace(ROOT_FS, "squashfs")).collect();
         let dep: String = list.iter().map(|module| format!("kernel/{module}.ko:\n")).collect();
         for (file, text) in [
             ("modules.dep", dep.as_str()),
@@ -199,9 +249,16 @@ mod tests {
             tree.write(&format!("{}/{file}", folder("6.1")), text.as_bytes(), 0o644).unwrap();
         }
         for module in &list {
-            tree.write(&format!("{}/kernel/{module}.ko", folder("6.1")), module.as_bytes(), 0o600)
-                .unwrap();
+            let path = format!("{}/kernel/{module}.ko", folder("6.1"));
+            tree.write(&path, format!("<{module}>").as_bytes(), 0o600).unwrap();
         }
+        tree
+    }
+
+    #[test]
+    fn the_archive_is_the_same_twice_and_lists_what_it_should() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = tree(dir.path());
         let build = |file: &str| {
             let path = dir.path().join(file);
             write(&tree, "6.1", "squashfs", 7, &path).unwrap();
@@ -218,5 +275,21 @@ mod tests {
             assert!(text.contains(part), "{part}");
         }
         assert!(!text.contains(ROOT_FS) && !text.contains("@MODULES@"));
+        assert!(!text.contains("<e1000>"));
+    }
+
+    #[test]
+    fn netboot_adds_drivers_and_knows_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = tree(dir.path());
+        let path = dir.path().join("archive");
+        write_netboot(&tree, "6.1", "squashfs", 7, &path).unwrap();
+        let bytes = std::fs::read(path).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        for part in ["<e1000>", "net_fetch_all", "nameserver"] {
+            assert!(text.contains(part), "{part}");
+        }
+        // It is in the first archive, but this one's index replaces that one's.
+        assert!(!text.contains("<squashfs>") && text.contains("kernel/squashfs.ko:\n"));
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! packages of the profile ─► dom0-<profile>: tree, vmlinuz, initrd.img
+//!                                   │  └─► netboot-initrd-<profile>: netboot.img
 //!                                   │
 //! xen-tools, programs, overlay ─────┴─► rootfs-<profile>: root.img, vmlinuz, initrd.img, manifest
 //! ```
@@ -20,10 +21,12 @@ mod glob;
 mod initramfs;
 mod kernel_module;
 mod modules;
+mod netboot_initrd;
 pub mod programs;
 mod rootfs;
 mod tree;
 mod units;
 
 pub use base::Base;
+pub use netboot_initrd::NetbootInitrd;
 pub use rootfs::{Layer, Rootfs};

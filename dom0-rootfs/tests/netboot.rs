@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `init/netboot` under the very busybox that the initramfs has, against servers that fail in every
+//! way that matters. (The package is fetched first if the store does not have it.)
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use isobuild::debian::unpack_all;
+use isobuild::digest;
+use isobuild::fetch::{Downloader, Mirrors};
+use isobuild::interrupt::Interrupt;
+use isobuild::lock;
+use isobuild::progress::Plain;
+use isobuild::store::Store;
+use tempfile::TempDir;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/init/netboot");
+/// Large enough that a break in the middle is one.
+const IMAGE: usize = 3_000_000;
+
+fn busybox() -> &'static Path {
+    static BUSYBOX: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    let (_, path) = BUSYBOX.get_or_init(|| {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let lock = lock::load(&repository.join("profiles/lock.toml")).unwrap();
+        let package = lock.package("busybox-static").unwrap();
+        let store = Store::of_user().unwrap();
+        let mirrors = Mirrors::find(None, Some(lock.timestamp())).unwrap();
+        let fetcher = Downloader::new(&store, mirrors, false, &Plain, Interrupt::new());
+        fetcher.fetch_all(std::slice::from_ref(&package.file)).unwrap();
+        let dir = TempDir::new().unwrap();
+        let debs = [store.object(&package.file.sha256)];
+        unpack_all(&debs, dir.path(), 1, &Interrupt::new()).unwrap();
+        let path = dir.path().join("usr/bin/busybox");
+        (dir, path)
+    });
+    path
+}
+
+/// What the server does to a request, beside giving out the file.
+#[derive(Clone, Copy)]
+enum Fault {
+    /// Hangs up after this many bytes of the body, the first two times.
+    Break(usize),
+    /// The same, and it does not know ranges either.
+    BreakWithoutRanges(usize),
+    /// One bit of the body is another, the first so many times.
+    Flip(usize),
+    /// This status line, the first so many times.
+    Status(&'static str, usize),
+    /// Sends half and then nothing, the first time.
+    Stall,
+}
+
+#[derive(Default)]
+struct Served {
+    files: BTreeMap<String, Vec<u8>>,
+    faults: BTreeMap<String, Fault>,
+    /// Path and first byte asked for.
+    requests: Mutex<Vec<(String, usize)>>,
+}
+
+/// A server with a root image, a small file and their manifest.
+struct Server {
+    served: Arc<Served>,
+    url: String,
+    manifest: String,
+    dir: TempDir,
+}
+
+impl Server {
+    fn start(faults: &[(&str, Fault)]) -> Self {
+        let image: Vec<u8> = (0..IMAGE).map(|at| ((at * at) >> 7) as u8).collect();
+        let mut files = BTreeMap::from([
+            ("boot/xen.gz".to_owned(), b"the hypervisor".to_vec()),
+            ("xenith/root.img".to_owned(), image),
+        ]);
+        let lines = files.iter().map(|(path, bytes)| {
+            format!("# size {}\n{}  {path}\n", bytes.len(), digest::of_bytes(bytes))
+        });
+        let manifest = lines.collect::<String>().into_bytes();
+        let digest = digest::of_bytes(&manifest).to_string();
+        files.insert("xenith/manifest".to_owned(), manifest);
+        let faults = faults.iter().map(|(path, fault)| ((*path).to_owned(), *fault)).collect();
+        let served = Arc::new(Served { files, faults, requests: Mutex::default() });
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/net", listener.local_addr().unwrap());
+        let shared = Arc::clone(&served);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || answer(&shared, stream));
+            }
+        });
+        Self { served, url, manifest: digest, dir: TempDir::new().unwrap() }
+    }
+
+    /// Fetches everything; what the console shows, and whether it went well.
+    fn fetch(&self) -> (bool, String) {
+        self.fetch_from(&self.url, &self.manifest)
+    }
+
+    fn fetch_from(&self, url: &str, manifest: &str) -> (bool, String) {
+        let script = format!(
+            "say() {{ echo \"xenith: $*\"; }}\n\
+             . {SCRIPT}\n\
+             net_target={target} net_tries=4 net_patience=1\n\
+             net_url='{url}' net_manifest='{manifest}' net_mac=\n\
+             net_words && net_fetch_all && exit\n\
+             say \"cannot start: $net_why\"\n\
+             exit 1\n",
+            target = self.dir.path().display(),
+        );
+        let output = run(&["sh", "-c", &script]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{text}");
+        (output.status.success(), text)
+    }
+
+    fn is_whole(&self) -> bool {
+        let same = |(path, bytes): (&String, &Vec<u8>)| {
+            fs::read(self.dir.path().join(path)).is_ok_and(|found| found == *bytes)
+        };
+        self.served.files.iter().all(same)
+    }
+
+    /// First bytes asked for of a file.
+    fn asked(&self, path: &str) -> Vec<usize> {
+        let requests = self.served.requests.lock().unwrap();
+        requests.iter().filter(|request| request.0 == path).map(|request| request.1).collect()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the program is what is tested")]
+fn run(args: &[&str]) -> Output {
+    Command::new(busybox()).args(args).env_clear().output().unwrap()
+}
+
+fn answer(served: &Served, mut stream: TcpStream) {
+    let (mut path, mut from) = (String::new(), 0);
+    for line in BufReader::new(stream.try_clone().unwrap()).lines() {
+        let line = line.unwrap();
+        if let Some(rest) = line.strip_prefix("GET /net/") {
+            path = rest.split(' ').next().unwrap().to_owned();
+        }
+        if let Some(rest) = line.strip_prefix("Range: bytes=") {
+            from = rest.trim_end_matches('-').parse().unwrap();
+        }
+        if line.is_empty() {
+            break;
+        }
+    }
+    let time = {
+        let mut requests = served.requests.lock().unwrap();
+        requests.push((path.clone(), from));
+        requests.iter().filter(|request| request.0 == path).count()
+    };
+    // The other side may have hung up.
+    let _ = send(served, &path, from, time, &mut stream);
+}
+
+fn send(
+    served: &Served,
+    path: &str,
+    mut from: usize,
+    time: usize,
+    stream: &mut TcpStream,
+) -> std::io::Result<()> {
+    let fault = served.faults.get(path).copied();
+    if let Some(Fault::Status(status, times)) = fault
+        && time <= times
+    {
+        return write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+    }
+    if matches!(fault, Some(Fault::BreakWithoutRanges(_))) {
+        from = 0;
+    }
+    let Some(body) = served.files.get(path).map(|bytes| &bytes[from.min(bytes.len())..]) else {
+        return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    };
+    if body.is_empty() {
+        return write!(stream, "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\n\r\n");
+    }
+    let status = if from == 0 { "200 OK" } else { "206 Partial Content" };
+    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", body.len())?;
+    match fault {
+        Some(Fault::Break(after) | Fault::BreakWithoutRanges(after)) if time <= 2 => {
+            stream.write_all(&body[..after])
+        }
+        Some(Fault::Stall) if time == 1 => {
+            stream.write_all(&body[..body.len() / 2])?;
+            // Until the other side has enough of it.
+            std::io::copy(stream, &mut std::io::sink()).map(drop)
+        }
+        Some(Fault::Flip(times)) if time <= times => {
+            let mut body = body.to_vec();
+            let middle = body.len() / 2;
+            body[middle] ^= 1;
+            stream.write_all(&body)
+        }
+        _ => stream.write_all(body),
+    }
+}
+
+#[test]
+fn the_shell_understands_every_script() {
+    for script in ["init", "netboot", "netboot-dhcp"] {
+        let path = format!("{}/init/{script}", env!("CARGO_MANIFEST_DIR"));
+        let output = run(&["sh", "-n", &path]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && error.is_empty(), "{error}");
+    }
+}
+
+#[test]
+fn everything_is_fetched_once() {
+    let server = Server::start(&[]);
+    let (well, text) = server.fetch();
+    assert!(well && server.is_whole(), "{text}");
+    assert!(text.contains(&format!("fetching {}/xenith/root.img (2929 KiB)\n", server.url)));
+    // "exit" in the rescue shell begins anew, and nothing is fetched again.
+    let (well, text) = server.fetch();
+    assert!(well && text.is_empty(), "{text}");
+    assert_eq!(server.asked("xenith/root.img"), [0]);
+}
+
+#[test]
+fn the_address_may_be_that_of_the_ipxe_script_or_have_a_slash() {
+    for end in ["/xenith.ipxe", "/"] {
+        let server = Server::start(&[]);
+        let (well, text) = server.fetch_from(&format!("{}{end}", server.url), &server.manifest);
+        assert!(well && server.is_whole(), "{text}");
+    }
+}
+
+#[test]
+fn a_broken_connection_goes_on_where_it_broke() {
+    let server = Server::start(&[("xenith/root.img", Fault::Break(1_000_000))]);
+    let (well, text) = server.fetch();
+    assert!(well && server.is_whole(), "{text}");
+    assert_eq!(server.asked("xenith/root.img"), [0, 1_000_000, 2_000_000]);
+    let told = format!("{}/xenith/root.img: connection closed prematurely; trying", server.url);
+    assert!(text.contains(&told), "{text}");
+}
+
+#[test]
+fn a_server_without_ranges_begins_again() {
+    let server = Server::start(&[("xenith/root.img", Fault::BreakWithoutRanges(2_000_000))]);
+    let (well, text) = server.fetch();
+    assert!(well && server.is_whole(), "{text}");
+}
+
+#[test]
+fn a_server_that_says_nothing_more_is_asked_again() {
+    let server = Server::start(&[("xenith/root.img", Fault::Stall)]);
+    let (well, text) = server.fetch();
+    assert!(well && server.is_whole(), "{text}");
+    assert!(text.contains("root.img: download timed out; trying again"), "{text}");
+    assert_eq!(server.asked("xenith/root.img"), [0, IMAGE / 2]);
+}
+
+#[test]
+fn a_wrong_byte_is_noticed_and_a_second_time_final() {
+    let server = Server::start(&[("xenith/root.img", Fault::Flip(1))]);
+    let (well, text) = server.fetch();
+    assert!(well && server.is_whole(), "{text}");
+
+    let server = Server::start(&[("xenith/root.img", Fault::Flip(9))]);
+    let (well, text) = server.fetch();
+    let last = text.lines().last().unwrap();
+    let begin = format!(
+        "xenith: cannot start: {}/xenith/root.img is not the file that belongs to this menu: its \
+         SHA-256 is ",
+        server.url
+    );
+    let right = digest::of_bytes(&server.served.files["xenith/root.img"]).to_string();
+    assert!(!well && last.starts_with(&begin) && last.ends_with(&right), "{text}");
+    assert_eq!(server.asked("xenith/root.img"), [0, 0]);
+    assert!(!server.dir.path().join("xenith/root.img").exists());
+}
+
+#[test]
+fn a_manifest_of_another_build_is_refused_before_anything_is_fetched() {
+    let server = Server::start(&[]);
+    let (well, text) = server.fetch_from(&server.url, &"0".repeat(64));
+    assert!(!well && text.contains("/xenith/manifest is not the file that belongs to this menu"));
+    assert!(server.asked("xenith/root.img").is_empty());
+}
+
+#[test]
+fn what_is_not_there_is_asked_for_once_and_what_passes_again() {
+    let server = Server::start(&[("xenith/root.img", Fault::Status("404 Not Found", 9))]);
+    let (well, text) = server.fetch();
+    let end = "/xenith/root.img: server returned error: HTTP/1.1 404 Not Found\n";
+    assert!(!well && text.ends_with(&format!("cannot start: {}{end}", server.url)), "{text}");
+    assert_eq!(server.asked("xenith/root.img"), [0]);
+
+    let server = Server::start(&[("boot/xen.gz", Fault::Status("503 Service Unavailable", 1))]);
+    let (well, text) = server.fetch();
+    assert!(well && server.is_whole(), "{text}");
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let server = Server::start(&[("boot/xen.gz", Fault::Status("500 Internal Server Error", 9))]);
+    let (well, text) = server.fetch();
+    let end = "server returned error: HTTP/1.1 500 Internal Server Error (tried 4 times)\n";
+    assert!(!well && text.ends_with(end), "{text}");
+    assert_eq!(server.asked("boot/xen.gz").len(), 4);
+    // Nobody listens there any more.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (well, text) = server.fetch_from(&format!("http://{free}"), &server.manifest);
+    assert!(!well && text.contains("Connection refused (tried 4 times)"), "{text}");
+}
+
+#[test]
+fn words_that_cannot_be_meant_are_named() {
+    let server = Server::start(&[]);
+    for url in ["", "http://", "https://192.0.2.1/x", "tftp://192.0.2.1/x", "/xenith"] {
+        let (well, text) = server.fetch_from(url, &server.manifest);
+        assert!(!well && text.contains(&format!("xenith.net is '{url}'; it must be")), "{text}");
+    }
+    let (well, text) = server.fetch_from(&server.url, "abc");
+    assert!(!well && text.contains("xenith.manifest is 'abc'; it must be the SHA-256 of "));
+}
