@@ -12,7 +12,7 @@ use image_formats::cpio::{CpioWriter, DeviceKind};
 use image_formats::fat::{FatVolume, FatWriter};
 use image_formats::gpt::{DiskGuids, DiskLayout, Role, SectorSize};
 use image_formats::grub;
-use isobuild::assemble::{Boot, BuildId, Medium, Menu, write_medium};
+use isobuild::assemble::{Boot, BuildId, Medium, Menu, Parts, write_medium};
 use isobuild::digest;
 use isobuild::fetch::{self, Downloader, Mirrors};
 use isobuild::graph::Engine;
@@ -87,15 +87,17 @@ fn medium(dir: &Path) -> String {
     };
     let build = BuildId::new(&digest::of_bytes(b"a build"));
     let medium = Medium {
-        build: &build,
         volume: "XENITH",
         time: 1_700_000_000,
-        menu: &menu,
-        xen: &part("xen", b"the hypervisor"),
-        kernel: &part("kernel", b"the kernel"),
-        initrd: &part("initrd", b"the initial file system"),
-        root_image: &part("root", &[0x5a; 3_000_001]),
-        boot: &built().boot,
+        parts: Parts {
+            build: &build,
+            menu: &menu,
+            xen: &part("xen", b"the hypervisor"),
+            kernel: &part("kernel", b"the kernel"),
+            initrd: &part("initrd", b"the initial file system"),
+            root_image: &part("root", &[0x5a; 3_000_001]),
+            boot: &built().boot,
+        },
     };
     write_medium(&dir.join("medium.iso"), &medium).unwrap();
     build.to_string()
@@ -243,4 +245,25 @@ fn cpio_unpacks_what_we_pack() {
     ] {
         assert!(listed.contains(line), "{line}\n{listed}");
     }
+}
+
+#[test]
+fn grub_understands_every_configuration() {
+    let dir = TempDir::new().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (name, file) in [
+        ("netboot.cfg", "tests/golden/netboot/grub.cfg"),
+        ("settings.cfg", "src/assemble/netboot/netboot.cfg"),
+        ("early.cfg", "src/assemble/early.cfg"),
+        ("early-net.cfg", "src/assemble/netboot/early.cfg"),
+    ] {
+        fs::copy(source.join(file), dir.path().join(name)).unwrap();
+    }
+    medium(dir.path());
+    // The settings are comments until a person takes their "#" away.
+    let script = "xorriso -osirrox on -indev medium.iso -extract /boot/grub/grub.cfg medium.cfg \
+                  2>/dev/null && sed -i 's/^#\\([a-z]\\)/\\1/' settings.cfg && for file in *.cfg; do \
+                  grub-script-check $file && echo $file; done";
+    let checked = sh(dir.path(), script);
+    assert_eq!(checked, "early-net.cfg\nearly.cfg\nmedium.cfg\nnetboot.cfg\nsettings.cfg\n");
 }

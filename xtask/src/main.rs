@@ -30,6 +30,8 @@ struct Cli {
 enum Task {
     /// Build the ISO: target/xenith/xenith-<version>-x86_64.iso.
     Iso(BuildOptions),
+    /// Build the folder that machines boot from over the network: target/xenith/xenith-<version>-netboot.
+    Netboot(BuildOptions),
     /// Run the ISO in QEMU, its serial console in this terminal.
     Run(run::Options),
     /// Build only the hypervisor and its tools.
@@ -55,6 +57,9 @@ fn main() -> ExitCode {
     isobuild::sandbox::enter_if_asked();
     let result = match Cli::parse().task {
         Task::Iso(options) => build::iso(&options).map(|iso| println!("{}", iso.display())),
+        Task::Netboot(options) => {
+            build::netboot(&options).map(|folder| println!("{}", folder.display()))
+        }
         Task::Run(options) => run::run(&options),
         Task::Hypervisor(options) => build::hypervisor(&options),
         Task::Rootfs(options) => build::rootfs(&options),

@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use appliance_model::lock::Lock;
 use appliance_model::profile::Profile;
 use dom0_rootfs::programs::Programs;
-use dom0_rootfs::{Base, Layer, Rootfs};
+use dom0_rootfs::{Base, Layer, NetbootInitrd, Rootfs};
 use hypervisor::{Kconfig, Xen, XenTools};
-use isobuild::assemble::{Boot, Iso};
+use isobuild::assemble::{Boot, Iso, Netboot};
 use isobuild::fetch::{Downloader, Mirrors};
 use isobuild::graph::Engine;
 use isobuild::interrupt::Interrupt;
@@ -137,6 +137,8 @@ impl Pipeline {
             Box::new(Rootfs::new(profile, VERSION, &self.repository, layers)),
             Box::new(Boot),
             Box::new(Iso::new(profile, VERSION)),
+            Box::new(NetbootInitrd::new(profile)),
+            Box::new(Netboot::new(profile, VERSION)),
         ])
     }
 

@@ -3,7 +3,7 @@
 
 use appliance_model::profile::Profile;
 
-use super::{Boot, BuildId, Medium, Menu, write_medium};
+use super::{Boot, BuildId, Medium, Menu, Parts, write_medium};
 use crate::inputs::Inputs;
 use crate::recipe::{BoxError, Build, Recipe};
 
@@ -25,15 +25,11 @@ impl Iso {
     /// The recipe for `profile`; `version` is Xenith's own.
     #[must_use]
     pub fn new(profile: &Profile, version: &str) -> Self {
-        let output = &profile.output;
-        let menu = Menu {
-            version: version.to_owned(),
-            default_entry: output.default_entry.clone(),
-            seconds: output.menu_seconds,
-            xen: profile.xen.options.clone(),
-            dom0: profile.dom0.options.clone(),
-        };
-        Self { profile: profile.name.clone(), volume: output.volume.clone(), menu }
+        Self {
+            profile: profile.name.clone(),
+            volume: profile.output.volume.clone(),
+            menu: Menu::new(profile, version),
+        }
     }
 
     /// The recipe's name for the profile of that name.
@@ -67,15 +63,17 @@ impl Recipe for Iso {
     fn build(&self, build: &Build<'_>) -> Result<(), BoxError> {
         let rootfs = build.dep(&self.rootfs())?;
         let medium = Medium {
-            build: &BuildId::new(build.key()),
             volume: &self.volume,
             time: build.source_date_epoch(),
-            menu: &self.menu,
-            xen: &build.dep("xen")?.join("xen.gz"),
-            kernel: &rootfs.join("vmlinuz"),
-            initrd: &rootfs.join("initrd.img"),
-            root_image: &rootfs.join("root.img"),
-            boot: build.dep(Boot::NAME)?,
+            parts: Parts {
+                build: &BuildId::new(build.key()),
+                menu: &self.menu,
+                xen: &build.dep("xen")?.join("xen.gz"),
+                kernel: &rootfs.join("vmlinuz"),
+                initrd: &rootfs.join("initrd.img"),
+                root_image: &rootfs.join("root.img"),
+                boot: build.dep(Boot::NAME)?,
+            },
         };
         build.status("writing the image");
         write_medium(&build.out().join(Self::FILE), &medium)?;

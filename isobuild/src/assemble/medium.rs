@@ -11,7 +11,8 @@ use appliance_model::sums::Sums;
 use image_formats::fat::{FatError, FatVolume, FatWriter};
 use image_formats::iso::{IsoBoot, IsoError, IsoReport, IsoWriter, Source};
 
-use super::menu::{self, Menu};
+use super::menu;
+use super::parts::Parts;
 use crate::digest;
 
 const MIB: usize = 1024 * 1024;
@@ -55,27 +56,15 @@ pub enum MediumError {
     },
 }
 
-/// The parts of a medium, as paths of the host.
+/// A medium.
 #[derive(Debug, Clone)]
 pub struct Medium<'a> {
-    /// Whose medium it is.
-    pub build: &'a BuildId,
     /// Volume name, up to 32 capitals, digits and `_`.
     pub volume: &'a str,
     /// Seconds since 1970 that everything on it is dated.
     pub time: u64,
-    /// The menu.
-    pub menu: &'a Menu,
-    /// The hypervisor.
-    pub xen: &'a Path,
-    /// The Dom0 kernel.
-    pub kernel: &'a Path,
-    /// Its initial file system.
-    pub initrd: &'a Path,
-    /// The root image.
-    pub root_image: &'a Path,
-    /// Folder with the artifact of the recipe [`super::Boot`].
-    pub boot: &'a Path,
+    /// What is on it.
+    pub parts: Parts<'a>,
 }
 
 /// Writes the medium to the file `out`.
@@ -83,39 +72,29 @@ pub struct Medium<'a> {
 /// # Errors
 /// See [`MediumError`].
 pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<IsoReport, MediumError> {
-    let boot = |name: &str| medium.boot.join(name);
-    let parts = [
-        (paths::XEN, medium.xen.to_owned()),
-        (paths::KERNEL, medium.kernel.to_owned()),
-        (paths::INITRD, medium.initrd.to_owned()),
-        (paths::ELTORITO, boot("eltorito.img")),
-        // Where tools that copy a medium's files to a stick look for it.
-        ("EFI/BOOT/BOOTX64.EFI", boot("grubx64.efi")),
-        (paths::BOOT_IMG, boot("boot.img")),
-        (paths::CORE_IMG, boot("core.img")),
-        (paths::GRUB_EFI, boot("grubx64.efi")),
-        (paths::ROOT_IMAGE, medium.root_image.to_owned()),
-    ];
-    let build = medium.build;
+    let parts = &medium.parts;
+    let build = parts.build;
+    let boot = |name: &str| parts.boot.join(name);
     let image = |source| MediumError::Image { path: out.to_owned(), source };
 
     let mut sums = Sums::default();
     let mut iso = IsoWriter::new(medium.volume, medium.time, build.number()).map_err(image)?;
-    for (path, host) in parts {
+    let own = [
+        (paths::ELTORITO, boot("eltorito.img")),
+        // Where tools that copy a medium's files to a stick look for it.
+        ("EFI/BOOT/BOOTX64.EFI", boot("grubx64.efi")),
+    ];
+    for (path, host) in own.into_iter().chain(parts.files()) {
         if path != paths::ELTORITO {
             sums.put(path, digest_of(&host)?);
         }
         iso.file(path, Source::Path(host)).map_err(image)?;
     }
-    let options = medium.menu.options().to_toml().map_err(MediumError::Options)?;
-    let id_line = format!("{build}\n").into_bytes();
-    let texts = [
-        ("boot/grub/grub.cfg", medium.menu.grub_cfg(build).into_bytes()),
-        (paths::BUILD_ID, id_line.clone()),
-        (paths::BOOT_OPTIONS, options.into_bytes()),
-        (&build.marker(), id_line),
+    let own = [
+        ("boot/grub/grub.cfg", parts.menu.grub_cfg(build).into_bytes()),
+        (&build.marker(), format!("{build}\n").into_bytes()),
     ];
-    for (path, bytes) in texts {
+    for (path, bytes) in parts.texts().map_err(MediumError::Options)?.into_iter().chain(own) {
         sums.put(path, digest::of_bytes(&bytes));
         iso.file(path, Source::Bytes(bytes)).map_err(image)?;
     }

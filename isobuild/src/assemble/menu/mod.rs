@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The menu of a medium, as GRUB's configuration.
+//! The menus: GRUB's of a medium here, GRUB's and iPXE's of netboot in [`net`] and [`ipxe`].
+
+mod ipxe;
+mod net;
 
 use std::fmt::Write as _;
 
 use appliance_model::boot::{BootOption, BootOptions};
 use appliance_model::medium::{ANSWERS, ANSWERS_LABEL, BuildId, INITRD, KERNEL, XEN};
+use appliance_model::profile::Profile;
+
+pub(super) use net::NetMenu;
 
 const SERIAL: &str = "com1=115200,8n1";
-/// Starts the installer with the check of the whole medium.
-const CHECK: &str = "xenith.mode=install xenith.check-medium";
+
+/// No machine is stopped by a serial port that it does not have.
+const TERMINAL: &str = "\
+if serial --unit=0 --speed=115200 --word=8 --parity=no --stop=1; then
+    terminal_input console serial
+    terminal_output console serial
+fi
+";
 
 /// What the menu says and what its entries boot with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +36,54 @@ pub struct Menu {
     pub xen: Vec<BootOption>,
     /// Options of the Dom0 kernel's command line, beside its consoles and Xenith's own.
     pub dom0: Vec<BootOption>,
+}
+
+/// An entry that boots Xenith.
+struct Entry {
+    title: &'static str,
+    id: &'static str,
+    console: Console,
+    mode: &'static str,
+}
+
+/// Those of every menu, in their order.
+const ENTRIES: [Entry; 3] = [
+    Entry {
+        title: "Install Xenith",
+        id: "install",
+        console: Console::Screen,
+        mode: "xenith.mode=install",
+    },
+    Entry {
+        title: "Install over serial",
+        id: "install-serial",
+        console: Console::Serial,
+        mode: "xenith.mode=install",
+    },
+    Entry {
+        title: "Live / rescue",
+        id: "live",
+        console: Console::Serial,
+        mode: "xenith.mode=live",
+    },
+];
+
+/// Only on media: what comes over the network is checked as it comes.
+const CHECK: Entry = Entry {
+    title: "Check this medium",
+    id: "check",
+    console: Console::Screen,
+    mode: "xenith.mode=install xenith.check-medium",
+};
+
+/// Where GRUB finds the files of an entry, and what the kernel is told about it.
+struct Place<'a> {
+    /// Comes before each path.
+    folder: &'a str,
+    /// Path of the initial file system.
+    initrd: &'a str,
+    /// Words of the kernel's command line.
+    dom0: &'a str,
 }
 
 /// Which console a person sits at: the last one named is the one that programs write to.
@@ -50,56 +110,66 @@ impl Console {
 }
 
 impl Menu {
+    /// The menu of a profile; `version` is Xenith's own.
+    #[must_use]
+    pub fn new(profile: &Profile, version: &str) -> Self {
+        Self {
+            version: version.to_owned(),
+            default_entry: profile.output.default_entry.clone(),
+            seconds: profile.output.menu_seconds,
+            xen: profile.xen.options.clone(),
+            dom0: profile.dom0.options.clone(),
+        }
+    }
+
     /// The configuration on the medium, `/boot/grub/grub.cfg`.
     pub(super) fn grub_cfg(&self, build: &BuildId) -> String {
-        let mut text = format!(
+        let dom0 = format!("xenith.build={build}");
+        let place = Place { folder: "/", initrd: INITRD, dom0: &dom0 };
+        format!(
             "# The menu of the Xenith {version} medium, build {build}.\n\
              set timeout={seconds}\n\
              set default={default}\n\
              export answers\n\
              \n\
-             # No machine is stopped by a serial port that it does not have.\n\
-             if serial --unit=0 --speed=115200 --word=8 --parity=no --stop=1; then\n    \
-                 terminal_input console serial\n    \
-                 terminal_output console serial\n\
-             fi\n\
-             \n\
+             {TERMINAL}\n\
              set answers=''\n\
              if [ -f /{ANSWERS} ]; then\n    \
                  set answers=/{ANSWERS}\n\
              elif search --no-floppy --label --set=volume {ANSWERS_LABEL}; then\n    \
                  set answers=label:{ANSWERS_LABEL}\n\
              fi\n\
-             \n\
-             if [ -n \"$answers\" ]; then\n    \
+             \n",
+            version = self.version,
+            seconds = self.seconds,
+            default = self.default_entry,
+        ) + &self.entries(build, &place)
+    }
+
+    /// What every menu of GRUB ends with: the unattended installation, where `$answers` says so, the
+    /// other entries, the local disk.
+    fn entries(&self, build: &BuildId, place: &Place<'_>) -> String {
+        let mut text = format!(
+            "if [ -n \"$answers\" ]; then\n    \
                  set default=unattended\n    \
-                 # Firmware that starts the medium first would install the same host for ever.\n    \
+                 # Firmware that starts here again would install the same host for ever.\n    \
                  if search --no-floppy --file --set=host /{installed}; then\n        \
                      set default=disk\n    \
                  fi\n    \
                  menuentry \"Install unattended, as $answers says\" --id unattended {{\n",
             installed = build.installed(),
-            version = self.version,
-            seconds = self.seconds,
-            default = self.default_entry,
         );
         let unattended = "xenith.mode=install xenith.answers=$answers";
-        text.push_str(&self.commands("        ", Console::Serial, unattended, build));
+        text.push_str(&self.commands("        ", Console::Serial, unattended, place));
         text.push_str("    }\nfi\n\n");
-
-        let entries = [
-            ("Install Xenith", "install", Console::Screen, "xenith.mode=install"),
-            ("Install over serial", "install-serial", Console::Serial, "xenith.mode=install"),
-            ("Check this medium", "check", Console::Screen, CHECK),
-            ("Live / rescue", "live", Console::Serial, "xenith.mode=live"),
-        ];
-        for (title, id, console, mode) in entries {
+        let (install, live) = ENTRIES.split_at(2);
+        for entry in install.iter().chain([&CHECK]).chain(live) {
+            let Entry { title, id, console, mode } = entry;
             let _ = writeln!(text, "menuentry '{title} ({})' --id {id} {{", self.version);
-            text.push_str(&self.commands("    ", console, mode, build));
+            text.push_str(&self.commands("    ", *console, mode, place));
             text.push_str("}\n\n");
         }
-        text.push_str(LOCAL_DISK);
-        text
+        text + LOCAL_DISK
     }
 
     /// Everything that [`Menu::grub_cfg`] and [`esp_cfg`] write, apart from the build id. Part of
@@ -114,19 +184,38 @@ impl Menu {
         BootOptions { xen: self.xen.clone(), dom0: self.dom0.clone() }
     }
 
-    fn commands(&self, indent: &str, console: Console, mode: &str, build: &BuildId) -> String {
-        let mut xen = vec![console.xen().to_owned(), SERIAL.to_owned()];
-        xen.extend(self.xen.iter().map(BootOption::grub));
-        let build = format!("xenith.build={build}");
-        let mut dom0 = vec![console.dom0().to_owned(), mode.to_owned(), build];
-        dom0.extend(self.dom0.iter().map(BootOption::grub));
+    fn commands(&self, indent: &str, console: Console, mode: &str, place: &Place<'_>) -> String {
+        let Place { folder, initrd, dom0 } = place;
         let lines = [
             "echo 'Loading Xen, kernel and initial file system ...'".to_owned(),
-            format!("multiboot2 /{XEN} {}", xen.join(" ")),
-            format!("module2 /{KERNEL} {}", dom0.join(" ")),
-            format!("module2 --nounzip /{INITRD}"),
+            format!("multiboot2 {folder}{XEN} {}", self.xen_words(console, BootOption::grub)),
+            format!(
+                "module2 {folder}{KERNEL} {}",
+                self.dom0_words(console, &[mode, dom0], BootOption::grub)
+            ),
+            format!("module2 --nounzip {folder}{initrd}"),
         ];
         lines.iter().map(|line| format!("{indent}{line}\n")).collect()
+    }
+
+    /// Xen's command line, with the profile's options as `quote` writes them.
+    fn xen_words(&self, console: Console, quote: fn(&BootOption) -> String) -> String {
+        let mut words = vec![console.xen().to_owned(), SERIAL.to_owned()];
+        words.extend(self.xen.iter().map(quote));
+        words.join(" ")
+    }
+
+    /// That of Dom0's kernel.
+    fn dom0_words(
+        &self,
+        console: Console,
+        own: &[&str],
+        quote: fn(&BootOption) -> String,
+    ) -> String {
+        let mut words = vec![console.dom0().to_owned()];
+        words.extend(own.iter().map(|word| (*word).to_owned()));
+        words.extend(self.dom0.iter().map(quote));
+        words.join(" ")
     }
 }
 
@@ -178,7 +267,7 @@ menuentry 'Boot from the local disk' --id disk {
 ";
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use appliance_model::medium;
 
     use super::*;
@@ -187,15 +276,18 @@ mod tests {
         BuildId::new(&"0123456789abcdef".repeat(4).parse().unwrap())
     }
 
-    fn cfg() -> String {
-        let menu = Menu {
+    pub(in crate::assemble) fn menu() -> Menu {
+        Menu {
             version: "0.1.0".to_owned(),
             default_entry: "live".to_owned(),
             seconds: 1,
             xen: vec!["dom0_mem=768M,max:768M".parse().unwrap()],
             dom0: vec!["quiet".parse().unwrap(), "memmap=1M$2G".parse().unwrap()],
-        };
-        menu.grub_cfg(&build())
+        }
+    }
+
+    fn cfg() -> String {
+        menu().grub_cfg(&build())
     }
 
     #[test]
@@ -243,16 +335,22 @@ mod tests {
     #[test]
     fn the_boot_loader_looks_for_what_every_medium_has() {
         let looks = format!("search --no-floppy --file --set=found /{}\n", medium::BUILD_ID);
-        assert!(include_str!("early.cfg").contains(&looks));
+        assert!(include_str!("../early.cfg").contains(&looks));
     }
 
     #[test]
     fn blocks_are_closed() {
-        for cfg in [cfg(), esp_cfg(&build()), include_str!("early.cfg").to_owned()] {
-            let words = |word| cfg.split_whitespace().filter(|found| *found == word).count();
-            assert_eq!(words("if"), words("fi"), "{cfg}");
-            assert_eq!(words("{"), words("}"), "{cfg}");
-            assert_eq!(cfg.matches('\'').count() % 2, 0, "{cfg}");
+        let early = include_str!("../early.cfg").to_owned();
+        let early_net = include_str!("../netboot/early.cfg").to_owned();
+        for cfg in [cfg(), esp_cfg(&build()), early, early_net] {
+            blocks_are_closed_in(&cfg);
         }
+    }
+
+    pub(in crate::assemble) fn blocks_are_closed_in(cfg: &str) {
+        let words = |word| cfg.split_whitespace().filter(|found| *found == word).count();
+        assert_eq!(words("if"), words("fi"), "{cfg}");
+        assert_eq!(words("{"), words("}"), "{cfg}");
+        assert_eq!(cfg.matches('\'').count() % 2, 0, "{cfg}");
     }
 }
