@@ -29,7 +29,7 @@ pub fn system_disk() -> (String, String) {
 /// that it is done and the machine has started the installed host by itself, with the medium still
 /// first, and cuts its power.
 pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str) -> Result<()> {
-    sparse_file(&folder.join("system.img"), DISK_BYTES)?;
+    make_system_disk(folder)?;
     write_answers(&folder.join("answers.img"), storage)?;
     let setup = Setup {
         uefi,
@@ -38,6 +38,18 @@ pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str) -> Result<()
         ..Setup::default()
     };
     let mut vm = Vm::start(lab, folder, "install", &setup)?;
+    follow(&mut vm)?;
+    vm.cut_power();
+    Ok(())
+}
+
+/// Makes the disk of [`system_disk`], empty.
+pub fn make_system_disk(folder: &Path) -> Result<()> {
+    sparse_file(&folder.join("system.img"), DISK_BYTES)
+}
+
+/// Waits until an unattended installation is complete and the machine has started the installed host.
+pub fn follow(vm: &mut Vm) -> Result<()> {
     let done = ["xenith-installer: installation complete", "xenith-installer: installation failed"];
     let which = vm.serial.wait_any(&done, LIMIT);
     vm.screenshot("install")?;
@@ -46,26 +58,29 @@ pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str) -> Result<()
     }
     let again = [READY, "xenith-installer: unattended installation"];
     let which = vm.serial.wait_any(&again, LIMIT).context("restarting into the installed host")?;
-    anyhow::ensure!(which == 0, "the medium installs the host again");
-    vm.cut_power();
+    anyhow::ensure!(which == 0, "the host is installed again");
     Ok(())
 }
 
-fn write_answers(path: &Path, storage: &str) -> Result<()> {
-    let answers = format!(
+/// The answers for [`system_disk`].
+pub fn answers(storage: &str) -> String {
+    format!(
         "hostname = \"proof\"\n\
          root-password = \"{PASSWORD}\"\n\
          on-success = \"reboot\"\n\
          [disk]\nserial = \"{SERIAL}\"\nwipe = true\n\
          [network]\nmode = \"dhcp\"\n\
          [storage]\ntype = \"{storage}\"\n"
-    );
+    )
+}
+
+fn write_answers(path: &Path, storage: &str) -> Result<()> {
     let bytes = 1 << 20;
     sparse_file(path, bytes)?;
     let file = File::options().read(true).write(true).open(path);
     let file = file.with_context(|| format!("opening {}", path.display()))?;
     let volume = FatVolume { bytes, label: ANSWERS_LABEL, id: 0x0a0b_0c0d };
     let mut fat = FatWriter::format(file, &volume).context("making the answers' volume")?;
-    fat.file("answers.toml", answers.as_bytes()).context("writing the answers")?;
+    fat.file("answers.toml", answers(storage).as_bytes()).context("writing the answers")?;
     fat.finish().context("finishing the answers' volume")
 }

@@ -15,6 +15,8 @@ pub struct Lab {
     pub emulator: PathBuf,
     /// The ISO under test.
     pub iso: PathBuf,
+    /// The folder for netboot under test.
+    pub netboot: Option<PathBuf>,
     /// Raw disk image that the test guests boot from, see [`crate::guest`].
     pub guest_disk: PathBuf,
     /// Folder with the Python client's packages.

@@ -12,4 +12,6 @@ pub mod qmp;
 pub mod runner;
 pub mod serial;
 pub mod shell;
+pub mod uefi_variables;
 pub mod vm;
+pub mod web;

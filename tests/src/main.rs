@@ -21,6 +21,9 @@ struct Cli {
     /// The ISO under test.
     #[arg(long)]
     iso: PathBuf,
+    /// The folder for netboot under test; only its own cases want it.
+    #[arg(long)]
+    netboot: Option<PathBuf>,
     /// The build's tools tree, which the test guests' disk is made with.
     #[arg(long)]
     tools: PathBuf,
@@ -39,8 +42,8 @@ struct Cli {
     /// Write the figures that cases note to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     figures: Option<PathBuf>,
-    /// Only cases whose name contains one of these; those that measure (bench-…) or make pictures
-    /// (picture-…) only if it begins like theirs.
+    /// Only cases whose name contains one of these; those that measure (bench-…), boot over the network
+    /// (netboot-…) or make pictures (picture-…) only if it begins like theirs.
     filters: Vec<String>,
 }
 
@@ -73,6 +76,7 @@ fn run(cli: Cli) -> Result<bool> {
     let mut lab = Lab {
         emulator: absolute(&cli.emulator)?,
         iso: absolute(&cli.iso)?,
+        netboot: cli.netboot.as_ref().map(absolute).transpose()?,
         guest_disk: absolute(&cli.work.join("guest.img"))?,
         clients: PathBuf::new(),
         work: absolute(&cli.work)?,

@@ -23,6 +23,8 @@ pub struct Setup {
     pub uefi: bool,
     /// Start from the ISO, attached this way; otherwise from the first disk.
     pub medium: Option<Medium>,
+    /// Start over the network, before or after the disks.
+    pub net_boot: Option<emulator::NetBoot>,
     /// Image files in the case's folder, with their serial numbers.
     pub disks: Vec<(String, String)>,
     /// Port forwards.
@@ -67,6 +69,7 @@ impl Vm {
             firmware,
             memory_mib: 1536,
             medium: setup.medium.map(|medium| (medium, MEDIUM.to_owned())),
+            net_boot: setup.net_boot.clone(),
             drives: drives.collect(),
             forwards: setup.forwards.clone(),
             serial: Line::Socket(format!("{FOLDER}/{}", socket("serial"))),

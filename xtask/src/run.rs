@@ -96,6 +96,7 @@ pub fn run(options: &Options) -> Result<()> {
         firmware,
         memory_mib: options.memory,
         medium: iso.as_ref().map(|_| (Medium::Cd, MEDIUM.to_owned())),
+        net_boot: None,
         drives,
         forwards: vec![Forward { host_port: options.port, address: String::new(), port: 443 }],
         serial: Line::Terminal,

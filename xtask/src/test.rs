@@ -12,6 +12,9 @@ use crate::{repro, tidy};
 /// The profile that the end-to-end cases boot.
 const PROFILE: &str = "ci";
 
+/// How the names of the cases begin that boot over the network.
+const NETBOOT: &str = "netboot-";
+
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -45,7 +48,11 @@ pub fn run(options: &Options) -> Result<()> {
         repro::run(&repro::Options::quick(PROFILE, &options.sources))?;
     }
     if !options.fast {
-        let cases = end_to_end(&options.sources)?;
+        let mut cases = end_to_end(&options.sources)?;
+        if options.cases.iter().any(|case| NETBOOT.starts_with(case) || case.starts_with(NETBOOT)) {
+            let build_options = build_options(&options.sources);
+            cases = cases.args(["--netboot"]).args([build::netboot(&build_options)?]);
+        }
         cases.args(["--jobs", &options.jobs.to_string()]).args(&options.cases).run()?;
     }
     Ok(())
@@ -54,7 +61,7 @@ pub fn run(options: &Options) -> Result<()> {
 /// Builds what the end-to-end program wants; returns the call of it, to which options and names of
 /// cases can be added.
 pub fn end_to_end(sources: &SourceOptions) -> Result<Cargo> {
-    let build_options = BuildOptions { profile: PROFILE.into(), sources: sources.clone() };
+    let build_options = build_options(sources);
     let iso = build::iso(&build_options)?;
     let pipeline = Pipeline::new(sources)?;
     let profile = pipeline.profile(PROFILE)?;
@@ -74,4 +81,8 @@ pub fn end_to_end(sources: &SourceOptions) -> Result<Cargo> {
         call = call.args([option]).args([value]);
     }
     Ok(call)
+}
+
+fn build_options(sources: &SourceOptions) -> BuildOptions {
+    BuildOptions { profile: PROFILE.into(), sources: sources.clone() }
 }

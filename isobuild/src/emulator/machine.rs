@@ -61,6 +61,17 @@ pub struct Forward {
     pub port: u16,
 }
 
+/// How a machine starts over the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetBoot {
+    /// Folder that is served by TFTP.
+    pub tftp: String,
+    /// What DHCP names: a path in that folder, or for iPXE (a BIOS's network card has it) a URL.
+    pub file: String,
+    /// Before the disks, not after them.
+    pub first: bool,
+}
+
 /// Where a character device of the machine leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
@@ -81,6 +92,8 @@ pub struct Machine {
     pub memory_mib: u32,
     /// The installation medium and how it is attached; none: start from the first disk.
     pub medium: Option<(Medium, String)>,
+    /// Start over the network.
+    pub net_boot: Option<NetBoot>,
     /// Hard disks.
     pub drives: Vec<Drive>,
     /// Ports forwarded; the network card is there in any case.
@@ -155,8 +168,17 @@ impl Machine {
             .iter()
             .map(|f| format!(",hostfwd=tcp:127.0.0.1:{}-{}:{}", f.host_port, f.address, f.port))
             .collect();
-        args.pair("-netdev", format!("user,id=net0{forwards}"));
-        args.pair("-device", "virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56,romfile=");
+        let (mut server, mut card) = (String::new(), String::new());
+        if let Some(NetBoot { tftp, file, first }) = &self.net_boot {
+            server = format!(",tftp={tftp},bootfile={file}");
+            card = format!(",bootindex={}", if *first { 1 } else { self.drives.len() + 2 });
+        }
+        // UEFI has a driver of its own for the card; without one in the card a BIOS does not look at it.
+        if self.net_boot.is_none() || self.firmware != Firmware::Bios {
+            card.push_str(",romfile=");
+        }
+        args.pair("-netdev", format!("user,id=net0{forwards}{server}"));
+        args.pair("-device", format!("virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56{card}"));
         args.pair("-device", "virtio-rng-pci");
         match &self.serial {
             Line::Terminal => {
@@ -205,6 +227,7 @@ mod tests {
             firmware: Firmware::Bios,
             memory_mib: 1536,
             medium: None,
+            net_boot: None,
             drives: Vec::new(),
             forwards: Vec::new(),
             serial: Line::Terminal,
@@ -233,5 +256,27 @@ mod tests {
         let args = Machine { forwards: vec![forward], ..machine() }.arguments();
         let expected = "user,id=net0,hostfwd=tcp:127.0.0.1:8443-10.0.2.50:443";
         assert!(args.iter().any(|arg| arg == expected), "{args:?}");
+    }
+
+    #[test]
+    fn the_network_comes_before_or_after_the_disks() {
+        let drive = Drive {
+            file: "/vm/disk.img".into(),
+            format: "raw",
+            serial: "S".into(),
+            unsafe_cache: true,
+        };
+        let boot = |first, firmware| {
+            let net_boot = NetBoot { tftp: "/tftp".into(), file: "x/xenith.pxe".into(), first };
+            let drives = vec![drive.clone()];
+            let machine = Machine { net_boot: Some(net_boot), drives, firmware, ..machine() };
+            machine.arguments()
+        };
+        let card = "virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56,bootindex=";
+        let args = boot(true, Firmware::Bios);
+        assert!(args.contains(&"user,id=net0,tftp=/tftp,bootfile=x/xenith.pxe".to_owned()));
+        assert!(args.contains(&format!("{card}1")), "{args:?}");
+        let args = boot(false, Firmware::Uefi { variables: "/vm/v".into() });
+        assert!(args.contains(&format!("{card}3,romfile=")), "{args:?}");
     }
 }

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-pub use machine::{Accelerator, Drive, Firmware, Forward, Line, Machine, Medium};
+pub use machine::{Accelerator, Drive, Firmware, Forward, Line, Machine, Medium, NetBoot};
 
 use crate::sandbox::{Child, Sandbox, SandboxError, Streams};
 

@@ -4,14 +4,15 @@
 mod bench;
 mod boot;
 mod installed;
+mod netboot;
 mod screens;
 
 pub use boot::{LIMIT, READY};
 
 use crate::runner::Case;
 
-/// How the names of cases begin that measure or make pictures.
-const ON_DEMAND: &[&str] = &["bench-", "picture-"];
+/// How the names of cases begin that measure, boot over the network or make pictures.
+const ON_DEMAND: &[&str] = &["bench-", "netboot-", "picture-"];
 
 /// Whether the case called `name` is meant by `filters`: all but those on demand if there are none,
 /// else those whose name contains one; a case on demand only by a filter that begins like its name.
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(boot::cases());
     cases.extend(bench::cases());
     cases.extend(screens::cases());
+    cases.extend(netboot::cases());
     cases
 }
 
@@ -44,8 +46,10 @@ mod tests {
             names.filter(|name| is_chosen(name, &filters)).collect::<Vec<_>>()
         };
         assert_eq!(chosen("install"), ["install-bios", "install-uefi"]);
+        assert_eq!(chosen("pxe"), [""; 0]);
+        assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer"]);
         assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
-        assert_eq!(chosen("").len(), all().len() - 3);
+        assert_eq!(chosen("").len(), all().len() - 8);
     }
 }

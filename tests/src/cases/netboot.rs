@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Machines without a medium: unattended installations over the network, each way to start there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use isobuild::emulator::{self, FOLDER, NetBoot};
+
+use crate::install;
+use crate::lab::Lab;
+use crate::runner::{Case, Figures};
+use crate::vm::{Setup, Vm};
+use crate::{uefi_variables, web};
+
+/// Where the folder is in what the case serves, by TFTP and HTTP.
+const PLACE: &str = "net/xenith";
+
+/// Those that GRUB starts have the network before the disk: after the installation GRUB has to start
+/// the disk by itself. The others have it after the disk.
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case { name: "netboot-bios-pxe", about: "BIOS, PXE: GRUB by TFTP", run: bios_pxe },
+        Case { name: "netboot-uefi-pxe", about: "UEFI, PXE: GRUB by TFTP", run: uefi_pxe },
+        Case { name: "netboot-uefi-http", about: "UEFI, HTTP boot: GRUB by HTTP", run: uefi_http },
+        Case { name: "netboot-ipxe", about: "BIOS, iPXE: all by HTTP, fixed address", run: ipxe },
+        Case {
+            name: "netboot-tampered",
+            about: "BIOS, iPXE: an image with one other byte is refused",
+            run: tampered,
+        },
+    ]
+}
+
+/// What a case serves.
+struct Server {
+    folder: PathBuf,
+    /// Of the folder for netboot, as machines see it.
+    url: String,
+}
+
+impl Server {
+    /// Serves a copy of the folder for netboot, and answers that its settings name.
+    fn start(lab: &Lab, folder: &Path) -> Result<Self> {
+        let built = lab.netboot.as_deref();
+        let built = built.context("there is no folder for netboot: --netboot names it")?;
+        let served = folder.join("served");
+        copy(built, &served.join(PLACE))?;
+        let port = web::serve(&served)?;
+        let server = Self { folder: served, url: format!("http://10.0.2.2:{port}/{PLACE}") };
+        fs::write(server.folder.join("answers.toml"), install::answers("ext"))
+            .context("writing the answers")?;
+        let answers = format!("http://10.0.2.2:{port}/answers.toml");
+        // Neither names the folder where its own address tells.
+        let grub = format!("set url={}\nset answers={answers}\n", server.url);
+        server.write("netboot.cfg", &grub)?;
+        server.write("netboot.ipxe", &format!("#!ipxe\nset answers {answers}\n"))?;
+        Ok(server)
+    }
+
+    fn write(&self, path: &str, text: &str) -> Result<()> {
+        let path = self.folder.join(PLACE).join(path);
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    }
+
+    fn read(&self, path: &str) -> Result<String> {
+        let path = self.folder.join(PLACE).join(path);
+        fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    }
+
+    /// A machine with an empty disk.
+    fn setup(folder: &Path, uefi: bool, file: String, first: bool) -> Result<Setup> {
+        install::make_system_disk(folder)?;
+        Ok(Setup {
+            uefi,
+            disks: vec![install::system_disk()],
+            net_boot: Some(NetBoot { tftp: format!("{FOLDER}/served"), file, first }),
+            ..Setup::default()
+        })
+    }
+
+    /// Installs, and removes what was served.
+    fn install(self, lab: &Lab, folder: &Path, setup: &Setup) -> Result<()> {
+        let mut vm = Vm::start(lab, folder, "netboot", setup)?;
+        install::follow(&mut vm)?;
+        vm.cut_power();
+        fs::remove_dir_all(&self.folder).context("removing what was served")
+    }
+}
+
+fn bios_pxe(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
+    let server = Server::start(lab, folder)?;
+    let setup = Server::setup(folder, false, format!("{PLACE}/xenith.pxe"), true)?;
+    server.install(lab, folder, &setup)
+}
+
+fn uefi_pxe(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
+    let server = Server::start(lab, folder)?;
+    let setup = Server::setup(folder, true, format!("{PLACE}/xenith-x64.efi"), true)?;
+    server.install(lab, folder, &setup)
+}
+
+fn uefi_http(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
+    let server = Server::start(lab, folder)?;
+    // GRUB works out by itself where it came from.
+    let settings = server.read("netboot.cfg")?;
+    server.write("netboot.cfg", settings.lines().last().unwrap_or_default())?;
+    // The emulator's DHCP server does not know HTTP boot; a boot entry names the URL instead.
+    let empty = lab.emulator.join(emulator::UEFI_VARIABLES);
+    let empty = fs::read(&empty).with_context(|| format!("reading {}", empty.display()))?;
+    let variables =
+        uefi_variables::boot_from_url(&empty, &format!("{}/xenith-x64.efi", server.url))
+            .context("writing a boot entry for the URL")?;
+    fs::write(folder.join("uefi-vars.fd"), variables).context("writing the UEFI variables")?;
+    let setup = Setup { net_boot: None, ..Server::setup(folder, true, String::new(), false)? };
+    server.install(lab, folder, &setup)
+}
+
+fn ipxe(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
+    let server = Server::start(lab, folder)?;
+    let settings = server.read("netboot.ipxe")?;
+    let fixed = "set options xenith.ip=10.0.2.77/24,10.0.2.2,10.0.2.3\n";
+    server.write("netboot.ipxe", &(settings + fixed))?;
+    let setup = Server::setup(folder, false, format!("{}/xenith.ipxe", server.url), false)?;
+    server.install(lab, folder, &setup)
+}
+
+fn tampered(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
+    let server = Server::start(lab, folder)?;
+    let image = server.folder.join(PLACE).join("xenith/root.img");
+    let mut bytes = fs::read(&image).context("reading the root image")?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&image, bytes).context("writing the root image")?;
+    let setup = Server::setup(folder, false, format!("{}/xenith.ipxe", server.url), false)?;
+    let mut vm = Vm::start(lab, folder, "netboot", &setup)?;
+    let refused = format!(
+        "xenith: cannot start: {}/xenith/root.img is not the file that belongs to this menu",
+        server.url
+    );
+    let which = vm.serial.wait_any(&[&refused, "xenith-installer: "], super::LIMIT)?;
+    anyhow::ensure!(which == 0, "another root image was started");
+    vm.serial.wait("this is a rescue shell", super::LIMIT)?;
+    vm.cut_power();
+    fs::remove_dir_all(&server.folder).context("removing what was served")
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("listing {}", from.display()))? {
+        let entry = entry.with_context(|| format!("listing {}", from.display()))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &target)?;
+        } else {
+            fs::copy(&path, &target).with_context(|| format!("copying {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
