@@ -5,9 +5,13 @@
 //! system partition and a GPT over both. Sector 0 is ours: its own modes either have no boot code
 //! there or mirror the GPT, which real machines refuse (see [`crate::mbr`]).
 //!
+//! One file or another can be filled after the medium was written ([`IsoWriter::reserve`]).
+//!
 //! Owners are root, permissions 0644 and 0755, and every time is the one that was given.
 
 mod device;
+mod reserved;
+mod tree;
 
 use std::collections::BTreeSet;
 use std::io::{self, SeekFrom};
@@ -21,6 +25,8 @@ use hadris_iso::{
 
 use crate::grub::{self, GrubError};
 use crate::{BlockIo, mbr};
+
+pub use reserved::{ReservedError, ReservedFile};
 
 /// Bytes of a block of the medium.
 pub const BLOCK: u64 = 2048;
@@ -68,6 +74,15 @@ pub enum IsoError {
         /// Its warnings.
         what: String,
     },
+    /// The room for a file could not be reserved.
+    #[error("reserving room for {path:?}")]
+    Reserve {
+        /// The file.
+        path: String,
+        /// The cause.
+        #[source]
+        source: ReservedError,
+    },
     /// The boot sector is not GRUB's.
     #[error("preparing sector 0 of the medium")]
     Grub(#[source] GrubError),
@@ -100,6 +115,7 @@ pub struct IsoBoot {
 pub struct IsoWriter {
     tree: Tree,
     paths: BTreeSet<String>,
+    reserved: Vec<String>,
     options: IsoOptions,
     signature: u32,
 }
@@ -132,7 +148,8 @@ impl IsoWriter {
             .with_time(date)
             .with_seed(seed);
         let signature = (seed ^ (seed >> 32)) as u32;
-        Ok(Self { tree: Tree::new(), paths: BTreeSet::new(), options, signature })
+        let (tree, paths, reserved) = (Tree::new(), BTreeSet::new(), Vec::new());
+        Ok(Self { tree, paths, reserved, options, signature })
     }
 
     /// Puts a file on the medium, with the folders above it.
@@ -162,6 +179,17 @@ impl IsoWriter {
         Ok(())
     }
 
+    /// Puts an empty file on the medium that can be filled later with up to `room` bytes, by
+    /// [`ReservedFile`].
+    ///
+    /// # Errors
+    /// See [`IsoError`].
+    pub fn reserve(&mut self, path: &str, room: u16) -> Result<(), IsoError> {
+        self.file(path, Source::Bytes(reserved::stand_in(room)))?;
+        self.reserved.push(path.to_owned());
+        Ok(())
+    }
+
     /// Writes the medium from byte 0 of `out` on.
     ///
     /// # Errors
@@ -180,6 +208,10 @@ impl IsoWriter {
         let warnings: Vec<String> = report.warnings().iter().map(ToString::to_string).collect();
         if !warnings.is_empty() {
             return Err(IsoError::NotWhole { what: warnings.join("; ") });
+        }
+        for path in self.reserved {
+            reserved::hide_stand_in(out, &path)
+                .map_err(|source| IsoError::Reserve { path, source })?;
         }
         let first = report.extents(&boot.bios_image).and_then(<[_]>::first);
         let first = first.ok_or(IsoError::NotWhole { what: "no El Torito image".to_owned() })?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A [`BlockIo`] as the block device that `hadris-iso` writes to.
+//! A [`BlockIo`] as the block device that `hadris-iso` writes to and reads.
 
 use std::io::{self, SeekFrom};
 
@@ -25,6 +25,17 @@ pub(super) struct Blocks<'a, D> {
 impl<'a, D: BlockIo> Blocks<'a, D> {
     pub(super) fn new(inner: &'a mut D) -> Self {
         Self { inner, end: 0, at: None }
+    }
+
+    /// Over what has been written already, to be read.
+    pub(super) fn existing(inner: &'a mut D) -> io::Result<Self> {
+        let end = inner.seek(SeekFrom::End(0))?;
+        Ok(Self { inner, end, at: None })
+    }
+
+    /// How many there are.
+    pub(super) const fn bytes(&self) -> u64 {
+        self.end
     }
 
     fn seek(&mut self, block: BlockIndex) -> io::Result<()> {

@@ -7,7 +7,7 @@ use crate::gpt::{self, SectorSize};
 
 const ESP_BYTES: usize = 64 * 1024;
 
-fn boot() -> IsoBoot {
+pub(super) fn boot() -> IsoBoot {
     let mut boot_hybrid = vec![0x11; 512];
     boot_hybrid[510..].copy_from_slice(&[0x55, 0xaa]);
     IsoBoot {
@@ -17,7 +17,7 @@ fn boot() -> IsoBoot {
     }
 }
 
-fn writer() -> IsoWriter {
+pub(super) fn writer() -> IsoWriter {
     let mut iso = IsoWriter::new("XENITH", 1_700_000_000, 42).unwrap();
     iso.file("boot/grub/eltorito.img", Source::Bytes(vec![0x22; 5000])).unwrap();
     iso.file("xenith/build-id", Source::Bytes(b"0123\n".to_vec())).unwrap();
