@@ -40,7 +40,7 @@ const CHECK_MEDIUM: &str = "xenith.check-medium";
 /// where you type "yes". Keys are shown in the bottom row of each screen.
 ///
 /// It installs without asking (unattended) if the kernel command line has xenith.answers=..., if the
-/// medium holds /xenith/answers.toml, or with --answers. Try the file first:
+/// medium holds answers (see xenith-media), or with --answers. Try the file first:
 ///
 ///   xenith-installer check answers.toml      is the file right in itself?
 ///
@@ -214,8 +214,7 @@ fn source(cli: &Cli) -> Result<Option<AnswerSource>> {
     if let Some(text) = cmdline::value(&kernel_line()?, "xenith.answers") {
         return Ok(Some(AnswerSource::parse(text, Some(&cli.medium))?));
     }
-    let file = cli.medium.join(medium::ANSWERS);
-    Ok(file.is_file().then_some(AnswerSource::File(file)))
+    Ok(AnswerSource::on_medium(&cli.medium))
 }
 
 #[cfg(test)]

@@ -34,12 +34,14 @@ pub const BOOT_OPTIONS: &str = "xenith/boot/options.toml";
 pub const SUMS: &str = "xenith/sha256sums";
 /// What a BIOS loads. Not in the list: where it lies is written into it while the medium is.
 pub const ELTORITO: &str = "boot/grub/eltorito.img";
-/// Answers for the unattended installation; few media have them.
+/// Answers for the unattended installation; empty on a medium into which none were put.
 pub const ANSWERS: &str = "xenith/answers.toml";
+/// How long they can be, in bytes. What a medium has room for it says itself.
+pub const ANSWERS_ROOM: u16 = 32 * 1024;
 
 /// Label of another volume with answers, short enough for FAT. The medium's menu looks for it.
 pub const ANSWERS_LABEL: &str = "XENITH-ANS";
-/// Where the answers may be on such a volume; the first that is there counts.
+/// Where the answers may be on such a volume; the first that is there and not empty counts.
 pub const ANSWERS_ON_VOLUME: &[&str] =
     &["answers.toml", ANSWERS, "answers.xml", "xenith/answers.xml"];
 

@@ -99,6 +99,7 @@ pub fn write_medium(out: &Path, medium: &Medium<'_>) -> Result<IsoReport, Medium
         iso.file(path, Source::Bytes(bytes)).map_err(image)?;
     }
     iso.file(paths::SUMS, Source::Bytes(sums.to_string().into_bytes())).map_err(image)?;
+    iso.reserve(paths::ANSWERS, paths::ANSWERS_ROOM).map_err(image)?;
     let boot = IsoBoot {
         bios_image: paths::ELTORITO.to_owned(),
         boot_hybrid: read(&boot("boot_hybrid.img"))?,

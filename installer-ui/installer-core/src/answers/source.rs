@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use appliance_model::medium::ANSWERS_ON_VOLUME;
+use appliance_model::medium::{ANSWERS, ANSWERS_ON_VOLUME};
 
 use crate::program::{Program, ProgramError};
 
@@ -100,6 +100,14 @@ impl AnswerSource {
         }
     }
 
+    /// The answers on the medium mounted at `medium`, if there are any: each medium has the file, and
+    /// it is empty until answers are put into it.
+    #[must_use]
+    pub fn on_medium(medium: &Path) -> Option<Self> {
+        let file = medium.join(ANSWERS);
+        is_filled(&file).then_some(Self::File(file))
+    }
+
     /// Whether the network must be up.
     pub fn needs_network(&self) -> bool {
         matches!(self, Self::Url(_))
@@ -128,6 +136,10 @@ impl std::fmt::Display for AnswerSource {
     }
 }
 
+fn is_filled(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0)
+}
+
 fn read(path: &Path) -> Result<String, SourceError> {
     let error = |source| SourceError::Read { path: path.to_owned(), source };
     let not_text = || SourceError::NotText(path.display().to_string());
@@ -150,7 +162,7 @@ fn from_volume(label: &str) -> Result<String, SourceError> {
     fs::create_dir_all(folder).map_err(error)?;
     let target = folder.display().to_string();
     Program::new("mount").args(["-o", "ro"]).arg(device).arg(&target).run().map_err(volume)?;
-    let found = ANSWERS_ON_VOLUME.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+    let found = ANSWERS_ON_VOLUME.iter().map(|name| folder.join(name)).find(|path| is_filled(path));
     let text = found.map(|path| read(&path));
     Program::new("umount").arg(&target).run().map_err(volume)?;
     text.unwrap_or_else(|| Err(SourceError::NothingOnVolume { label: label.to_owned() }))
@@ -187,6 +199,18 @@ mod tests {
             assert!(matches!(parse(bad), Err(SourceError::Form(_))), "{bad}");
         }
         assert!(matches!(AnswerSource::parse("/a", None), Err(SourceError::NoMedium(_))));
+    }
+
+    #[test]
+    fn an_empty_file_on_the_medium_holds_no_answers() {
+        let medium = tempfile::tempdir().unwrap();
+        assert_eq!(AnswerSource::on_medium(medium.path()), None);
+        let file = medium.path().join(ANSWERS);
+        fs::create_dir(file.parent().unwrap()).unwrap();
+        fs::write(&file, "").unwrap();
+        assert_eq!(AnswerSource::on_medium(medium.path()), None);
+        fs::write(&file, "answers").unwrap();
+        assert_eq!(AnswerSource::on_medium(medium.path()), Some(AnswerSource::File(file)));
     }
 
     #[test]

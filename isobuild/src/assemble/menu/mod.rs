@@ -133,8 +133,9 @@ impl Menu {
              export answers\n\
              \n\
              {TERMINAL}\n\
+             # The file is on every medium, and empty until answers are put into it.\n\
              set answers=''\n\
-             if [ -f /{ANSWERS} ]; then\n    \
+             if [ -s /{ANSWERS} ]; then\n    \
                  set answers=/{ANSWERS}\n\
              elif search --no-floppy --label --set=volume {ANSWERS_LABEL}; then\n    \
                  set answers=label:{ANSWERS_LABEL}\n\
@@ -311,6 +312,15 @@ pub(super) mod tests {
         let expected = " --no-floppy --file --set=host /xenith/from-0123456789abcdef; then\n        \
              set default=disk\n    fi\n";
         assert_eq!(&search[..expected.len()], expected);
+    }
+
+    #[test]
+    fn answers_on_the_medium_go_before_those_on_a_volume() {
+        let cfg = cfg();
+        let (_, answers) = cfg.split_once("set answers=''\n").unwrap();
+        let expected = "if [ -s /xenith/answers.toml ]; then\n    \
+             set answers=/xenith/answers.toml\nelif search";
+        assert_eq!(&answers[..expected.len()], expected);
     }
 
     #[test]
