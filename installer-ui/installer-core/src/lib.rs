@@ -5,6 +5,8 @@
 //! [`plan::Plan`], purely. The plan can be printed; nothing is written before that. Then
 //! [`steps::install`] runs it through a [`system::System`] and reports [`events::Event`]s, which
 //! screens, log and serial console read alike. No terminal is known here.
+//!
+//! [`media`] puts answers into an image of the medium, before any machine starts from it.
 
 pub mod answers;
 pub mod boot_menu;
@@ -16,6 +18,7 @@ mod golden;
 pub mod hardware;
 pub mod layout;
 pub mod lock;
+pub mod media;
 pub mod medium;
 pub mod pace;
 pub mod plan;

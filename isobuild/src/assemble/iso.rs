@@ -7,7 +7,7 @@ use super::{Boot, BuildId, Medium, Menu, Parts, write_medium};
 use crate::inputs::Inputs;
 use crate::recipe::{BoxError, Build, Recipe};
 
-const REVISION: u32 = 3;
+const REVISION: u32 = 4;
 
 /// Makes the medium of one profile, [`Iso::FILE`], from the artifacts of `xen`, `rootfs-<profile>`
 /// and [`Boot`].
