@@ -8,10 +8,12 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use appliance_model::medium::{ANSWERS, ANSWERS_ROOM};
 use image_formats::cpio::{CpioWriter, DeviceKind};
 use image_formats::fat::{FatVolume, FatWriter};
 use image_formats::gpt::{DiskGuids, DiskLayout, Role, SectorSize};
 use image_formats::grub;
+use image_formats::iso::ReservedFile;
 use isobuild::assemble::{Boot, BuildId, Medium, Menu, Parts, write_medium};
 use isobuild::digest;
 use isobuild::fetch::{self, Downloader, Mirrors};
@@ -171,6 +173,35 @@ fn the_same_medium_twice() {
     medium(second.path());
     let read = |dir: &TempDir| fs::read(dir.path().join("medium.iso")).unwrap();
     assert!(read(&first) == read(&second));
+}
+
+#[test]
+fn xorriso_and_grub_read_what_is_put_into_the_medium() {
+    let dir = TempDir::new().unwrap();
+    medium(dir.path());
+    let path = dir.path().join("medium.iso");
+    let built = fs::read(&path).unwrap();
+    // Rock Ridge, Joliet, and the boot loader's own reader, which tells the length first.
+    let script = "for names in nojoliet norock; do \
+                      xorriso -read_fs $names -osirrox on -indev medium.iso \
+                          -extract /xenith/answers.toml /tmp/$names 2>> /tmp/messages; \
+                      cmp answers /tmp/$names || exit 1; \
+                  done; \
+                  grub-fstest medium.iso ls -- -l /xenith/ | grep answers.toml || exit 1; \
+                  if [ -s answers ]; then \
+                      grub-fstest medium.iso cat /xenith/answers.toml | cmp answers || exit 1; \
+                  fi; \
+                  cat /tmp/messages";
+    let longest = vec![b'#'; ANSWERS_ROOM.into()];
+    for answers in [&b""[..], b"hostname = \"xen1\"\n", &longest, b"# short\n", b""] {
+        let mut iso = File::options().read(true).write(true).open(&path).unwrap();
+        ReservedFile::find(&mut iso, ANSWERS).unwrap().fill(&mut iso, answers).unwrap();
+        fs::write(dir.path().join("answers"), answers).unwrap();
+        let read = sh(dir.path(), script);
+        assert!(read.starts_with(&format!("{} ", answers.len())), "{read}");
+        assert!(!read.contains("WARNING"), "{read}");
+    }
+    assert!(fs::read(&path).unwrap() == built);
 }
 
 #[test]

@@ -9,17 +9,37 @@ use appliance_model::profile::Profile;
 use isobuild::assemble::{Iso, Netboot};
 use isobuild::report::Report;
 
-use crate::pipeline::{BuildOptions, Pipeline, VERSION};
+use crate::pipeline::{BuildOptions, Pipeline, SourceOptions, VERSION};
+use crate::program::Cargo;
+
+/// How the ISO is built.
+#[derive(Debug, Clone, clap::Args)]
+pub struct IsoOptions {
+    #[command(flatten)]
+    build: BuildOptions,
+    /// Put this answer file into the ISO, so that it installs without asking. `xenith-media` does the
+    /// same to an ISO that is there, and takes the answers out again.
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
+}
+
+impl From<BuildOptions> for IsoOptions {
+    fn from(build: BuildOptions) -> Self {
+        Self { build, answers: None }
+    }
+}
 
 /// Builds the ISO and puts it into `target/xenith`; returns its path.
-pub fn iso(options: &BuildOptions) -> Result<PathBuf> {
+pub fn iso(options: &IsoOptions) -> Result<PathBuf> {
+    let IsoOptions { build: options, answers } = options;
+    let answers = answers.as_ref().map(|file| Answers::check(file, options)).transpose()?;
     let pipeline = Pipeline::new(&options.sources)?;
     let profile = pipeline.profile(&options.profile)?;
     let name = Iso::recipe_name(&profile.name);
     let report = pipeline.build(&profile, &[&name])?;
     let built = artifact(&report, &name)?.join(Iso::FILE);
     let iso = pipeline.output.join(file_name(&profile, "x86_64.iso"));
-    place(&built, &iso)?;
+    place(&built, &iso, answers.as_ref())?;
     eprint!("{}", report.table());
     Ok(iso)
 }
@@ -119,8 +139,34 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
+/// An answer file, and the programs of the target side that know what to do with it.
+struct Answers {
+    file: PathBuf,
+    sources: SourceOptions,
+}
+
+impl Answers {
+    /// Tells every finding before anything is built.
+    fn check(file: &Path, options: &BuildOptions) -> Result<Self> {
+        let file = std::path::absolute(file).context("resolving the path of the answer file")?;
+        let answers = Self { file, sources: options.sources.clone() };
+        answers.program("xenith-installer").args(["check"]).args([&answers.file]).run()?;
+        Ok(answers)
+    }
+
+    fn embed(&self, iso: &Path) -> Result<()> {
+        let call = self.program("xenith-media").args(["embed"]).args([iso]);
+        call.args(["--answers"]).args([&self.file]).run()
+    }
+
+    fn program(&self, name: &str) -> Cargo {
+        let call = Cargo::new("run").args(["--quiet", "--locked", "--package", "installer-ui"]);
+        call.sources(&self.sources).args(["--bin", name, "--"]).output_to_stderr()
+    }
+}
+
 /// Copies an artifact: what people do to theirs must not change the cache's.
-fn place(built: &Path, iso: &Path) -> Result<()> {
+fn place(built: &Path, iso: &Path, answers: Option<&Answers>) -> Result<()> {
     let part = iso.with_extension("iso.part");
     // One that is left over may be a second name of something else.
     if part.exists() {
@@ -128,6 +174,9 @@ fn place(built: &Path, iso: &Path) -> Result<()> {
     }
     fs::copy(built, &part)
         .with_context(|| format!("copying {} to {}", built.display(), part.display()))?;
+    if let Some(answers) = answers {
+        answers.embed(&part)?;
+    }
     fs::rename(&part, iso).with_context(|| format!("renaming to {}", iso.display()))
 }
 

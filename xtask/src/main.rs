@@ -29,7 +29,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Build the ISO: target/xenith/xenith-<version>-x86_64.iso.
-    Iso(BuildOptions),
+    Iso(build::IsoOptions),
     /// Build the folder that machines boot from over the network: target/xenith/xenith-<version>-netboot.
     Netboot(BuildOptions),
     /// Run the ISO in QEMU, its serial console in this terminal.

@@ -55,6 +55,12 @@ impl Cargo {
         self
     }
 
+    /// Keeps standard output for the result of xtask itself.
+    pub fn output_to_stderr(mut self) -> Self {
+        self.command.stdout(std::io::stderr());
+        self
+    }
+
     /// Runs it to its end.
     pub fn run(mut self) -> Result<()> {
         let line = self.line();

@@ -49,7 +49,7 @@ const NEW_DISK_BYTES: u64 = 32 << 30;
 pub fn run(options: &Options) -> Result<()> {
     let iso = match options.installed {
         true => None,
-        false => Some(build::iso(&options.build)?),
+        false => Some(build::iso(&options.build.clone().into())?),
     };
     let pipeline = Pipeline::new(&options.build.sources)?;
     let profile = pipeline.profile(&options.build.profile)?;

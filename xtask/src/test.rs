@@ -62,7 +62,7 @@ pub fn run(options: &Options) -> Result<()> {
 /// cases can be added.
 pub fn end_to_end(sources: &SourceOptions) -> Result<Cargo> {
     let build_options = build_options(sources);
-    let iso = build::iso(&build_options)?;
+    let iso = build::iso(&build_options.into())?;
     let pipeline = Pipeline::new(sources)?;
     let profile = pipeline.profile(PROFILE)?;
     let rootfs = dom0_rootfs::Rootfs::recipe_name(&profile.name);
