@@ -96,6 +96,10 @@ pub fn embed_copy(image: &Path, copy: &Path, answers: &str) -> Result<(), MediaE
 
 /// Copies a file; the copy can be written to by its owner.
 fn copy_writable(from: &Path, to: &Path) -> io::Result<()> {
+    // One that is left over may be a second name of something else.
+    if to.is_symlink() || to.exists() {
+        fs::remove_file(to)?;
+    }
     fs::copy(from, to)?;
     let mode = fs::metadata(to)?.permissions().mode();
     fs::set_permissions(to, Permissions::from_mode(mode | 0o200))
@@ -142,11 +146,15 @@ impl<'a> Image<'a> {
         let error = |source| MediaError::Open { path: path.to_owned(), source };
         let change = matches!(access, Access::Change);
         let file = File::options().read(true).write(change).open(path).map_err(error)?;
-        match access {
+        let locked = match access {
             Access::Read => file.lock_shared(),
             Access::Change => file.lock(),
+        };
+        match locked {
+            // A file system without locks: as safe as its users are careful.
+            Err(source) if source.kind() == io::ErrorKind::Unsupported => {}
+            locked => locked.map_err(error)?,
         }
-        .map_err(error)?;
         Ok(Self { path, file: Flushed(file) })
     }
 
