@@ -92,6 +92,7 @@ fn the_manifest_has_every_file_of_a_medium_and_the_menus_have_its_digest() {
         paths::CORE_IMG,
         paths::GRUB_EFI,
         paths::ROOT_IMAGE,
+        paths::SUMS,
     ];
     assert_eq!(listed, expected);
     let digest = digest::of_bytes(manifest.as_bytes());

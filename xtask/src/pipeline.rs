@@ -270,14 +270,14 @@ mod tests {
     fn a_change_builds_again_only_what_follows_from_it() {
         let setting = |text: &str| text.replacen("=y", "=m", 1);
         let fragment = "hypervisor/kconfig/server.config";
-        assert_eq!(rebuilt(fragment, setting), ["iso-default", "xen"]);
+        assert_eq!(rebuilt(fragment, setting), ["iso-default", "netboot-default", "xen"]);
         assert_eq!(rebuilt(fragment, |text| format!("# Why.\n{text}")), [""; 0]);
         let code = |text: &str| format!("{text}\n// More.\n");
         assert_eq!(
             rebuilt("dom0-rootfs/toolstack/src/lib.rs", code),
-            ["iso-default", "programs", "rootfs-default"]
+            ["iso-default", "netboot-default", "programs", "rootfs-default"]
         );
         let menu = |text: &str| format!("{text}\n[output]\nmenu-seconds = 9\n");
-        assert_eq!(rebuilt("profiles/default.toml", menu), ["iso-default"]);
+        assert_eq!(rebuilt("profiles/default.toml", menu), ["iso-default", "netboot-default"]);
     }
 }
