@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask run`: the ISO in QEMU, for a person.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use isobuild::emulator::{
-    self, Accelerator, Drive, FOLDER, Firmware, Forward, Line, MEDIUM, Machine, Medium,
+    self, Accelerator, Drive, FOLDER, Firmware, Forward, Line, MEDIUM, Machine, Medium, Vnc,
 };
 use isobuild::sandbox::{Sandbox, Streams};
 use isobuild::tools;
@@ -21,9 +24,12 @@ pub struct Options {
     /// UEFI firmware instead of a BIOS.
     #[arg(long)]
     uefi: bool,
-    /// Also serve the machine's screen by VNC on 127.0.0.1:5901.
+    /// Also serve the machine's screen by VNC, for any viewer; the password is printed.
     #[arg(long)]
     graphical: bool,
+    /// Port on 127.0.0.1 of the screen.
+    #[arg(long, default_value_t = 5901, value_parser = clap::value_parser!(u16).range(5900..))]
+    vnc_port: u16,
     /// Attach this disk image; it is made, sparse, 32 GiB large, where it does not exist.
     #[arg(long, value_name = "FILE")]
     disk: Option<PathBuf>,
@@ -41,8 +47,8 @@ pub struct Options {
     no_kvm: bool,
 }
 
-/// As the help says.
-const VNC_PORT: u16 = 5901;
+/// The screen's password, in the machine's folder.
+const VNC_PASSWORD: &str = "vnc-password";
 const NEW_DISK_BYTES: u64 = 32 << 30;
 
 /// Builds what is missing and runs the machine until it is switched off.
@@ -101,7 +107,9 @@ pub fn run(options: &Options) -> Result<()> {
         forwards: vec![Forward { host_port: options.port, address: String::new(), port: 443 }],
         serial: Line::Terminal,
         qmp: None,
-        vnc: options.graphical.then_some(VNC_PORT),
+        vnc: options
+            .graphical
+            .then(|| Vnc { port: options.vnc_port, password: format!("{FOLDER}/{VNC_PASSWORD}") }),
         no_reboot: false,
     };
     let how = match accelerator {
@@ -110,11 +118,48 @@ pub fn run(options: &Options) -> Result<()> {
     };
     eprintln!("XenAPI will be at https://127.0.0.1:{} ({how})", options.port);
     if options.graphical {
-        eprintln!("the screen is at 127.0.0.1:{VNC_PORT} (VNC)");
+        let password = new_password(&folder.join(VNC_PASSWORD))?;
+        eprintln!("the screen is at 127.0.0.1:{} (VNC, password {password})", options.vnc_port);
     }
     eprintln!("Ctrl-A X ends the machine, Ctrl-A C switches to QEMU's monitor and back");
     let mut child =
         emulator::start(&sandbox, &machine, &folder, iso.as_deref(), Streams::inherited())
             .context("starting QEMU")?;
     child.wait().context("running QEMU")
+}
+
+/// Draws a password, 8 hexadecimal digits as VNC takes no more, and writes it to a file that nobody
+/// else can read.
+fn new_password(path: &Path) -> Result<String> {
+    let mut bytes = [0; 4];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .context("drawing the screen's password")?;
+    let password = format!("{:08x}", u32::from_ne_bytes(bytes));
+    let write = || {
+        if path.exists() {
+            std::fs::remove_file(path)?;
+        }
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(password.as_bytes())
+    };
+    write().with_context(|| format!("writing {}", path.display()))?;
+    Ok(password)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn each_run_has_a_password_of_its_own_that_nobody_else_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("password");
+        let first = new_password(&path).unwrap();
+        let second = new_password(&path).unwrap();
+        assert!(first != second && second.len() == 8, "{first} {second}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), second);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 }

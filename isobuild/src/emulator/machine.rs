@@ -81,6 +81,15 @@ pub enum Line {
     Socket(String),
 }
 
+/// The machine's screen over VNC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vnc {
+    /// TCP port on 127.0.0.1, 5900 or above.
+    pub port: u16,
+    /// File with the password, of which VNC takes 8 bytes: every user of the host can connect.
+    pub password: String,
+}
+
 /// A whole machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
@@ -102,9 +111,8 @@ pub struct Machine {
     pub serial: Line,
     /// Socket of the monitor protocol that somebody listens on already.
     pub qmp: Option<String>,
-    /// TCP port on 127.0.0.1 where the screen is served by VNC, 5900 or above; the graphics card is
-    /// there in any case.
-    pub vnc: Option<u16>,
+    /// Where the screen is served; the graphics card is there in any case.
+    pub vnc: Option<Vnc>,
     /// Power off instead of a reboot.
     pub no_reboot: bool,
 }
@@ -119,8 +127,10 @@ impl Machine {
         };
         args.pair("-accel", accel).pair("-cpu", cpu).pair("-machine", "q35").pair("-smp", "1");
         args.pair("-m", self.memory_mib.to_string()).flag("-nodefaults").pair("-vga", "std");
-        match self.vnc {
-            Some(port) => args.pair("-display", format!("vnc=127.0.0.1:{}", port - 5900)),
+        match &self.vnc {
+            Some(Vnc { port, password }) => args
+                .pair("-object", format!("secret,id=vnc0,file={password}"))
+                .pair("-display", format!("vnc=127.0.0.1:{},password-secret=vnc0", port - 5900)),
             None => args.pair("-display", "none"),
         };
         if let Firmware::Uefi { variables } = &self.firmware {
@@ -248,6 +258,14 @@ mod tests {
             let args = Machine { medium, ..machine() }.arguments();
             assert!(args.iter().any(|arg| arg == device), "{args:?}");
         }
+    }
+
+    #[test]
+    fn the_screen_wants_a_password() {
+        let vnc = Some(Vnc { port: 5901, password: "/vm/password".into() });
+        let args = Machine { vnc, ..machine() }.arguments().join(" ");
+        assert!(args.contains("-object secret,id=vnc0,file=/vm/password"), "{args}");
+        assert!(args.contains("-display vnc=127.0.0.1:1,password-secret=vnc0"), "{args}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-pub use machine::{Accelerator, Drive, Firmware, Forward, Line, Machine, Medium, NetBoot};
+pub use machine::{Accelerator, Drive, Firmware, Forward, Line, Machine, Medium, NetBoot, Vnc};
 
 use crate::sandbox::{Child, Sandbox, SandboxError, Streams};
 
