@@ -15,6 +15,7 @@ const fn limit(bench: &'static str, name: &'static str, unit: &'static str, most
 
 const LIMITS: &[Limit] = &[
     limit("iso-size", "size", "MB", 200.0),
+    limit("iso-size", "size of minimal", "MB", 120.0),
     limit("iso-noop", "wall", "s", 1.0),
     limit("iso-write", "from parts / copy", "x", 2.0),
     limit("iso-one-line", "wall", "s", 60.0),
