@@ -49,27 +49,27 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
         Keys(&["ret"]),
         Picture("2-welcome", "Xenith installer - welcome"),
         Keys(&["ret"]),
-        Picture("2-hardware", "Xenith installer - this machine"),
+        Picture("3-hardware", "Xenith installer - this machine"),
         Keys(&["ret"]),
-        Picture("3-disk", "Xenith installer - disk"),
+        Picture("4-disk", "Xenith installer - disk"),
         Keys(&["ret"]),
-        Picture("4-hostname", "Xenith installer - host name"),
+        Picture("5-hostname", "Xenith installer - host name"),
         Keys(&["ctrl+u"]),
         Text("node1"),
         Keys(&["ret"]),
-        Picture("5-network", "Xenith installer - network"),
+        Picture("6-network", "Xenith installer - network"),
         // From the card to its address, and on.
         Keys(&["ret", "ret"]),
         Text(PASSWORD),
         Keys(&["ret"]),
         Text(PASSWORD),
-        Picture("6-login", "Xenith installer - login"),
+        Picture("7-login", "Xenith installer - login"),
         Keys(&["ret", "right", "ret"]),
-        Picture("7-summary", "Xenith installer - summary"),
+        Picture("8-summary", "Xenith installer - summary"),
         Text("yes"),
         Keys(&["ret"]),
-        Picture("8-progress", "Xenith installer - installing"),
-        Picture("9-complete", "Xenith installer - complete"),
+        Picture("9-progress", "Xenith installer - installing"),
+        Picture("10-complete", "Xenith installer - complete"),
     ] {
         match step {
             Keys(keys) => vm.keys(keys)?,
@@ -83,5 +83,5 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
     shell::log_in(&mut vm.serial, PASSWORD)?;
     anyhow::ensure!(shell::run(&mut vm.serial, "hostname")? == "node1", "the host's name is wrong");
-    vm.picture("10-host", "node1 login:", None, LIMIT)
+    vm.picture("11-host", "node1 login:", None, LIMIT)
 }
