@@ -124,6 +124,15 @@ struct Node<'r> {
     locked: BTreeMap<Digest, LockedFile>,
 }
 
+/// The names of the recipes that `target` needs, directly or through others, each after what it
+/// needs; `target` is the last.
+///
+/// # Errors
+/// As [`Engine::build`] before it builds anything.
+pub fn needed(recipes: &[Box<dyn Recipe>], target: &str) -> Result<Vec<String>, GraphError> {
+    Ok(order::ordered(recipes, &[target])?.iter().map(|recipe| recipe.name()).collect())
+}
+
 impl Engine<'_> {
     /// Builds `targets` and what they need. Sets the umask of the process to 022.
     ///

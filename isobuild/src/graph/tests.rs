@@ -302,3 +302,18 @@ fn undeclared_reads_are_refused_and_times_are_clamped() {
     let since = time.duration_since(std::time::UNIX_EPOCH).unwrap();
     assert_eq!(since.as_secs(), 1_767_225_600);
 }
+
+#[test]
+fn what_a_recipe_needs_is_named_though_the_store_has_it_all() {
+    let bench = Bench::new();
+    let recipes = [
+        fake("tools", &[], "", writing("tools")),
+        fake("base", &["tools"], "", copying("tools")),
+        fake("image", &["base"], "", copying("base")),
+        fake("other", &["tools"], "", copying("tools")),
+    ];
+    bench.build(&recipes, "image").unwrap();
+    assert_eq!(outcomes(&bench.build(&recipes, "image").unwrap()), [("image", Outcome::Cached)]);
+    assert_eq!(needed(&recipes, "image").unwrap(), ["tools", "base", "image"]);
+    assert!(matches!(needed(&recipes, "iso"), Err(GraphError::Unknown { .. })));
+}

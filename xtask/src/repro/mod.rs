@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use appliance_model::Digest;
 use isobuild::assemble::Iso;
+use isobuild::graph;
 use isobuild::report::{Outcome, Report};
 use isobuild::store::{Store, remove_tree};
 use walkdir::WalkDir;
@@ -43,13 +44,9 @@ const SEEDS: &[&str] = &["tools", "xen", "xen-tools"];
 pub fn run(options: &Options) -> Result<()> {
     let first = Pipeline::new(&options.build.sources)?;
     let profile = first.profile(&options.build.profile)?;
-    let name = Iso::recipe_name(&profile.name);
-    let mut targets: Vec<&str> = vec![&name];
-    // Targets are reported even when nothing above them had to be built.
-    targets.extend(["programs", "boot"]);
-    targets.extend(SEEDS);
-    let rootfs = dom0_rootfs::Rootfs::recipe_name(&profile.name);
-    targets.push(&rootfs);
+    // Targets are in the report even when nothing above them had to be built.
+    let targets = graph::needed(&first.recipes(&profile)?, &Iso::recipe_name(&profile.name))?;
+    let targets: Vec<&str> = targets.iter().map(|name| &**name).collect();
     let first_report = first.build(&profile, &targets)?;
 
     let folder = first.output.join("repro");
