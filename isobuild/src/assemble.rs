@@ -18,7 +18,7 @@ mod menu;
 mod netboot;
 mod parts;
 
-pub use appliance_model::medium::{ANSWERS_LABEL, BuildId};
+pub use appliance_model::medium::{ANSWERS, ANSWERS_LABEL, BuildId};
 pub use boot::Boot;
 pub use iso::Iso;
 pub use medium::{Medium, MediumError, write_medium};

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use image_formats::fat::{FatVolume, FatWriter};
-use isobuild::assemble::ANSWERS_LABEL;
+use image_formats::iso::ReservedFile;
+use isobuild::assemble::{ANSWERS, ANSWERS_LABEL};
 use isobuild::emulator::Medium;
 
 use crate::cases::{LIMIT, READY};
@@ -25,18 +26,32 @@ pub fn system_disk() -> (String, String) {
     ("system.img".to_owned(), SERIAL.to_owned())
 }
 
-/// Boots the ISO beside an empty disk and a volume with answers, waits until the installer says
-/// that it is done and the machine has started the installed host by itself, with the medium still
-/// first, and cuts its power.
-pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str) -> Result<()> {
+/// Where the answers are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// On a volume beside the medium.
+    Volume,
+    /// In the medium.
+    Medium,
+}
+
+/// Boots the ISO beside an empty disk, waits until the installer says that it is done and the
+/// machine has started the installed host by itself, with the medium still first, and cuts its
+/// power.
+pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str, from: From) -> Result<()> {
     make_system_disk(folder)?;
-    write_answers(&folder.join("answers.img"), storage)?;
-    let setup = Setup {
-        uefi,
-        medium: Some(Medium::Cd),
-        disks: vec![system_disk(), ("answers.img".to_owned(), "ANSWERS".to_owned())],
-        ..Setup::default()
-    };
+    let mut setup =
+        Setup { uefi, medium: Some(Medium::Cd), disks: vec![system_disk()], ..Setup::default() };
+    match from {
+        From::Volume => {
+            write_answers(&folder.join("answers.img"), storage)?;
+            setup.disks.push(("answers.img".to_owned(), "ANSWERS".to_owned()));
+        }
+        From::Medium => {
+            embed_answers(&lab.iso, &folder.join("medium.img"), storage)?;
+            setup.image = Some("medium.img".to_owned());
+        }
+    }
     let mut vm = Vm::start(lab, folder, "install", &setup)?;
     follow(&mut vm)?;
     vm.cut_power();
@@ -72,6 +87,14 @@ pub fn answers(storage: &str) -> String {
          [network]\nmode = \"dhcp\"\n\
          [storage]\ntype = \"{storage}\"\n"
     )
+}
+
+fn embed_answers(iso: &Path, image: &Path, storage: &str) -> Result<()> {
+    std::fs::copy(iso, image).context("copying the ISO")?;
+    let file = File::options().read(true).write(true).open(image);
+    let mut file = file.with_context(|| format!("opening {}", image.display()))?;
+    let reserved = ReservedFile::find(&mut file, ANSWERS).context("finding room for answers")?;
+    reserved.fill(&mut file, answers(storage).as_bytes()).context("putting answers into the ISO")
 }
 
 fn write_answers(path: &Path, storage: &str) -> Result<()> {

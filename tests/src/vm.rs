@@ -25,6 +25,8 @@ pub struct Setup {
     pub medium: Option<Medium>,
     /// Start over the network, before or after the disks.
     pub net_boot: Option<emulator::NetBoot>,
+    /// Another image than the one under test, in the case's folder.
+    pub image: Option<String>,
     /// Image files in the case's folder, with their serial numbers.
     pub disks: Vec<(String, String)>,
     /// Port forwards.
@@ -80,11 +82,12 @@ impl Vm {
         let serial = listen(folder, &socket("serial"))?;
         let qmp = listen(folder, &socket("qmp"))?;
         let log = folder.join(format!("{name}-qemu.log"));
+        let image = setup.image.as_ref().map_or_else(|| lab.iso.clone(), |file| folder.join(file));
         let mut child = emulator::start(
             &lab.sandbox().log(&log),
             &machine,
             folder,
-            setup.medium.map(|_| lab.iso.as_path()),
+            setup.medium.map(|_| image.as_path()),
             Streams::silent(),
         )
         .context("starting QEMU")?;

@@ -8,7 +8,7 @@ use isobuild::emulator::Medium;
 
 use super::boot::{LIMIT, READY};
 use crate::inner;
-use crate::install::{self, PASSWORD};
+use crate::install::{self, From, PASSWORD};
 use crate::lab::Lab;
 use crate::runner::{Case, Figures};
 use crate::serial::Serial;
@@ -41,7 +41,7 @@ fn live(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
 }
 
 fn host(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
-    install::install(lab, folder, false, "ext")?;
+    install::install(lab, folder, false, "ext", From::Volume)?;
     let disks = vec![install::system_disk(), inner::disk(lab, folder)?];
     let mut vm = Vm::start(lab, folder, "host", &Setup { disks, ..Setup::default() })?;
     vm.serial.wait(READY, LIMIT).context("booting the installed host")?;

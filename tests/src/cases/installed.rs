@@ -11,7 +11,7 @@ use isobuild::emulator::Forward;
 
 use super::boot::{LIMIT, READY};
 use crate::inner::{self, Inner};
-use crate::install::{self, PASSWORD};
+use crate::install::{self, From, PASSWORD};
 use crate::lab::{Lab, free_port};
 use crate::runner::{Case, Figures};
 use crate::serial::Serial;
@@ -33,14 +33,14 @@ pub fn cases() -> Vec<Case> {
         },
         Case {
             name: "install-uefi",
-            about: "UEFI install, thin LVM SR; a guest with xe inside",
+            about: "UEFI install by answers in the ISO, thin LVM SR; a guest with xe inside",
             run: uefi,
         },
     ]
 }
 
 fn bios(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
-    install::install(lab, folder, false, "ext")?;
+    install::install(lab, folder, false, "ext", From::Volume)?;
     let api = free_port()?;
     let web = free_port()?;
     let setup = Setup {
@@ -69,7 +69,7 @@ fn bios(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
 }
 
 fn uefi(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
-    install::install(lab, folder, true, "lvm-thin")?;
+    install::install(lab, folder, true, "lvm-thin", From::Medium)?;
     let web = free_port()?;
     let setup = Setup {
         uefi: true,
