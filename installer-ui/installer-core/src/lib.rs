@@ -18,6 +18,7 @@ mod golden;
 pub mod hardware;
 pub mod layout;
 pub mod lock;
+pub mod logs;
 pub mod media;
 pub mod medium;
 pub mod pace;

@@ -85,19 +85,24 @@ impl Discovery {
     /// # Errors
     /// The medium is not whole, or the kernel's files cannot be read.
     pub fn look(roots: &Roots, medium: &std::path::Path) -> Result<Self, DiscoveryError> {
-        let mounts = mounts::Mounts::read(roots)?;
         let medium = Medium::look(medium)?;
-        let medium_disks = match mounts.device_of(&medium.path) {
-            Some(device) => disk::disks_below(roots, &device),
-            None => Vec::new(),
-        };
         Ok(Self {
-            disks: disk::look(roots, &mounts, &medium_disks)?,
+            disks: Self::disks(roots, &medium.path)?,
             nics: nic::look(roots)?,
             unusable: unusable::look(roots),
             machine: Machine::look(roots)?,
             medium,
         })
+    }
+
+    /// Only the disks, by name: without a whole medium too, which `medium` is not looked into for.
+    ///
+    /// # Errors
+    /// The kernel's files cannot be read.
+    pub fn disks(roots: &Roots, medium: &std::path::Path) -> Result<Vec<Disk>, DiscoveryError> {
+        let mounts = mounts::Mounts::read(roots)?;
+        let below = mounts.device_of(medium).map(|device| disk::disks_below(roots, &device));
+        disk::look(roots, &mounts, &below.unwrap_or_default())
     }
 
     /// Disks that may be installed on, by name.
