@@ -4,6 +4,7 @@
 //! [`state`] folds events into what [`draw`] shows; [`terminal`] does the input and output for
 //! them. [`unattended`] reads the same events as lines. [`worker`] is what both let do the work.
 
+mod collect;
 mod draw;
 mod follow;
 mod log;
@@ -26,6 +27,7 @@ use clap::{Parser, Subcommand};
 use installer_core::answers::AnswerSource;
 use installer_core::cmdline;
 use installer_core::hardware;
+use installer_core::logs::{Destination, Method};
 use installer_core::medium::Checked;
 use installer_core::size::Size;
 use installer_ui::offline;
@@ -52,7 +54,8 @@ const CHECK_MEDIUM: &str = "xenith.check-medium";
 ///                                            "xenith-installer inventory" printed machine.json?
 ///
 /// "xenith-installer hardware" says what will and will not work on this machine, "xenith-installer
-/// check-medium" reads the whole medium; the medium's menu offers that too.
+/// check-medium" reads the whole medium; the medium's menu offers that too. "xenith-installer
+/// save-logs DESTINATION" packs the logs and brings them to a stick or to another machine.
 ///
 /// An answer file needs at least this:
 ///
@@ -109,6 +112,22 @@ enum Command {
     Hardware,
     /// Print the JSON schema of answer files in TOML.
     Schema,
+    /// Save the logs of this start: installer, kernel, Xen, journal, disks, inventory, plan.
+    ///
+    /// As a tar.gz without passwords. DESTINATION is a folder (/mnt), a device with a file system
+    /// (/dev/sdb1) or label:LABEL, which is mounted and unmounted again; user@host:path or
+    /// scp://user@host:port/path; or a URL, http:// or https://, which gets the file's name added
+    /// if it ends with "/".
+    SaveLogs(SaveLogs),
+}
+
+#[derive(Debug, clap::Args)]
+struct SaveLogs {
+    /// Where they go.
+    destination: Destination,
+    /// Send them to a URL by POST instead of PUT.
+    #[arg(long)]
+    post: bool,
 }
 
 fn main() -> ExitCode {
@@ -132,6 +151,12 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }
         Some(Command::Schema) => {
             offline::print_schema();
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Command::SaveLogs(save)) => {
+            let method = if save.post { Method::Post } else { Method::Put };
+            let destination = save.destination.clone().with_method(method);
+            println!("saved: {}", collect::save(&machine, &destination)?);
             return Ok(ExitCode::SUCCESS);
         }
         Some(Command::CheckMedium) => return check_medium(&machine),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Input and output of the screens.
 
-use std::io::{Stdout, stdout};
+use std::io::{Stdout, stdin, stdout};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ use crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use installer_core::lock::{LockError, Owner};
+use installer_core::logs::Destination;
 use installer_core::plan::Ids;
 use installer_core::steps::chain;
 use ratatui::backend::CrosstermBackend;
@@ -27,7 +28,7 @@ use crate::draw::draw;
 use crate::log::Log;
 use crate::state::{Action, Event, Key, State};
 use crate::worker::Machine;
-use crate::{follow, log, program, worker};
+use crate::{collect, follow, log, program, worker};
 
 /// Every screen is made for this; a serial line does not tell its size.
 const SMALLEST: (u16, u16) = (80, 24);
@@ -166,6 +167,14 @@ impl App {
                     return self.act(action);
                 }
             }
+            Action::LookForVolumes => {
+                let machine = self.machine.clone();
+                thread::spawn(move || {
+                    let found = machine.volumes().map_err(|error| format!("{error:#}"));
+                    let _ = sender.send(Event::Volumes(found));
+                });
+            }
+            Action::SaveLogs(destination) => self.save_logs(destination)?,
             Action::Redraw => self.screen.fit()?,
             Action::Reboot => return self.end(worker::reboot),
             Action::Poweroff => return self.end(worker::poweroff),
@@ -199,6 +208,28 @@ impl App {
             // The receiver is gone only when the installer ends.
             let _ = sender.send(Event::Checked(checked.map_err(|error| chain(&error))));
         });
+    }
+
+    /// scp talks with the person, so it gets the terminal; nothing else needs it.
+    fn save_logs(&mut self, destination: Destination) -> Result<()> {
+        let (machine, sender) = (self.machine.clone(), self.sender.clone());
+        let talks = matches!(destination, Destination::Scp(_));
+        let save = move || {
+            let saved = collect::save(&machine, &destination);
+            // The receiver is gone only when the installer ends.
+            let _ = sender.send(Event::Saved(saved.map_err(|error| format!("{error:#}"))));
+        };
+        if !talks {
+            thread::spawn(save);
+            return Ok(());
+        }
+        self.screen.close()?;
+        save();
+        // What scp said would be gone at once.
+        println!("Press Enter to go back to the installer.");
+        stdin().read_line(&mut String::new()).context("waiting for Enter")?;
+        self.screen = Screen::open()?;
+        Ok(())
     }
 
     fn end(&mut self, how: fn() -> Result<()>) -> Result<bool> {

@@ -21,6 +21,9 @@ use crate::{follow, log, online, program, terminal, worker};
 /// The last line on a console says how it ended.
 const COMPLETE: &str = "xenith-installer: installation complete";
 const FAILED: &str = "xenith-installer: installation failed";
+/// What a person can do who finds the machine like that.
+const SAVE_LOGS: &str = "To save the logs, at a shell: xenith-installer save-logs DESTINATION \
+                         (/dev/sdb1, user@host: or a URL); the screens offer it too.";
 /// There once an unattended installation was begun since the machine started.
 const TRIED: &str = "/run/xenith/unattended-tried";
 
@@ -64,6 +67,7 @@ pub fn run(machine: Machine, log: &log::Log, source: &AnswerSource) -> Result<Ex
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
+            say(SAVE_LOGS);
             say(&format!("{FAILED}: {}", chain(error.as_ref())));
             screens(machine, log, Some(owner))
         }
@@ -86,7 +90,7 @@ fn screens(machine: Machine, log: &log::Log, owner: Option<Owner>) -> Result<Exi
     if !stdin().is_terminal() {
         return Ok(ExitCode::FAILURE);
     }
-    say("Press Enter for the installer's screens, which can also restart or give a shell.");
+    say("Press Enter for the installer's screens, which save logs, give a shell, or restart.");
     let mut line = String::new();
     stdin().read_line(&mut line)?;
     drop(owner);

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use installer_core::discovery::{Discovery, Roots};
 use installer_core::events::Event;
 use installer_core::lock::{LockError, Owner};
+use installer_core::logs::Volume;
 use installer_core::medium::{Checked, ListedMedium, MediumError};
 use installer_core::pace::Pace;
 use installer_core::plan::Plan;
@@ -19,6 +20,9 @@ use installer_core::steps::{InstallError, install};
 use installer_core::system::RealSystem;
 
 use crate::log::FOLDER;
+
+/// The last plan that was carried out, without secrets; it goes with the logs.
+pub const PLAN: &str = "/run/xenith/plan.txt";
 
 /// This machine as it is installed.
 #[derive(Debug, Clone)]
@@ -35,12 +39,25 @@ impl Machine {
 
     /// Looks at the machine, once udev has handled what it knows of.
     pub fn look(&self) -> Result<Discovery> {
-        if Path::new("/run/udev/control").exists() {
-            let settle = Program::new("udevadm").args(["settle", "--timeout=30"]);
-            settle.run().context("waiting for devices")?;
-        }
+        settle()?;
         Ok(Discovery::look(&self.roots, &self.medium)?)
     }
+
+    /// Volumes that logs can be saved on.
+    pub fn volumes(&self) -> Result<Vec<Volume>> {
+        settle()?;
+        Ok(Volume::of(&Discovery::disks(&self.roots, &self.medium)?))
+    }
+}
+
+/// Waits until udev has handled what it knows of.
+fn settle() -> Result<()> {
+    // Without udev (in a container) there is nothing to wait for.
+    if Path::new("/run/udev/control").exists() {
+        let settle = Program::new("udevadm").args(["settle", "--timeout=30"]);
+        settle.run().context("waiting for devices")?;
+    }
+    Ok(())
 }
 
 impl Machine {
@@ -74,6 +91,9 @@ impl Machine {
 /// Installs, and logs what the events tell.
 pub fn run(plan: &Plan, sink: &mut dyn FnMut(Event)) -> Result<(), InstallError> {
     let begin = Instant::now();
+    if let Err(error) = fs::write(PLAN, format!("{plan}\n")) {
+        tracing::warn!("writing {PLAN}: {error}");
+    }
     for line in plan.to_string().lines() {
         tracing::info!("plan: {line}");
     }

@@ -4,9 +4,11 @@
 mod ask;
 mod body;
 mod check;
+mod choose;
 mod disk;
 mod hardware;
 mod progress;
+mod save_logs;
 mod summary;
 
 use ratatui::Frame;
@@ -20,6 +22,9 @@ use body::Body;
 
 /// Rows between the title and the message.
 const BODY_ROWS: u16 = 19;
+
+/// Keys of the screens that say what failed.
+const FAILED_KEYS: &str = "Enter try again  s shell  v save logs  r restart  p power off  l log";
 
 /// Draws everything, for at least 80 columns and 24 rows.
 pub fn draw(state: &State, frame: &mut Frame<'_>) {
@@ -74,10 +79,8 @@ type Drawn = (&'static str, &'static str, Body);
 
 fn screen(state: &State) -> Drawn {
     match &state.screen {
-        Screen::Looking => ("looking at this machine", "Please wait", looking()),
-        Screen::LookFailed(error) => {
-            ("failed", "Enter try again  s shell  r restart  p power off  l log", failed(error))
-        }
+        Screen::Looking => ("looking at this machine", "Please wait  F2 log", looking()),
+        Screen::LookFailed(error) => ("failed", FAILED_KEYS, failed(error)),
         Screen::Welcome => {
             let help = "Enter begin  c check the medium  F2 log  Ctrl-C leave";
             ("welcome", help, ask::welcome(state.found.as_ref()))
@@ -85,7 +88,7 @@ fn screen(state: &State) -> Drawn {
         Screen::Checking(pace) => ("checking the medium", "Esc stop  F2 log", check::running(pace)),
         Screen::Checked(result) => (
             "medium checked",
-            "Enter installer  c check again  s shell  r restart  p power off  l log",
+            "Enter go on  c check again  s shell  r restart  p power off  l log",
             check::ended(result, state.scroll),
         ),
         Screen::Taken(owner) => {
@@ -96,6 +99,9 @@ fn screen(state: &State) -> Drawn {
             "Up/Down scroll  Enter next  r look again  Esc back  F2 log",
             hardware::body(state),
         ),
+        Screen::Choose => {
+            ("what to do", "Up/Down select  Enter do it  Esc back  F2 log", choose::body(state))
+        }
         Screen::Disk => (
             "disk",
             "Up/Down disk  Left/Right storage  Enter next  r look again  Esc back  F2 log",
@@ -104,12 +110,12 @@ fn screen(state: &State) -> Drawn {
         Screen::Hostname => ("host name", "Enter next  Esc back  F2 log", ask::hostname(state)),
         Screen::Network => (
             "network",
-            "Up/Down field  Left/Right change  Enter next  Esc back",
+            "Up/Down field  Left/Right change  Enter next  Esc back  F2 log",
             ask::network(state),
         ),
         Screen::Password => (
             "login",
-            "Up/Down field  Left/Right change  Enter next  Esc back",
+            "Up/Down field  Left/Right change  Enter next  Esc back  F2 log",
             ask::password(state),
         ),
         Screen::Summary => (
@@ -121,10 +127,11 @@ fn screen(state: &State) -> Drawn {
         Screen::Success => {
             ("complete", "Enter restart  p power off  s shell  l log", progress::success(state))
         }
-        Screen::Failure => (
-            "failed",
-            "Enter try again  s shell  r restart  p power off  l log",
-            progress::failure(state),
+        Screen::Failure => ("failed", FAILED_KEYS, progress::failure(state)),
+        Screen::SaveLogs => (
+            "save the logs",
+            "Up/Down field  Left/Right change  Enter save  r look again  Esc back  F2 log",
+            save_logs::body(state),
         ),
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn failure(state: &State) -> Body {
     }
     body.wrapped(
         "Try again looks at the machine anew and asks everything again, with what you typed. \
-         The log tells each program that was run.",
+         The log tells each program that was run; v saves it on a stick or another machine.",
     );
     body
 }

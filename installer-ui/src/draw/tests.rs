@@ -14,7 +14,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
-use crate::state::tests::{found, press, to_summary, type_in};
+use crate::state::tests::{found, press, to_summary, type_in, volume};
 use crate::state::{Event, Key};
 
 fn shown(state: &State) -> String {
@@ -90,6 +90,8 @@ fn the_questions() {
     state.on(Event::Owner(Ok(())));
     golden("hardware", &state);
     press(&mut state, &[Key::Enter]);
+    golden("choose", &state);
+    press(&mut state, &[Key::Enter]);
     golden("disk", &state);
     press(&mut state, &[Key::Up, Key::Enter]);
     golden("disk-refused", &state);
@@ -116,8 +118,9 @@ fn a_machine_with_nothing() {
     machine.nics.clear();
     state.on(Event::Found(Ok(Box::new(machine)), Ids::random()));
     state.on(Event::Owner(Ok(())));
-    press(&mut state, &[Key::Enter]);
     golden("hardware-refused", &state);
+    press(&mut state, &[Key::Enter, Key::Enter]);
+    golden("choose-refused", &state);
     state.screen = Screen::Disk;
     state.message = None;
     golden("disk-none", &state);
@@ -183,6 +186,48 @@ fn the_end() {
     press(&mut state, &[Key::Enter]);
     state.on(Event::Install(Duration::from_secs(61), News::Complete));
     golden("success", &state);
+}
+
+#[test]
+fn saving_the_logs() {
+    let mut state = found();
+    press(&mut state, &[Key::Leave, Key::End, Key::Down, Key::Down, Key::Down, Key::Down]);
+    press(&mut state, &[Key::Enter]);
+    golden("save-logs-looking", &state);
+    state.on(Event::Volumes(Ok(Vec::new())));
+    golden("save-logs-no-volume", &state);
+    state.on(Event::Volumes(Ok(vec![volume("SDB"), volume("SDC")])));
+    press(&mut state, &[Key::Down]);
+    golden("save-logs-volume", &state);
+    press(&mut state, &[Key::Enter]);
+    golden("save-logs-saving", &state);
+    let name = "xenith-logs-example-server-2000-20251124T160000Z.tar.gz";
+    let place = format!("{name} on /dev/sdb1, which can be pulled out");
+    state.on(Event::Saved(Ok(place)));
+    golden("save-logs-saved", &state);
+    press(&mut state, &[Key::Up, Key::Right, Key::Down]);
+    type_in(&mut state, "me@192.0.2.1:logs/");
+    golden("save-logs-scp", &state);
+    press(&mut state, &[Key::Up, Key::Right, Key::Down]);
+    type_in(&mut state, "http://192.0.2.1/in/");
+    press(&mut state, &[Key::Enter]);
+    let error = "sending the logs to http://192.0.2.1/in/ by PUT: http status: 403";
+    state.on(Event::Saved(Err(error.to_owned())));
+    golden("save-logs-http-refused", &state);
+}
+
+#[test]
+fn the_log_is_one_key_away_on_every_screen() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/screens");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let keys = text.lines().last().unwrap();
+        let opens = ["F2 log", "l log"].iter().any(|word| keys.contains(word));
+        // On the log itself, and in front of it, the person goes back first.
+        let over = ["log.txt", "leave.txt"].iter().any(|name| path.ends_with(name));
+        assert!(opens || over, "{}: {keys}", path.display());
+    }
 }
 
 #[test]

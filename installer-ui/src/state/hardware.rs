@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What is found out about the machine, in lines that are scrolled.
 
-use installer_core::hardware::{self, Severity};
+use installer_core::hardware::Severity;
 
 use super::{Action, Key, Screen, State};
 use crate::wrap::wrap;
@@ -43,14 +43,7 @@ impl State {
             Key::PageUp => self.scroll = self.scroll.saturating_sub(HARDWARE_SHOWN),
             Key::PageDown => self.scroll = (self.scroll + HARDWARE_SHOWN).min(last),
             Key::Char('l') => self.log_open = Some(0),
-            Key::Enter => match hardware::refusal(&self.hardware) {
-                None => self.go(Screen::Disk),
-                Some(_) => {
-                    let text = "Nothing can be installed on this machine, for the reasons marked \
-                                [STOP]. Mend them, then press r.";
-                    self.message = Some(text.to_owned());
-                }
-            },
+            Key::Enter => self.go(Screen::Choose),
             _ => {}
         }
         None

@@ -5,7 +5,7 @@ use installer_core::medium::Checked;
 use installer_core::pace::Pace;
 use installer_core::plan::{Plan, Refusal};
 
-use super::{Action, Key, LEAVE, NETWORK_FIELDS, Run, STORAGE, Screen, State};
+use super::{Action, Key, LEAVE, NETWORK_FIELDS, Run, STORAGE, Saving, Screen, State};
 
 /// What has to be typed before anything is written.
 const CONSENT: &str = "yes";
@@ -27,8 +27,9 @@ impl State {
                 self.log_open = Some(0);
                 None
             }
-            // A running installation is not left.
+            // What is under way is not left.
             (Key::Leave, Screen::Progress) => None,
+            (Key::Leave, Screen::SaveLogs) if self.logs.saving == Saving::Now => None,
             (Key::Leave, _) => {
                 self.leave = Some(0);
                 None
@@ -61,6 +62,7 @@ impl State {
                     1 => Some(Action::Shell),
                     2 => Some(Action::Reboot),
                     3 => Some(Action::Poweroff),
+                    4 if self.screen != Screen::SaveLogs => self.save_logs(),
                     _ => None,
                 };
             }
@@ -95,6 +97,7 @@ impl State {
                 None
             }
             Screen::Hardware => self.hardware_key(key),
+            Screen::Choose => self.choose_key(key),
             Screen::Disk => self.disk_key(key),
             Screen::Hostname => {
                 match key {
@@ -124,10 +127,11 @@ impl State {
                 _ => None,
             },
             Screen::Failure => self.after_failure(key, Screen::Looking),
+            Screen::SaveLogs => self.save_logs_key(key),
         }
     }
 
-    fn check_medium(&mut self) -> Option<Action> {
+    pub(super) fn check_medium(&mut self) -> Option<Action> {
         self.go(Screen::Checking(Pace::default()));
         Some(Action::CheckMedium)
     }
@@ -159,6 +163,7 @@ impl State {
                 Some(Action::Look)
             }
             Key::Char('s') => Some(Action::Shell),
+            Key::Char('v') => self.save_logs(),
             Key::Char('r') => Some(Action::Reboot),
             Key::Char('p') => Some(Action::Poweroff),
             Key::Char('l') => {
@@ -177,9 +182,9 @@ impl State {
             Key::Down => self.form.disk = (self.form.disk + 1).min(count.saturating_sub(1)),
             Key::Left => self.form.storage = self.form.storage.saturating_sub(1),
             Key::Right => self.form.storage = (self.form.storage + 1).min(STORAGE.len() - 1),
-            Key::Esc => self.go(Screen::Hardware),
+            Key::Esc => self.go(Screen::Choose),
             Key::Char('r') => {
-                self.disk_next = true;
+                self.next = Some(Screen::Disk);
                 return self.look();
             }
             Key::Enter => {
@@ -310,7 +315,7 @@ impl State {
 }
 
 /// "the host name is empty" as a sentence.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(first) => format!("{}{}.", first.to_uppercase(), chars.as_str()),

@@ -1,25 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The screens as a fold: events go in, actions come out, nothing else happens here.
 
+mod choose;
 mod field;
 mod form;
 mod hardware;
 mod keys;
 mod run;
+mod save_logs;
 
 use std::time::Duration;
 
 use installer_core::discovery::Discovery;
 use installer_core::events;
 use installer_core::hardware::{Finding, check};
+use installer_core::logs::{Destination, Volume};
 use installer_core::medium::Checked;
 use installer_core::pace::Pace;
 use installer_core::plan::{Ids, Plan};
 
+pub use choose::Choice;
 pub use field::Field;
 pub use form::{Form, NETWORK_FIELDS, STORAGE};
 pub use hardware::HARDWARE_SHOWN;
 pub use run::Run;
+pub use save_logs::{SaveLogs, Saving, WAYS};
 
 /// A key, whatever the terminal sent for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +74,10 @@ pub enum Event {
     Tick(Duration),
     /// A line was logged.
     Log(String),
+    /// Looking for volumes that logs can be saved on ended.
+    Volumes(Result<Vec<Volume>, String>),
+    /// The logs are saved, with where in words; or not, with why.
+    Saved(Result<String, String>),
     /// The person has left the shell, where anything may have happened to the disks.
     BackFromShell,
 }
@@ -87,6 +96,10 @@ pub enum Action {
     StopCheck,
     /// Run the plan, sending [`Event::Install`].
     Install(Box<Plan>),
+    /// Look for volumes, then send [`Event::Volumes`].
+    LookForVolumes,
+    /// Save the logs there, then send [`Event::Saved`].
+    SaveLogs(Destination),
     /// Give the person a shell, then draw everything anew.
     Shell,
     /// Restart the machine.
@@ -114,6 +127,8 @@ pub enum Screen {
     Taken(String),
     /// What will and will not work on this machine.
     Hardware,
+    /// What to do on it.
+    Choose,
     /// Which disk.
     Disk,
     /// The host's name.
@@ -130,6 +145,8 @@ pub enum Screen {
     Success,
     /// It failed.
     Failure,
+    /// Where the logs go.
+    SaveLogs,
 }
 
 /// Everything that is shown.
@@ -157,15 +174,19 @@ pub struct State {
     pub leave: Option<usize>,
     /// What is found out about the machine, the worst first.
     pub hardware: Vec<Finding>,
+    /// Selected entry of [`Choice::ALL`].
+    pub choice: usize,
+    /// Saving the logs.
+    pub logs: SaveLogs,
     /// Whether this console has the installation.
     owned: bool,
-    /// The disks come after a look at the machine that was asked for there.
-    disk_next: bool,
+    /// What comes after a look at the machine that was asked for there.
+    next: Option<Screen>,
     ids: Ids,
 }
 
 /// Entries of the menu to leave.
-pub const LEAVE: &[&str] = &["Go on installing", "Shell", "Restart", "Power off"];
+pub const LEAVE: &[&str] = &["Go on", "Shell", "Restart", "Power off", "Save the logs"];
 
 /// Log lines that are kept for the screen; the file has them all.
 const LOG_LINES: usize = 2000;
@@ -185,8 +206,10 @@ impl State {
             log_open: None,
             leave: None,
             hardware: Vec::new(),
+            choice: 0,
+            logs: SaveLogs::default(),
             owned: false,
-            disk_next: false,
+            next: None,
             ids,
         }
     }
@@ -208,11 +231,10 @@ impl State {
                         self.hardware = check(&found);
                         self.found = Some(*found);
                         self.plan = None;
-                        let disk_next = std::mem::take(&mut self.disk_next);
-                        self.go(match (self.owned, disk_next) {
-                            (true, true) => Screen::Disk,
-                            (true, false) => Screen::Hardware,
-                            (false, _) => Screen::Welcome,
+                        let next = self.next.take();
+                        self.go(match self.owned {
+                            true => next.unwrap_or(Screen::Hardware),
+                            false => Screen::Welcome,
                         });
                     }
                     Err(error) => self.screen = Screen::LookFailed(error),
@@ -253,12 +275,26 @@ impl State {
                 }
                 None
             }
+            Event::Volumes(found) => {
+                self.logs.volumes = Some(found);
+                None
+            }
+            Event::Saved(result) => {
+                self.logs.saving = match result {
+                    Ok(place) => Saving::Done(place),
+                    Err(error) => Saving::Failed(error),
+                };
+                None
+            }
             Event::BackFromShell => {
-                let done = matches!(self.screen, Screen::Progress | Screen::Success);
+                let run =
+                    matches!(self.screen, Screen::Progress | Screen::Success | Screen::Failure);
                 let checking = matches!(self.screen, Screen::Checking(_) | Screen::Checked(_));
-                if done || checking || self.found.is_none() {
+                let saving = self.screen == Screen::SaveLogs;
+                if run || checking || saving || self.found.is_none() {
                     return None;
                 }
+                self.next = (self.screen == Screen::Choose).then_some(Screen::Choose);
                 self.look()
             }
             Event::Log(line) => {
@@ -280,11 +316,12 @@ impl State {
         None
     }
 
-    /// From the check of the medium back to where the installer begins.
+    /// From the check of the medium back to where it was asked for.
     fn leave_check(&mut self) -> Option<Action> {
-        match self.found {
-            Some(_) => self.go(Screen::Welcome),
-            None => return self.look(),
+        match (&self.found, self.owned) {
+            (Some(_), true) => self.go(Screen::Choose),
+            (Some(_), false) => self.go(Screen::Welcome),
+            (None, _) => return self.look(),
         }
         None
     }

@@ -99,7 +99,7 @@ pub(crate) fn type_in(state: &mut State, text: &str) {
 pub(crate) fn to_summary(state: &mut State) {
     assert_eq!(press(state, &[Key::Enter]), Some(Action::Own));
     state.on(Event::Owner(Ok(())));
-    press(state, &[Key::Enter, Key::Right, Key::Enter, Key::Clear]);
+    press(state, &[Key::Enter, Key::Enter, Key::Right, Key::Enter, Key::Clear]);
     type_in(state, "xen1.example.org");
     press(state, &[Key::Enter, Key::Down, Key::Right, Key::Down]);
     type_in(state, "192.0.2.10/24");
@@ -145,12 +145,12 @@ fn esc_goes_back_through_every_question_and_keeps_what_was_typed() {
     let mut state = found();
     to_summary(&mut state);
     let mut seen = Vec::new();
-    for _ in 0..6 {
+    for _ in 0..7 {
         assert_eq!(press(&mut state, &[Key::Esc]), None);
         seen.push(state.screen.clone());
     }
     use Screen::*;
-    assert_eq!(seen, [Password, Network, Hostname, Disk, Hardware, Welcome]);
+    assert_eq!(seen, [Password, Network, Hostname, Disk, Choose, Hardware, Welcome]);
     assert_eq!(state.form.hostname.text(), "xen1.example.org");
     assert!(state.plan.is_none());
 }
@@ -160,7 +160,7 @@ fn what_is_wrong_is_said_and_holds_the_person_back() {
     let mut state = found();
     press(&mut state, &[Key::Enter]);
     state.on(Event::Owner(Ok(())));
-    press(&mut state, &[Key::Enter, Key::Up, Key::Enter]);
+    press(&mut state, &[Key::Enter, Key::Enter, Key::Up, Key::Enter]);
     let said = |state: &State| state.message.clone().unwrap_or_default();
     assert!(said(&state).starts_with("This disk cannot be used: it is too small"));
     press(&mut state, &[Key::Down]);
@@ -266,16 +266,120 @@ fn a_machine_that_cannot_be_installed_on_goes_no_further() {
     state.on(Event::Found(Ok(Box::new(none)), Ids::random()));
     assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Own));
     state.on(Event::Owner(Ok(())));
-    press(&mut state, &[Key::Enter]);
-    assert_eq!(state.screen, Screen::Hardware);
+    press(&mut state, &[Key::Enter, Key::Enter]);
+    assert_eq!(state.screen, Screen::Choose);
     assert!(state.message.as_ref().unwrap().contains("[STOP]"));
+    // All the rest is there on such a machine too.
+    assert_eq!(press(&mut state, &[Key::Down, Key::Enter]), Some(Action::Shell));
+    assert_eq!(state.on(Event::BackFromShell), Some(Action::Look));
     // A disk is plugged in.
+    state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
+    assert_eq!((&state.screen, &state.message), (&Screen::Choose, &None));
+    press(&mut state, &[Key::Esc]);
     assert_eq!(press(&mut state, &[Key::Char('r')]), Some(Action::Look));
     state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
-    assert_eq!((&state.screen, &state.message), (&Screen::Hardware, &None));
+    assert_eq!(state.screen, Screen::Hardware);
+    press(&mut state, &[Key::Enter, Key::Home, Key::Enter]);
+    assert_eq!(state.screen, Screen::Disk);
+    assert_eq!(press(&mut state, &[Key::Char('r')]), Some(Action::Look));
+    state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
+    assert_eq!(state.screen, Screen::Disk);
+}
+
+#[test]
+fn every_choice_does_what_it_says_and_comes_back() {
+    let mut state = found();
     press(&mut state, &[Key::Enter]);
-    assert_eq!(state.screen, Screen::Disk);
-    assert_eq!(press(&mut state, &[Key::Char('r')]), Some(Action::Look));
-    state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
-    assert_eq!(state.screen, Screen::Disk);
+    state.on(Event::Owner(Ok(())));
+    press(&mut state, &[Key::Enter]);
+    assert_eq!(state.screen, Screen::Choose);
+    let mut chosen = |choice: Choice| {
+        state.choice = Choice::ALL.iter().position(|other| *other == choice).unwrap();
+        (press(&mut state, &[Key::Enter]), state.screen.clone())
+    };
+    assert_eq!(chosen(Choice::Restart), (Some(Action::Reboot), Screen::Choose));
+    assert_eq!(chosen(Choice::Poweroff), (Some(Action::Poweroff), Screen::Choose));
+    assert_eq!(chosen(Choice::Shell), (Some(Action::Shell), Screen::Choose));
+    let checking = Screen::Checking(Pace::default());
+    assert_eq!(chosen(Choice::CheckMedium), (Some(Action::CheckMedium), checking));
+    state.on(Event::Checked(Ok(Checked::Whole { bytes: 1 })));
+    press(&mut state, &[Key::Enter]);
+    assert_eq!(state.screen, Screen::Choose);
+}
+
+#[test]
+fn a_failure_is_still_there_after_the_shell() {
+    let mut state = found();
+    to_summary(&mut state);
+    type_in(&mut state, "yes");
+    press(&mut state, &[Key::Enter]);
+    let (step, error) = (Step::Wipe, "no".to_owned());
+    state.on(Event::Install(Duration::ZERO, News::Started(step)));
+    state.on(Event::Install(Duration::ZERO, News::Failed { step, error }));
+    assert_eq!(press(&mut state, &[Key::Char('s')]), Some(Action::Shell));
+    assert_eq!(state.on(Event::BackFromShell), None);
+    assert_eq!(state.screen, Screen::Failure);
+    assert_eq!(press(&mut state, &[Key::Char('v')]), Some(Action::LookForVolumes));
+    press(&mut state, &[Key::Esc]);
+    assert_eq!(state.screen, Screen::Failure);
+}
+
+pub(crate) fn volume(label: &str) -> Volume {
+    Volume {
+        device: format!("/dev/{}1", label.to_lowercase()).into(),
+        kind: "vfat".into(),
+        label: Some(label.into()),
+        model: Some("Example USB stick".into()),
+        size: 8_000_000_000,
+    }
+}
+
+#[test]
+fn logs_are_saved_from_any_screen_and_it_goes_on_there() {
+    let mut state = found();
+    press(&mut state, &[Key::Leave]);
+    let last = vec![Key::Down; LEAVE.len()];
+    assert_eq!(press(&mut state, &last), None);
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::LookForVolumes));
+    assert_eq!(press(&mut state, &[Key::Enter, Key::Enter]), None, "still looking");
+    assert!(state.message.as_ref().unwrap().starts_with("No USB stick"));
+    state.on(Event::Volumes(Ok(vec![volume("SDB"), volume("SDC")])));
+    let save = |device: &str| Some(Action::SaveLogs(Destination::Device(device.into())));
+    assert_eq!(press(&mut state, &[Key::Right, Key::Enter]), save("/dev/sdc1"));
+    // Nothing is left half-way.
+    assert_eq!(press(&mut state, &[Key::Esc, Key::Leave, Key::Enter]), None);
+    assert_eq!((&state.screen, state.leave), (&Screen::SaveLogs, None));
+    state.on(Event::Saved(Err("no room".into())));
+    assert_eq!(state.logs.saving, Saving::Failed("no room".into()));
+    assert_eq!(press(&mut state, &[Key::Left, Key::Enter]), save("/dev/sdb1"));
+    state.on(Event::Saved(Ok("there".into())));
+    assert_eq!(press(&mut state, &[Key::Char('r')]), Some(Action::LookForVolumes));
+    press(&mut state, &[Key::Esc]);
+    assert_eq!(state.screen, Screen::Welcome);
+}
+
+#[test]
+fn logs_go_by_scp_and_http_to_what_was_typed() {
+    let mut state = found();
+    state.save_logs();
+    press(&mut state, &[Key::Up, Key::Right, Key::Enter]);
+    let said = |state: &State| state.message.clone().unwrap_or_default();
+    press(&mut state, &[Key::Enter]);
+    assert!(said(&state).starts_with("No destination is given"), "{}", said(&state));
+    type_in(&mut state, "/dev/sda");
+    press(&mut state, &[Key::Enter]);
+    assert!(said(&state).starts_with("Type user@host:path"), "{}", said(&state));
+    press(&mut state, &[Key::Clear]);
+    type_in(&mut state, "me@192.0.2.1:");
+    let destination = "me@192.0.2.1:".parse().unwrap();
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::SaveLogs(destination)));
+    state.on(Event::Saved(Ok("there".into())));
+    press(&mut state, &[Key::Up, Key::Right, Key::Right, Key::Enter]);
+    type_in(&mut state, "http://192.0.2.1/in/");
+    let destination: Destination = "http://192.0.2.1/in/".parse().unwrap();
+    let by_post = destination.clone().with_method(installer_core::logs::Method::Post);
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::SaveLogs(by_post)));
+    state.on(Event::Saved(Ok("there".into())));
+    let put = press(&mut state, &[Key::Up, Key::Left, Key::Enter, Key::Enter]);
+    assert_eq!(put, Some(Action::SaveLogs(destination)));
 }
