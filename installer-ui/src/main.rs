@@ -7,6 +7,7 @@
 mod collect;
 mod draw;
 mod follow;
+mod licence;
 mod log;
 mod online;
 mod program;
@@ -18,7 +19,7 @@ mod wrap;
 
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -29,10 +30,13 @@ use installer_core::cmdline;
 use installer_core::hardware;
 use installer_core::logs::{Destination, Method};
 use installer_core::medium::Checked;
+use installer_core::regional::Regional;
 use installer_core::size::Size;
 use installer_ui::offline;
 use terminal::Begin;
 
+/// Only our image has it.
+const MANIFEST: &str = "/usr/share/xenith/manifest";
 /// Word on the kernel command line that has the medium checked before anything is asked.
 const CHECK_MEDIUM: &str = "xenith.check-medium";
 
@@ -72,7 +76,7 @@ const CHECK_MEDIUM: &str = "xenith.check-medium";
 ///
 /// and knows also ssh-keys = [...], ssh, on-success = "reboot" | "poweroff" | "shell", [network]
 /// interface or mac, mode = "dhcp" | "static", address, gateway, dns; [storage] type = "ext" |
-/// "lvm-thin" | "none"; [time] ntp = [...]; [pool] name.
+/// "lvm-thin" | "none"; keymap = "de"; [time] ntp = [...], zone = "Europe/Berlin"; [pool] name.
 ///
 /// The answer files (XML) of XenServer and XCP-ng are read too, as far as they can be followed.
 #[derive(Debug, Parser)]
@@ -144,7 +148,14 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> Result<ExitCode> {
     let machine = worker::Machine::new(cli.medium.clone(), cli.with_loop_devices);
     match &cli.command {
-        Some(Command::Check(check)) => return check.run(),
+        Some(Command::Check(check)) => {
+            // Elsewhere than in the image the lists would be those of another system.
+            let there = match Path::new(MANIFEST).exists() {
+                true => Some(Regional::look(Path::new("/"))?),
+                false => None,
+            };
+            return check.run(there.as_ref());
+        }
         Some(Command::Inventory) => {
             println!("{}", machine.look()?.to_json()?);
             return Ok(ExitCode::SUCCESS);

@@ -10,12 +10,17 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use installer_core::answers::{AnswerFile, AnswerSource, schema};
+use installer_core::answers::{AnswerFile, AnswerSource, RegionalAnswer, schema};
 use installer_core::discovery::Discovery;
 use installer_core::plan::{Ids, Plan};
+use installer_core::regional::Regional;
 
 /// A longer file is no inventory, in bytes.
 const LONGEST: u64 = 16 << 20;
+
+/// Said where the lists are not known.
+const UNKNOWN: &str = "note: keymap, time zone: whether the image has them is only known on the \
+                       machine, before anything is written";
 
 /// What is checked.
 #[derive(Debug, Args)]
@@ -28,30 +33,40 @@ pub struct Check {
 }
 
 impl Check {
-    /// Prints what there is to say of the file; a file that is not right is a failure.
+    /// Prints what there is to say of the file; a file that is not right is a failure. `regional` is
+    /// what the image has, if that is known here.
     ///
     /// # Errors
     /// A file that cannot be read, or an inventory that is none.
-    pub fn run(&self) -> Result<ExitCode> {
-        let (text, right) = self.report()?;
+    pub fn run(&self, regional: Option<&Regional>) -> Result<ExitCode> {
+        let (text, right) = self.report(regional)?;
         println!("{text}");
         Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     /// What there is to say, without a line end behind it, and whether the file is right.
-    fn report(&self) -> Result<(String, bool)> {
+    fn report(&self, regional: Option<&Regional>) -> Result<(String, bool)> {
         let text = AnswerSource::File(self.file.clone()).load()?;
         let found = self.inventory.as_deref().map(inventory).transpose()?;
         let AnswerFile { answers, notes } = match AnswerFile::read(&text) {
             Ok(read) => read,
             Err(error) => return Ok((self.said(error), false)),
         };
+        let mut lines: Vec<String> = notes.iter().map(|note| self.said(note)).collect();
+        match regional {
+            Some(there) => {
+                if let Err(error) = there.check(&answers.regional) {
+                    return Ok((self.said(error), false));
+                }
+            }
+            None if answers.regional != RegionalAnswer::default() => lines.push(self.said(UNKNOWN)),
+            None => {}
+        }
         let (last, right) = match found.map(|found| Plan::make(&answers, &found, Ids::random())) {
             None => (self.said("right in itself"), true),
             Some(Ok(plan)) => (plan.to_string(), true),
             Some(Err(error)) => (self.said(error), false),
         };
-        let mut lines: Vec<String> = notes.iter().map(|note| self.said(note)).collect();
         lines.push(last);
         Ok((lines.join("\n"), right))
     }
@@ -86,7 +101,7 @@ mod tests {
     fn check(file: &str, inventory: Option<&str>) -> Result<(String, bool)> {
         let golden = Path::new("installer-core/tests");
         let inventory = inventory.map(|name| golden.join("inventories").join(name));
-        Check { file: golden.join("answers").join(file), inventory }.report()
+        Check { file: golden.join("answers").join(file), inventory }.report(None)
     }
 
     #[test]

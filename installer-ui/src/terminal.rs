@@ -3,6 +3,7 @@
 
 use std::io::{Stdout, stdin, stdout};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,6 +20,7 @@ use crossterm::terminal::{
 use installer_core::lock::{LockError, Owner};
 use installer_core::logs::Destination;
 use installer_core::plan::Ids;
+use installer_core::regional::{self, Regional};
 use installer_core::steps::chain;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
@@ -26,9 +28,9 @@ use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use crate::draw::draw;
 use crate::log::Log;
-use crate::state::{Action, Event, Key, State};
+use crate::state::{Action, Event, Key, RegionalForm, State};
 use crate::worker::Machine;
-use crate::{collect, follow, log, program, worker};
+use crate::{collect, follow, licence, log, program, worker};
 
 /// Every screen is made for this; a serial line does not tell its size.
 const SMALLEST: (u16, u16) = (80, 24);
@@ -62,13 +64,17 @@ pub enum Begin {
 pub fn run(machine: Machine, log: &Log, begin: Begin) -> Result<()> {
     let (sender, receiver) = channel();
     log.show_on(sender.clone());
+    let mut state = match begin {
+        Begin::Look => State::new(Ids::random()),
+        Begin::CheckMedium => State::checking(Ids::random()),
+    };
+    let there = Regional::look(Path::new("/")).context("looking for keymaps and time zones")?;
+    state.form.regional = RegionalForm::new(there);
+    state.licence = licence::lines();
     let mut app = App {
         machine,
         screen: Screen::open()?,
-        state: match begin {
-            Begin::Look => State::new(Ids::random()),
-            Begin::CheckMedium => State::checking(Ids::random()),
-        },
+        state,
         sender,
         receiver,
         owner: None,
@@ -164,6 +170,13 @@ impl App {
                 program::shell()?;
                 self.screen = Screen::open()?;
                 if let Some(action) = self.state.on(Event::BackFromShell) {
+                    return self.act(action);
+                }
+            }
+            Action::ApplyKeymap(keymap) => {
+                let applied = regional::apply_keymap(&keymap).map_err(|error| chain(&error));
+                let applied = Event::KeymapApplied(applied.map(|()| keymap));
+                if let Some(action) = self.state.on(applied) {
                     return self.act(action);
                 }
             }

@@ -12,6 +12,7 @@ use installer_core::events::{Event, Step};
 use installer_core::hardware;
 use installer_core::lock::{LockError, Owner};
 use installer_core::plan::{Ids, Plan};
+use installer_core::regional::{Regional, apply_keymap};
 use installer_core::size::Size;
 use installer_core::steps::chain;
 
@@ -112,8 +113,11 @@ fn answers(source: &AnswerSource) -> Result<AnswerFile> {
     if source.needs_network() {
         online::bring_up()?;
     }
-    AnswerFile::read(&source.load()?)
-        .map_err(|error| anyhow!("the answers are not right:\n{error}"))
+    let wrong = |error| anyhow!("the answers are not right:\n{error}");
+    let file = AnswerFile::read(&source.load()?).map_err(wrong)?;
+    let there = Regional::look(Path::new("/")).context("looking for keymaps and time zones")?;
+    there.check(&file.answers.regional).map_err(wrong)?;
+    Ok(file)
 }
 
 fn plan(machine: &Machine, answers: &Answers) -> Result<Plan> {
@@ -130,6 +134,10 @@ fn install(machine: &Machine, source: &AnswerSource) -> Result<OnSuccess> {
     let AnswerFile { answers, notes } = answers(source)?;
     for note in notes {
         say(&note.to_string());
+    }
+    // For the person who comes if it fails.
+    if let Some(Err(error)) = answers.regional.keymap.as_ref().map(apply_keymap) {
+        tracing::warn!("the keyboard stays as it is: {}", chain(&error));
     }
     let plan = plan(machine, &answers)?;
     say(&plan.to_string());

@@ -20,6 +20,8 @@
 //! | `etc/upper/shadow` | 0640, group `shadow` | the image's file with root's line replaced |
 //! | `etc/upper/systemd/system/multi-user.target.wants/ssh.service` | link | if SSH was asked for |
 //! | `etc/upper/chrony/sources.d/default.sources` | 0644 | if time servers were named; hides the image's |
+//! | `etc/upper/default/keyboard` | 0644 | if a keyboard was named: vconsole.conf(5), as a link that Debian's systemd makes at each start leads there |
+//! | `etc/upper/localtime` | link | if a time zone was named: localtime(5) |
 //! | `root/.ssh/authorized_keys` | 0600 | if keys were given |
 //! | `var/lib/xenith/handover.toml` | 0600 | for the toolstack's first start |
 

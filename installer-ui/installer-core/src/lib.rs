@@ -24,6 +24,7 @@ pub mod medium;
 pub mod pace;
 pub mod plan;
 pub mod program;
+pub mod regional;
 pub mod size;
 pub mod steps;
 pub mod system;

@@ -19,7 +19,7 @@ enum Cli {
 
 fn main() -> ExitCode {
     let result = match Cli::parse() {
-        Cli::Check(check) => check.run(),
+        Cli::Check(check) => check.run(None),
         Cli::Schema => {
             offline::print_schema();
             Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ pub(super) fn welcome(found: Option<&Discovery>) -> Body {
     body.bold(&format!("Xenith {}", found.medium.build_id));
     body.gap();
     body.wrapped(
-        "This installs a Xen virtualization host on one disk of this machine. Five questions \
+        "This installs a Xen virtualization host on one disk of this machine. A few questions \
          follow. Nothing is written before the last screen, where you type \"yes\".",
     );
     body.gap();

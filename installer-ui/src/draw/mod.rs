@@ -8,6 +8,7 @@ mod choose;
 mod disk;
 mod hardware;
 mod progress;
+mod regional;
 mod save_logs;
 mod summary;
 
@@ -22,6 +23,18 @@ use body::Body;
 
 /// Rows between the title and the message.
 const BODY_ROWS: u16 = 19;
+
+/// The questions in their order.
+const QUESTIONS: &[Screen] = &[
+    Screen::Keymap,
+    Screen::Licence,
+    Screen::Disk,
+    Screen::Hostname,
+    Screen::Network,
+    Screen::Zone,
+    Screen::Password,
+    Screen::Summary,
+];
 
 /// Keys of the screens that say what failed.
 const FAILED_KEYS: &str = "Enter try again  s shell  v save logs  r restart  p power off  l log";
@@ -64,15 +77,10 @@ fn bar(frame: &mut Frame<'_>, row: u16, left: &str, right: &str) {
 }
 
 fn counter(state: &State) -> String {
-    let number = match state.screen {
-        Screen::Disk => 1,
-        Screen::Hostname => 2,
-        Screen::Network => 3,
-        Screen::Password => 4,
-        Screen::Summary => 5,
-        _ => return String::new(),
-    };
-    format!("{number} of 5 ")
+    match QUESTIONS.iter().position(|screen| *screen == state.screen) {
+        Some(at) => format!("{} of {} ", at + 1, QUESTIONS.len()),
+        None => String::new(),
+    }
 }
 
 type Drawn = (&'static str, &'static str, Body);
@@ -102,6 +110,16 @@ fn screen(state: &State) -> Drawn {
         Screen::Choose => {
             ("what to do", "Up/Down select  Enter do it  Esc back  F2 log", choose::body(state))
         }
+        Screen::Keymap => (
+            "keyboard",
+            "Type to search  Up/Down select  Enter next  Esc back  F2 log",
+            regional::keymap(state),
+        ),
+        Screen::Licence => (
+            "licence",
+            "Up/Down PageUp/PageDown scroll  Enter next  Esc back  F2 log",
+            regional::licence(state),
+        ),
         Screen::Disk => (
             "disk",
             "Up/Down disk  Left/Right storage  Enter next  r look again  Esc back  F2 log",
@@ -112,6 +130,11 @@ fn screen(state: &State) -> Drawn {
             "network",
             "Up/Down field  Left/Right change  Enter next  Esc back  F2 log",
             ask::network(state),
+        ),
+        Screen::Zone => (
+            "time zone",
+            "Type to search  Up/Down select  Enter next  Esc back  F2 log",
+            regional::zone(state),
         ),
         Screen::Password => (
             "login",

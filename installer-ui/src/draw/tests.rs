@@ -92,6 +92,17 @@ fn the_questions() {
     press(&mut state, &[Key::Enter]);
     golden("choose", &state);
     press(&mut state, &[Key::Enter]);
+    golden("keyboard", &state);
+    type_in(&mut state, "DE");
+    golden("keyboard-searched", &state);
+    press(&mut state, &[Key::Clear]);
+    type_in(&mut state, "us");
+    press(&mut state, &[Key::Enter]);
+    state.licence = crate::licence::lines_of(Ok("Permission is hereby granted\n".repeat(30)));
+    golden("licence", &state);
+    press(&mut state, &[Key::PageDown]);
+    golden("licence-scrolled", &state);
+    press(&mut state, &[Key::Enter]);
     golden("disk", &state);
     press(&mut state, &[Key::Up, Key::Enter]);
     golden("disk-refused", &state);
@@ -106,6 +117,14 @@ fn the_questions() {
     type_in(&mut state, "192.0.2.10/24");
     golden("network-fixed", &state);
     press(&mut state, &[Key::Down, Key::Down, Key::Enter]);
+    golden("zone-region", &state);
+    type_in(&mut state, "am");
+    press(&mut state, &[Key::Enter, Key::Down]);
+    golden("zone-city", &state);
+    type_in(&mut state, "berlin");
+    press(&mut state, &[Key::Enter]);
+    golden("zone-city-none", &state);
+    press(&mut state, &[Key::Clear, Key::Enter]);
     type_in(&mut state, "secret");
     golden("password", &state);
 }
@@ -126,6 +145,10 @@ fn a_machine_with_nothing() {
     golden("disk-none", &state);
     state.screen = Screen::Network;
     golden("network-none", &state);
+    state.screen = Screen::Keymap;
+    golden("keyboard-none", &state);
+    state.screen = Screen::Zone;
+    golden("zone-none", &state);
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl State {
             Key::Char('l') => self.log_open = Some(0),
             Key::Enter => match Choice::ALL[self.choice] {
                 Choice::Install => match hardware::refusal(&self.hardware) {
-                    None => self.go(Screen::Disk),
+                    None => self.go(Screen::Keymap),
                     Some(_) => {
                         let text = "Nothing can be installed on this machine, for the reasons \
                                     marked [STOP] one screen back (Esc).";

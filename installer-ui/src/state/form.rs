@@ -9,7 +9,7 @@ use installer_core::answers::{
 use installer_core::discovery::{Discovery, Disk};
 use installer_core::plan::Refusal;
 
-use super::Field;
+use super::{Field, RegionalForm};
 
 /// Kinds of local storage, in the order of the screen.
 pub const STORAGE: &[(&str, Option<LocalSrKind>)] = &[
@@ -34,6 +34,8 @@ pub struct Form {
     pub network: NetworkForm,
     /// The password screen.
     pub password: PasswordForm,
+    /// Keyboard and time zone.
+    pub regional: RegionalForm,
     /// Typed consent.
     pub consent: Field,
 }
@@ -76,6 +78,7 @@ impl Default for Form {
             hostname: Field::new("xenith"),
             network: NetworkForm::default(),
             password: PasswordForm::default(),
+            regional: RegionalForm::default(),
             consent: Field::default(),
         }
     }
@@ -165,6 +168,7 @@ impl Form {
             ssh: self.password.ssh,
             storage: STORAGE[self.storage].1,
             ntp: Vec::new(),
+            regional: self.regional.answer(),
             pool_name: String::new(),
             on_success: OnSuccess::Reboot,
         })

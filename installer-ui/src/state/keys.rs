@@ -98,6 +98,11 @@ impl State {
             }
             Screen::Hardware => self.hardware_key(key),
             Screen::Choose => self.choose_key(key),
+            Screen::Keymap => self.keymap_key(key),
+            Screen::Licence => {
+                self.licence_key(key);
+                None
+            }
             Screen::Disk => self.disk_key(key),
             Screen::Hostname => {
                 match key {
@@ -109,6 +114,10 @@ impl State {
             }
             Screen::Network => {
                 self.network_key(key);
+                None
+            }
+            Screen::Zone => {
+                self.zone_key(key);
                 None
             }
             Screen::Password => {
@@ -182,7 +191,7 @@ impl State {
             Key::Down => self.form.disk = (self.form.disk + 1).min(count.saturating_sub(1)),
             Key::Left => self.form.storage = self.form.storage.saturating_sub(1),
             Key::Right => self.form.storage = (self.form.storage + 1).min(STORAGE.len() - 1),
-            Key::Esc => self.go(Screen::Choose),
+            Key::Esc => self.go(Screen::Licence),
             Key::Char('r') => {
                 self.next = Some(Screen::Disk);
                 return self.look();
@@ -220,7 +229,7 @@ impl State {
                     Some(found) => self.form.network(found).map(drop),
                     None => Ok(()),
                 };
-                self.next_if(result, Screen::Password);
+                self.next_if(result, Screen::Zone);
             }
             Key::Left | Key::Right | Key::Char(' ') if form.focus == 0 => {
                 form.card = match key {
@@ -241,7 +250,7 @@ impl State {
     fn password_key(&mut self, key: Key) {
         let form = &mut self.form.password;
         match key {
-            Key::Esc => self.go(Screen::Network),
+            Key::Esc => self.go(Screen::Zone),
             Key::Up | Key::BackTab => form.focus = form.focus.saturating_sub(1),
             Key::Down | Key::Tab => form.focus = (form.focus + 1).min(2),
             Key::Enter if form.focus < 2 => form.focus += 1,

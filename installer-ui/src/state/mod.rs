@@ -6,11 +6,14 @@ mod field;
 mod form;
 mod hardware;
 mod keys;
+mod pick;
+mod regional;
 mod run;
 mod save_logs;
 
 use std::time::Duration;
 
+use installer_core::answers::Keymap;
 use installer_core::discovery::Discovery;
 use installer_core::events;
 use installer_core::hardware::{Finding, check};
@@ -23,6 +26,8 @@ pub use choose::Choice;
 pub use field::Field;
 pub use form::{Form, NETWORK_FIELDS, STORAGE};
 pub use hardware::HARDWARE_SHOWN;
+pub use pick::{PICK_SHOWN, Pick};
+pub use regional::{LICENCE_SHOWN, RegionalForm};
 pub use run::Run;
 pub use save_logs::{SaveLogs, Saving, WAYS};
 
@@ -74,6 +79,8 @@ pub enum Event {
     Tick(Duration),
     /// A line was logged.
     Log(String),
+    /// The keyboard has the keymap now; or not, with why.
+    KeymapApplied(Result<Keymap, String>),
     /// Looking for volumes that logs can be saved on ended.
     Volumes(Result<Vec<Volume>, String>),
     /// The logs are saved, with where in words; or not, with why.
@@ -96,6 +103,8 @@ pub enum Action {
     StopCheck,
     /// Run the plan, sending [`Event::Install`].
     Install(Box<Plan>),
+    /// Give the keyboard a keymap, then send [`Event::KeymapApplied`].
+    ApplyKeymap(Keymap),
     /// Look for volumes, then send [`Event::Volumes`].
     LookForVolumes,
     /// Save the logs there, then send [`Event::Saved`].
@@ -129,12 +138,18 @@ pub enum Screen {
     Hardware,
     /// What to do on it.
     Choose,
+    /// Which keyboard.
+    Keymap,
+    /// The terms.
+    Licence,
     /// Which disk.
     Disk,
     /// The host's name.
     Hostname,
     /// The management network.
     Network,
+    /// In which time zone.
+    Zone,
     /// Root's password.
     Password,
     /// The plan, and the consent.
@@ -176,6 +191,8 @@ pub struct State {
     pub hardware: Vec<Finding>,
     /// Selected entry of [`Choice::ALL`].
     pub choice: usize,
+    /// The terms, in lines.
+    pub licence: Vec<String>,
     /// Saving the logs.
     pub logs: SaveLogs,
     /// Whether this console has the installation.
@@ -207,6 +224,7 @@ impl State {
             leave: None,
             hardware: Vec::new(),
             choice: 0,
+            licence: Vec::new(),
             logs: SaveLogs::default(),
             owned: false,
             next: None,
@@ -273,6 +291,10 @@ impl State {
                 if self.screen == Screen::Progress {
                     self.run.elapsed = at;
                 }
+                None
+            }
+            Event::KeymapApplied(result) => {
+                self.keymap_applied(result);
                 None
             }
             Event::Volumes(found) => {

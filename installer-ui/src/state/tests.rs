@@ -7,6 +7,7 @@ use appliance_model::boot::BootOptions;
 use appliance_model::handover::{AddressMode, LocalSrKind};
 use installer_core::discovery::{Content, Disk, Firmware, Machine, Medium, Nic, Virtualization};
 use installer_core::events::{Event as News, Step};
+use installer_core::regional::Regional;
 
 use super::*;
 
@@ -79,8 +80,34 @@ pub(crate) fn machine() -> Discovery {
     }
 }
 
+/// What the image has, in small.
+pub(crate) fn regional() -> RegionalForm {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    RegionalForm::new(Regional {
+        keymaps: owned(&[
+            "ANSI-dvorak",
+            "br-abnt2",
+            "de",
+            "de-latin1",
+            "de-latin1-nodeadkeys",
+            "us",
+        ]),
+        zones: owned(&[
+            "Africa/Cairo",
+            "America/Argentina/Buenos_Aires",
+            "America/Lima",
+            "America/New_York",
+            "Etc/GMT+1",
+            "Europe/Berlin",
+            "Europe/Paris",
+            "UTC",
+        ]),
+    })
+}
+
 pub(crate) fn found() -> State {
     let mut state = State::new(Ids::random());
+    state.form.regional = regional();
     assert_eq!(state.on(Event::Found(Ok(Box::new(machine())), Ids::random())), None);
     state
 }
@@ -99,7 +126,8 @@ pub(crate) fn type_in(state: &mut State, text: &str) {
 pub(crate) fn to_summary(state: &mut State) {
     assert_eq!(press(state, &[Key::Enter]), Some(Action::Own));
     state.on(Event::Owner(Ok(())));
-    press(state, &[Key::Enter, Key::Enter, Key::Right, Key::Enter, Key::Clear]);
+    press(state, &[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
+    press(state, &[Key::Right, Key::Enter, Key::Clear]);
     type_in(state, "xen1.example.org");
     press(state, &[Key::Enter, Key::Down, Key::Right, Key::Down]);
     type_in(state, "192.0.2.10/24");
@@ -107,7 +135,7 @@ pub(crate) fn to_summary(state: &mut State) {
     type_in(state, "192.0.2.1");
     press(state, &[Key::Down]);
     type_in(state, "192.0.2.53 192.0.2.54");
-    press(state, &[Key::Enter]);
+    press(state, &[Key::Enter, Key::Enter]);
     assert_eq!(state.screen, Screen::Password, "{:?}", state.message);
     type_in(state, "correct horse");
     press(state, &[Key::Enter]);
@@ -145,12 +173,14 @@ fn esc_goes_back_through_every_question_and_keeps_what_was_typed() {
     let mut state = found();
     to_summary(&mut state);
     let mut seen = Vec::new();
-    for _ in 0..7 {
+    for _ in 0..10 {
         assert_eq!(press(&mut state, &[Key::Esc]), None);
         seen.push(state.screen.clone());
     }
     use Screen::*;
-    assert_eq!(seen, [Password, Network, Hostname, Disk, Choose, Hardware, Welcome]);
+    let expected =
+        [Password, Zone, Network, Hostname, Disk, Licence, Keymap, Choose, Hardware, Welcome];
+    assert_eq!(seen, expected);
     assert_eq!(state.form.hostname.text(), "xen1.example.org");
     assert!(state.plan.is_none());
 }
@@ -160,7 +190,7 @@ fn what_is_wrong_is_said_and_holds_the_person_back() {
     let mut state = found();
     press(&mut state, &[Key::Enter]);
     state.on(Event::Owner(Ok(())));
-    press(&mut state, &[Key::Enter, Key::Enter, Key::Up, Key::Enter]);
+    press(&mut state, &[Key::Enter, Key::Enter, Key::Enter, Key::Enter, Key::Up, Key::Enter]);
     let said = |state: &State| state.message.clone().unwrap_or_default();
     assert!(said(&state).starts_with("This disk cannot be used: it is too small"));
     press(&mut state, &[Key::Down]);
@@ -170,7 +200,7 @@ fn what_is_wrong_is_said_and_holds_the_person_back() {
     press(&mut state, &[Key::Backspace, Key::Enter, Key::Down, Key::Right]);
     press(&mut state, &[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
     assert!(said(&state).contains("has no prefix length"), "{}", said(&state));
-    press(&mut state, &[Key::Up, Key::Up, Key::Up, Key::Right, Key::Enter]);
+    press(&mut state, &[Key::Up, Key::Up, Key::Up, Key::Right, Key::Enter, Key::Enter]);
     assert_eq!(state.screen, Screen::Password);
     type_in(&mut state, "short");
     press(&mut state, &[Key::Enter, Key::Enter, Key::Enter]);
@@ -279,7 +309,7 @@ fn a_machine_that_cannot_be_installed_on_goes_no_further() {
     assert_eq!(press(&mut state, &[Key::Char('r')]), Some(Action::Look));
     state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
     assert_eq!(state.screen, Screen::Hardware);
-    press(&mut state, &[Key::Enter, Key::Home, Key::Enter]);
+    press(&mut state, &[Key::Enter, Key::Home, Key::Enter, Key::Enter, Key::Enter]);
     assert_eq!(state.screen, Screen::Disk);
     assert_eq!(press(&mut state, &[Key::Char('r')]), Some(Action::Look));
     state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
@@ -382,4 +412,79 @@ fn logs_go_by_scp_and_http_to_what_was_typed() {
     state.on(Event::Saved(Ok("there".into())));
     let put = press(&mut state, &[Key::Up, Key::Left, Key::Enter, Key::Enter]);
     assert_eq!(put, Some(Action::SaveLogs(destination)));
+}
+
+#[test]
+fn a_keymap_is_tried_at_once_and_kept() {
+    let mut state = found();
+    state.screen = Screen::Keymap;
+    type_in(&mut state, "de-lat");
+    let keymap = || "de-latin1".parse::<Keymap>().unwrap();
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::ApplyKeymap(keymap())));
+    state.on(Event::KeymapApplied(Err("running `loadkeys` failed".into())));
+    assert_eq!(state.screen, Screen::Keymap, "it would not work on the host either");
+    assert_eq!(state.message.as_deref(), Some("Running `loadkeys` failed."));
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::ApplyKeymap(keymap())));
+    state.on(Event::KeymapApplied(Ok(keymap())));
+    assert_eq!(state.screen, Screen::Licence);
+    assert_eq!(press(&mut state, &[Key::Esc, Key::Enter]), None, "it has it already");
+    assert_eq!(state.screen, Screen::Licence);
+    assert_eq!(state.form.regional.answer().keymap, Some(keymap()));
+    press(&mut state, &[Key::Esc]);
+    type_in(&mut state, "nowhere");
+    press(&mut state, &[Key::Enter]);
+    assert_eq!(state.message.as_deref(), Some("No keymap has that in its name."));
+    // Back to what needs no answer.
+    press(&mut state, &[Key::Clear]);
+    type_in(&mut state, "us");
+    assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::ApplyKeymap("us".parse().unwrap())));
+    state.on(Event::KeymapApplied(Ok("us".parse().unwrap())));
+    assert_eq!(state.form.regional.answer().keymap, None);
+}
+
+#[test]
+fn a_time_zone_is_a_region_and_a_city() {
+    let mut state = found();
+    state.screen = Screen::Zone;
+    press(&mut state, &[Key::Enter]);
+    assert_eq!(state.screen, Screen::Password);
+    assert_eq!(state.form.regional.answer().zone, None, "UTC needs no answer");
+    press(&mut state, &[Key::Esc, Key::Up, Key::Up, Key::Up, Key::Enter]);
+    type_in(&mut state, "buenos");
+    press(&mut state, &[Key::Enter]);
+    assert_eq!(state.screen, Screen::Password);
+    let zone = |state: &State| state.form.regional.answer().zone;
+    let expected = "America/Argentina/Buenos_Aires".parse().unwrap();
+    assert_eq!(zone(&state), Some(expected));
+    // From the city to the region, and from there back to the network.
+    press(&mut state, &[Key::Esc, Key::Esc]);
+    assert_eq!(state.screen, Screen::Zone);
+    press(&mut state, &[Key::Esc]);
+    assert_eq!(state.screen, Screen::Network);
+}
+
+#[test]
+fn a_system_without_lists_is_installed_all_the_same() {
+    let mut state = found();
+    state.form.regional = RegionalForm::default();
+    state.screen = Screen::Keymap;
+    press(&mut state, &[Key::Enter]);
+    assert_eq!(state.screen, Screen::Licence);
+    state.screen = Screen::Zone;
+    press(&mut state, &[Key::Enter]);
+    assert_eq!(state.screen, Screen::Password);
+    assert_eq!(state.form.regional.answer(), Default::default());
+}
+
+#[test]
+fn terms_are_scrolled_within_their_length() {
+    let mut state = found();
+    state.screen = Screen::Licence;
+    press(&mut state, &[Key::PageDown, Key::End, Key::Down]);
+    assert_eq!(state.scroll, 0, "there are none");
+    state.licence = (0..100).map(|line| line.to_string()).collect();
+    press(&mut state, &[Key::End, Key::Down, Key::Up]);
+    assert_eq!(state.scroll, 100 - LICENCE_SHOWN - 1);
+    press(&mut state, &[Key::Enter]);
+    assert_eq!((&state.screen, state.scroll), (&Screen::Disk, 0));
 }

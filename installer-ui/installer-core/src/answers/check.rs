@@ -11,7 +11,7 @@ use appliance_model::nearest;
 use super::raw::{RawAnswers, RawDisk, RawNetwork};
 use super::{
     Answers, AnswersError, BadField, DiskChoice, Glob, Hostname, InterfaceChoice, NetworkAnswer,
-    NtpServer, OnSuccess, PasswordHash, Problem, SshKey, ipv4_cidr, ipv4_gateway,
+    NtpServer, OnSuccess, PasswordHash, Problem, RegionalAnswer, SshKey, ipv4_cidr, ipv4_gateway,
 };
 
 /// Words of `on-success`.
@@ -85,7 +85,12 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
         None => Some(Some(LocalSrKind::Ext)),
         Some(kind) => findings.word("storage.type", &kind, STORAGE),
     };
-    let ntp = time_servers(&mut findings, &raw.time.unwrap_or_default().ntp);
+    let time = raw.time.unwrap_or_default();
+    let ntp = time_servers(&mut findings, &time.ntp);
+    let regional = RegionalAnswer {
+        keymap: raw.keymap.and_then(|name| findings.parse("keymap", &name)),
+        zone: time.zone.and_then(|name| findings.parse("time.zone", &name)),
+    };
     let pool_name = raw.pool.and_then(|pool| pool.name).unwrap_or_default();
     if pool_name.chars().any(char::is_control) {
         findings.add(Problem::new("pool.name", "holds a control character"));
@@ -104,6 +109,7 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
                 ssh_keys,
                 storage,
                 ntp,
+                regional,
                 pool_name,
                 on_success,
             })

@@ -6,6 +6,7 @@
 //! root-password = "correct horse"      # or root-password-hash = "$6$…"
 //! ssh-keys = ["ssh-ed25519 AAAA… me"]
 //! on-success = "reboot"                # or poweroff, shell
+//! keymap = "de"                         # left out: us
 //!
 //! [disk]
 //! device = "/dev/sda"                  # or serial = "S3Z*", or select = "smallest", or [disk.filter]
@@ -23,6 +24,7 @@
 //!
 //! [time]
 //! ntp = ["ntp.example.org"]            # left out: Debian's
+//! zone = "Europe/Berlin"               # left out: UTC
 //!
 //! [pool]
 //! name = "Rack 4"
@@ -32,6 +34,7 @@ mod check;
 mod fields;
 mod glob;
 mod raw;
+mod regional;
 mod schema;
 mod source;
 mod xml;
@@ -45,6 +48,7 @@ pub use fields::{
     BadField, Hostname, MacAddress, NtpServer, PasswordHash, SshKey, ipv4_cidr, ipv4_gateway,
 };
 pub use glob::Glob;
+pub use regional::{Keymap, RegionalAnswer, TimeZone};
 pub use schema::schema;
 pub use source::{AnswerSource, SourceError};
 
@@ -67,6 +71,8 @@ pub struct Answers {
     pub storage: Option<LocalSrKind>,
     /// Time servers; none: Debian's.
     pub ntp: Vec<NtpServer>,
+    /// Keyboard and time zone.
+    pub regional: RegionalAnswer,
     /// `name_label` of the pool; may be empty.
     pub pool_name: String,
     /// What happens after a success.

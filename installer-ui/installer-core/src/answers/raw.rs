@@ -32,6 +32,8 @@ pub(super) struct RawAnswers {
     /// What the machine does after a success; reboot if it is left out.
     #[schemars(extend("enum" = words(check::ON_SUCCESS)))]
     pub(super) on_success: Option<String>,
+    /// The keyboard of the host's console, such as de or fr-latin9; us if it is left out.
+    pub(super) keymap: Option<String>,
     /// The disk that is wiped and installed on, named in exactly one way.
     #[schemars(required)]
     pub(super) disk: Option<RawDisk>,
@@ -97,6 +99,8 @@ pub(super) struct RawTime {
     /// Names or addresses of the time servers that are asked instead of Debian's.
     #[serde(default)]
     pub(super) ntp: Vec<String>,
+    /// The time zone of the host, such as Europe/Berlin; UTC if it is left out.
+    pub(super) zone: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -13,7 +13,9 @@ use uuid::Uuid;
 
 pub use refusal::{PlanError, Refusal};
 
-use crate::answers::{Answers, Hostname, NtpServer, OnSuccess, PasswordHash, SshKey};
+use crate::answers::{
+    Answers, Hostname, NtpServer, OnSuccess, PasswordHash, RegionalAnswer, SshKey,
+};
 use crate::discovery::{Discovery, Disk, Medium};
 
 /// A decided installation.
@@ -35,6 +37,8 @@ pub struct Plan {
     pub ssh: bool,
     /// Time servers; none: Debian's.
     pub ntp: Vec<NtpServer>,
+    /// Keyboard and time zone.
+    pub regional: RegionalAnswer,
     /// For the toolstack.
     pub handover: Handover,
     /// The kernel's present name of the management card, for people.
@@ -122,6 +126,7 @@ impl Plan {
             ssh_keys: answers.ssh_keys.clone(),
             ssh: answers.ssh,
             ntp: answers.ntp.clone(),
+            regional: answers.regional.clone(),
             handover: Handover { pool_name: answers.pool_name.clone(), management, local_sr },
             nic_name: nic.map(|(nic, _)| nic.name.clone()),
             on_success: answers.on_success,

@@ -104,6 +104,12 @@ impl fmt::Display for Plan {
         writeln!(f, "  network   {}", self.network_line())?;
         writeln!(f, "  login     {}", self.login_line())?;
         writeln!(f, "  storage   {}", self.storage_line())?;
+        if let Some(keymap) = &self.regional.keymap {
+            writeln!(f, "  keyboard  {}", keymap.as_str())?;
+        }
+        if let Some(zone) = &self.regional.zone {
+            writeln!(f, "  zone      {}", zone.as_str())?;
+        }
         if !self.ntp.is_empty() {
             let servers: Vec<&str> = self.ntp.iter().map(NtpServer::as_str).collect();
             writeln!(f, "  time      from {}", servers.join(", "))?;

@@ -118,6 +118,8 @@ fn a_plan_reads_like_this() {
     });
     answers.storage = Some(LocalSrKind::LvmThin);
     answers.ntp = vec!["ntp1.example.org".parse().unwrap(), "192.0.2.123".parse().unwrap()];
+    answers.regional.keymap = Some("de".parse().unwrap());
+    answers.regional.zone = Some("Europe/Berlin".parse().unwrap());
     answers.pool_name = "Rack 4".into();
     let plan = Plan::make(&answers, &machine(), ids()).unwrap();
     assert_eq!(plan.handover.management.as_ref().unwrap().mac, "52:54:00:12:34:57");
@@ -137,6 +139,8 @@ Xenith 0123456789abcdef will be installed:
   network   eth1 (52:54:00:12:34:57): 192.0.2.10/24, gateway 192.0.2.1, DNS 192.0.2.53
   login     root, by password; SSH off
   storage   473 GB, thin logical volumes
+  keyboard  de
+  zone      Europe/Berlin
   time      from ntp1.example.org, 192.0.2.123
   pool      Rack 4
   then      restart into the installed host";

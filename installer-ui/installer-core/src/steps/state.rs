@@ -65,6 +65,14 @@ fn entries(plan: &Plan, shadow: &str) -> Result<Vec<Entry>, StepError> {
         let path = NTP_SOURCES.replacen("etc", "etc/upper", 1);
         entries.push(Entry::file(&path, 0o644, lines.collect::<String>()));
     }
+    if let Some(keymap) = &plan.regional.keymap {
+        let line = format!("KEYMAP={}\n", keymap.as_str());
+        entries.push(Entry::file("etc/upper/default/keyboard", 0o644, line));
+    }
+    if let Some(zone) = &plan.regional.zone {
+        let target = format!("../usr/share/zoneinfo/{}", zone.as_str());
+        entries.push(Entry::link("etc/upper/localtime", &target));
+    }
     if !plan.ssh_keys.is_empty() {
         let keys: String = plan.ssh_keys.iter().map(|key| format!("{}\n", key.as_str())).collect();
         entries.push(Entry::folder("root/.ssh", 0o700));

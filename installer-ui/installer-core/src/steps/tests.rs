@@ -21,6 +21,8 @@ fn plan() -> Plan {
     answers.ssh_keys = vec![format!("ssh-ed25519 AAAA{}", "C3Nz".repeat(12)).parse().unwrap()];
     answers.ssh = true;
     answers.ntp = vec!["ntp1.example.org".parse().unwrap(), "2001:db8::123".parse().unwrap()];
+    answers.regional.keymap = Some("de".parse().unwrap());
+    answers.regional.zone = Some("Europe/Berlin".parse().unwrap());
     Plan::make(&answers, &found, ids()).unwrap()
 }
 
@@ -136,6 +138,10 @@ fn the_state_partition_holds_the_hosts_settings() {
     let (sources, mode) = text("etc/upper/chrony/sources.d/default.sources");
     assert_eq!(sources, "server ntp1.example.org iburst\nserver 2001:db8::123 iburst\n");
     assert_eq!(mode, 0o644);
+    assert_eq!(text("etc/upper/default/keyboard"), ("KEYMAP=de\n".to_owned(), 0o644));
+    let zone = entries.iter().find(|entry| entry.path.ends_with("upper/localtime")).unwrap();
+    let target = PathBuf::from("../usr/share/zoneinfo/Europe/Berlin");
+    assert_eq!(zone.kind, EntryKind::Link { target });
     let (handover, mode) = text("var/lib/xenith/handover.toml");
     let handover: Handover = toml::from_str(&handover).unwrap();
     assert_eq!(handover, plan.handover);

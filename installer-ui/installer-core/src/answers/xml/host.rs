@@ -10,6 +10,8 @@ pub(super) struct Time {
     /// Of `<ntp>`.
     source: Option<String>,
     servers: Vec<String>,
+    /// Of `<timezone>`.
+    zone: Option<String>,
 }
 
 impl Translation {
@@ -43,23 +45,12 @@ impl Translation {
 
     pub(super) fn keymap(&mut self, element: &Element) {
         self.attributes(element, &[]);
-        match self.text(element).as_deref() {
-            None => {}
-            Some("us") => self.note("<keymap>", "has no meaning here: a console is always US"),
-            Some(other) => {
-                let text = format!("{other:?} is not there: consoles have the US keyboard");
-                let hint = "leave it out, if root's password can be typed on that";
-                self.problem("<keymap>", text, hint);
-            }
-        }
+        self.raw.keymap = self.text(element);
     }
 
     pub(super) fn timezone(&mut self, element: &Element) {
         self.attributes(element, &[]);
-        let text = self.text(element);
-        if text.is_some_and(|zone| !["UTC", "Etc/UTC"].contains(&zone.as_str())) {
-            self.note("<timezone>", "has no meaning here: the host's clock and logs are in UTC");
-        }
+        self.time.zone = self.text(element);
     }
 
     pub(super) fn time_method(&mut self, element: &Element) {
@@ -103,14 +94,14 @@ impl Translation {
 
     pub(super) fn finish_time(&mut self) {
         const SERVER: &str = "ntp-server";
-        let Time { source, servers } = std::mem::take(&mut self.time);
+        let Time { source, servers, zone } = std::mem::take(&mut self.time);
         match source.as_deref() {
             Some("manual") if servers.is_empty() => self.missing(SERVER, "\"manual\" needs one"),
             Some(source @ ("dhcp" | "default")) if !servers.is_empty() => {
                 let text = format!("is given although the source of time is {source:?}");
                 self.problem(&tag(SERVER), text, "say <ntp source=\"manual\"/>, or leave it out");
             }
-            _ => self.raw.time = Some(RawTime { ntp: servers }),
+            _ => self.raw.time = Some(RawTime { ntp: servers, zone }),
         }
     }
 

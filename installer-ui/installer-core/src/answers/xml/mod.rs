@@ -85,6 +85,7 @@ fn element_of(key: &str) -> String {
         ["network", "gateway", ..] => "gateway",
         ["network", "dns", ..] => "name-server",
         ["time", "ntp", ..] => "ntp-server",
+        ["time", "zone"] => "timezone",
         ["network", ..] => "admin-interface",
         _ => key,
     };
