@@ -11,6 +11,7 @@ mod licence;
 mod log;
 mod online;
 mod program;
+mod remote;
 mod state;
 mod terminal;
 mod unattended;
@@ -116,6 +117,9 @@ enum Command {
     Hardware,
     /// Print the JSON schema of answer files in TOML.
     Schema,
+    /// Make what sshd needs to let people in, as the kernel command line asks.
+    #[command(hide = true)]
+    PrepareSsh,
     /// Save the logs of this start: installer, kernel, Xen, journal, disks, inventory, plan.
     ///
     /// As a tar.gz without passwords. DESTINATION is a folder (/mnt), a device with a file system
@@ -162,6 +166,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         }
         Some(Command::Schema) => {
             offline::print_schema();
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(Command::PrepareSsh) => {
+            remote::prepare(&kernel_line()?)?;
             return Ok(ExitCode::SUCCESS);
         }
         Some(Command::SaveLogs(save)) => {

@@ -30,7 +30,7 @@ use crate::draw::draw;
 use crate::log::Log;
 use crate::state::{Action, Event, Key, RegionalForm, State};
 use crate::worker::Machine;
-use crate::{collect, follow, licence, log, program, worker};
+use crate::{collect, follow, licence, log, program, remote, worker};
 
 /// Every screen is made for this; a serial line does not tell its size.
 const SMALLEST: (u16, u16) = (80, 24);
@@ -82,6 +82,7 @@ pub fn run(machine: Machine, log: &Log, begin: Begin) -> Result<()> {
         stop_check: Arc::default(),
         begin: None,
     };
+    remote::announce_on_screens(&crate::kernel_line()?, &app.sender);
     let result = app.work(match begin {
         Begin::Look => Action::Look,
         Begin::CheckMedium => Action::CheckMedium,
@@ -139,6 +140,7 @@ impl App {
                     return self.act(action);
                 }
             }
+            Action::Release => self.owner = None,
             Action::CheckMedium => {
                 // Held by the check alone, so that any console can install after it.
                 let owner = match self.owner {

@@ -17,7 +17,7 @@ use installer_core::size::Size;
 use installer_core::steps::chain;
 
 use crate::worker::Machine;
-use crate::{follow, log, online, program, terminal, worker};
+use crate::{follow, log, online, program, remote, terminal, worker};
 
 /// The last line on a console says how it ended.
 const COMPLETE: &str = "xenith-installer: installation complete";
@@ -39,6 +39,7 @@ fn say(text: &str) {
 
 /// Installs as the answers say; ends the machine's run as they say.
 pub fn run(machine: Machine, log: &log::Log, source: &AnswerSource) -> Result<ExitCode> {
+    remote::announce_in_lines(&crate::kernel_line()?);
     let owner = match worker::own() {
         Ok(owner) => owner,
         Err(LockError::Taken(console)) => {

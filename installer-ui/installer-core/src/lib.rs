@@ -26,5 +26,6 @@ pub mod plan;
 pub mod program;
 pub mod regional;
 pub mod size;
+pub mod ssh;
 pub mod steps;
 pub mod system;

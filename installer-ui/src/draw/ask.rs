@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Welcome, host name, network, login.
 
-use installer_core::discovery::{Discovery, Firmware, Virtualization};
+use installer_core::discovery::{Firmware, Virtualization};
 
 use super::body::Body;
 use crate::state::{NETWORK_FIELDS, State};
 
-pub(super) fn welcome(found: Option<&Discovery>) -> Body {
+pub(super) fn welcome(state: &State) -> Body {
     let mut body = Body::default();
-    let Some(found) = found else { return body };
+    let Some(found) = &state.found else { return body };
     let machine = &found.machine;
     body.bold(&format!("Xenith {}", found.medium.build_id));
     body.gap();
@@ -41,6 +41,10 @@ pub(super) fn welcome(found: Option<&Discovery>) -> Body {
         ("Network cards", found.nics.len().to_string()),
     ] {
         body.text(&format!("  {label:<14} {value}"));
+    }
+    if let Some(remote) = &state.remote {
+        body.gap();
+        remote.lines().for_each(|line| body.wrapped(line));
     }
     body
 }

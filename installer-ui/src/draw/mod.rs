@@ -91,7 +91,7 @@ fn screen(state: &State) -> Drawn {
         Screen::LookFailed(error) => ("failed", FAILED_KEYS, failed(error)),
         Screen::Welcome => {
             let help = "Enter begin  c check the medium  F2 log  Ctrl-C leave";
-            ("welcome", help, ask::welcome(state.found.as_ref()))
+            ("welcome", help, ask::welcome(state))
         }
         Screen::Checking(pace) => ("checking the medium", "Esc stop  F2 log", check::running(pace)),
         Screen::Checked(result) => (

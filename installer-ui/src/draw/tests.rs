@@ -48,6 +48,11 @@ fn before_the_questions() {
     golden("look-failed", &state);
     let mut state = found();
     golden("welcome", &state);
+    let access = "Over SSH: ssh installer@192.0.2.10   password k4mp-x7qe-n2ra\nalso at \
+                  2001:db8::10\nkey of this machine \
+                  SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU";
+    state.on(Event::Remote(access.to_owned()));
+    golden("welcome-ssh", &state);
     state.on(Event::Owner(Err("the installer is in use on hvc0".into())));
     golden("taken", &state);
     press(&mut state, &[Key::Leave, Key::Down]);

@@ -36,7 +36,12 @@ impl State {
         self.message = None;
         let last = self.hardware_lines().len().saturating_sub(HARDWARE_SHOWN);
         match key {
-            Key::Esc => self.go(Screen::Welcome),
+            Key::Esc => {
+                // Nobody else could begin while nobody sits here.
+                self.owned = false;
+                self.go(Screen::Welcome);
+                return Some(Action::Release);
+            }
             Key::Char('r') => return self.look(),
             Key::Up => self.scroll = self.scroll.saturating_sub(1),
             Key::Down => self.scroll = (self.scroll + 1).min(last),

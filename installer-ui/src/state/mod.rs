@@ -81,6 +81,8 @@ pub enum Event {
     Log(String),
     /// The keyboard has the keymap now; or not, with why.
     KeymapApplied(Result<Keymap, String>),
+    /// How to come in over SSH, in lines.
+    Remote(String),
     /// Looking for volumes that logs can be saved on ended.
     Volumes(Result<Vec<Volume>, String>),
     /// The logs are saved, with where in words; or not, with why.
@@ -96,6 +98,8 @@ pub enum Action {
     Look,
     /// Take the installation for this console, then send [`Event::Owner`].
     Own,
+    /// Leave the installation to whoever takes it next.
+    Release,
     /// Take the installation for this console and check the medium, sending [`Event::Check`] and at
     /// last [`Event::Checked`], or only [`Event::Owner`] if another console has it.
     CheckMedium,
@@ -191,6 +195,8 @@ pub struct State {
     pub hardware: Vec<Finding>,
     /// Selected entry of [`Choice::ALL`].
     pub choice: usize,
+    /// How to come in over SSH, in lines, if that was asked for.
+    pub remote: Option<String>,
     /// The terms, in lines.
     pub licence: Vec<String>,
     /// Saving the logs.
@@ -224,6 +230,7 @@ impl State {
             leave: None,
             hardware: Vec::new(),
             choice: 0,
+            remote: None,
             licence: Vec::new(),
             logs: SaveLogs::default(),
             owned: false,
@@ -291,6 +298,10 @@ impl State {
                 if self.screen == Screen::Progress {
                     self.run.elapsed = at;
                 }
+                None
+            }
+            Event::Remote(lines) => {
+                self.remote = Some(lines);
                 None
             }
             Event::KeymapApplied(result) => {
