@@ -5,15 +5,16 @@ use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Write as _, stdin, stdout};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use installer_core::answers::{AnswerFile, AnswerSource, Answers, OnSuccess};
 use installer_core::events::{Event, Step};
 use installer_core::hardware;
 use installer_core::lock::{LockError, Owner};
+use installer_core::pace::Pace;
 use installer_core::plan::{Ids, Plan};
 use installer_core::regional::{Regional, apply_keymap};
-use installer_core::size::Size;
 use installer_core::steps::chain;
 
 use crate::worker::Machine;
@@ -143,8 +144,9 @@ fn install(machine: &Machine, source: &AnswerSource) -> Result<OnSuccess> {
     let plan = plan(machine, &answers)?;
     say(&plan.to_string());
     let mut lines = Lines::default();
+    let begin = Instant::now();
     worker::run(&plan, &mut |event| {
-        if let Some(line) = lines.on(&event) {
+        if let Some(line) = lines.on(begin.elapsed(), &event) {
             say(&line);
         }
     })
@@ -172,14 +174,18 @@ fn other_console(console: &str) -> Result<bool> {
 struct Lines {
     tenth: u64,
     title: &'static str,
+    /// When the running step began.
+    began: Duration,
 }
 
 impl Lines {
-    fn on(&mut self, event: &Event) -> Option<String> {
+    /// The event came so long after the beginning.
+    fn on(&mut self, at: Duration, event: &Event) -> Option<String> {
         match event {
             Event::Started(step) => {
                 self.tenth = 0;
                 self.title = step.title();
+                self.began = at;
                 let number = Step::ALL.iter().position(|s| s == step).unwrap_or(0) + 1;
                 Some(format!("[{number}/{}] {step}", Step::ALL.len()))
             }
@@ -189,7 +195,9 @@ impl Lines {
                     return None;
                 }
                 self.tenth = tenth;
-                Some(format!("      {} {}0% of {}", self.title, tenth, Size(*total)))
+                let elapsed = at.saturating_sub(self.began);
+                let pace = Pace { done: *done, total: *total, elapsed };
+                Some(format!("      {} {tenth}0%: {pace}", self.title))
             }
             // The failure is the last line, said by the caller.
             Event::Done(_) | Event::Complete | Event::Failed { .. } => None,
@@ -214,14 +222,15 @@ mod tests {
     #[test]
     fn progress_is_told_at_tenths_only() {
         let mut lines = Lines::default();
-        let begin = lines.on(&Event::Started(Step::RootImage));
+        let second = Duration::from_secs(1);
+        let begin = lines.on(second, &Event::Started(Step::RootImage));
         assert_eq!(begin.as_deref(), Some("[5/10] copying the system"));
         let mut told = Vec::new();
         for done in 0..=1000 {
-            told.extend(lines.on(&Event::Progress { done, total: 1000 }));
+            told.extend(lines.on(2 * second, &Event::Progress { done, total: 1000 }));
         }
         assert_eq!(told.len(), 9);
-        assert_eq!(told[0], "      copying the system 10% of 1.0 kB");
-        assert_eq!(lines.on(&Event::Progress { done: 0, total: 0 }), None);
+        assert_eq!(told[0], "      copying the system 10%: 100 B of 1.0 kB, 100 B/s, 9 s left");
+        assert_eq!(lines.on(second, &Event::Progress { done: 0, total: 0 }), None);
     }
 }

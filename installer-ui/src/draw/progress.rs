@@ -2,7 +2,6 @@
 //! The installation while it runs, and how it ended.
 
 use installer_core::events::Step;
-use installer_core::size::Size;
 
 use super::body::Body;
 use crate::state::State;
@@ -22,12 +21,9 @@ pub(super) fn body(state: &State) -> Body {
         let line = if run.done.contains(&step) {
             format!("[done] {title}")
         } else if run.current == Some(step) {
-            match (run.percent(), run.rate()) {
-                (Some(percent), Some(rate)) => {
-                    format!("[{percent:>3}%] {title}  {}/s", Size(rate))
-                }
-                (Some(percent), None) => format!("[{percent:>3}%] {title}"),
-                _ => format!("[ .. ] {title}"),
+            match run.percent() {
+                Some(percent) => format!("[{percent:>3}%] {title}"),
+                None => format!("[ .. ] {title}"),
             }
         } else {
             format!("[    ] {title}")
@@ -39,7 +35,7 @@ pub(super) fn body(state: &State) -> Body {
     }
     body.gap();
     bar(&mut body, run.overall());
-    body.gap();
+    body.text(&run.pace().map(|pace| format!("This step: {pace}")).unwrap_or_default());
     body.text(&format!("{} s so far. Please do not switch off.", run.elapsed.as_secs()));
     body
 }

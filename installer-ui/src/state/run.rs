@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use installer_core::events::{DiskState, Event, Step};
+use installer_core::pace::Pace;
 
 /// What the events have told so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,11 +52,10 @@ impl Run {
         Some(done.min(total) * 100 / total)
     }
 
-    /// Bytes a second of the running step, once it has run for a moment.
-    pub fn rate(&self) -> Option<u64> {
-        let (done, _) = self.progress?;
-        let millis = self.told.saturating_sub(self.step_began).as_millis();
-        (millis >= 100).then(|| u64::try_from(u128::from(done) * 1000 / millis).ok())?
+    /// How fast the running step goes, and what is left of it, if it tells.
+    pub fn pace(&self) -> Option<Pace> {
+        let (done, total) = self.progress?;
+        Some(Pace { done, total, elapsed: self.told.saturating_sub(self.step_began) })
     }
 
     /// Of the whole installation, 0 to 100: every step counts alike.
