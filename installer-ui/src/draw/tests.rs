@@ -10,8 +10,9 @@ use installer_core::events::{Event as News, Step};
 use installer_core::medium::Checked;
 use installer_core::pace::Pace;
 use installer_core::plan::Ids;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use ratatui::backend::{CrosstermBackend, TestBackend};
+use ratatui::style::Color;
+use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use super::*;
 use crate::state::tests::{found, press, to_summary, type_in, volume};
@@ -21,12 +22,52 @@ fn shown(state: &State) -> String {
     let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
     terminal.draw(|frame| draw(state, frame)).unwrap();
     let buffer = terminal.backend().buffer();
+    for cell in buffer.content() {
+        let known = Modifier::BOLD | Modifier::REVERSED;
+        assert!(cell.symbol().chars().all(|c| matches!(c, ' '..='~')), "{:?}", cell.symbol());
+        assert_eq!((cell.fg, cell.bg), (Color::Reset, Color::Reset), "no colour says anything");
+        assert!(known.contains(cell.modifier), "{:?}", cell.modifier);
+    }
+    assert_plain(state);
     let rows = buffer.content().chunks(80);
     let lines = rows.map(|row| {
         let line: String = row.iter().map(|cell| cell.symbol()).collect();
         format!("{}\n", line.trim_end())
     });
     lines.collect()
+}
+
+/// What goes to a terminal is what a VT100 does or passes over (VT100 User Guide, EK-VT100-UG,
+/// chapter 3): cursor, erasing, attributes; setting a colour is none of it.
+fn assert_plain(state: &State) {
+    let mut sent = Vec::new();
+    let viewport = Viewport::Fixed(Rect::new(0, 0, 80, 24));
+    let backend = CrosstermBackend::new(&mut sent);
+    let mut terminal = Terminal::with_options(backend, TerminalOptions { viewport }).unwrap();
+    terminal.draw(|frame| draw(state, frame)).unwrap();
+    drop(terminal);
+    let text = String::from_utf8(sent).unwrap();
+    let mut parts = text.split('\u{1b}');
+    let printed = |text: &str| assert!(text.chars().all(|c| matches!(c, ' '..='~')), "{text:?}");
+    printed(parts.next().unwrap());
+    for part in parts {
+        let rest = part.strip_prefix('[').unwrap_or_else(|| panic!("{part:?}"));
+        let end = rest.find(|c: char| c.is_ascii_alphabetic()).unwrap();
+        let (numbers, last) = (&rest[..end], &rest[end..=end]);
+        let known = match last {
+            "H" | "J" | "K" => numbers.bytes().all(|b| b.is_ascii_digit() || b == b';'),
+            // Everything off, bold on and off, reverse on and off, and colours as they were.
+            "m" => {
+                let known = ["", "0", "1", "7", "22", "27", "39", "49", "59"];
+                numbers.split(';').all(|number| known.contains(&number))
+            }
+            // Whether the cursor is seen; a VT100 passes over it.
+            "h" | "l" => numbers == "?25",
+            _ => false,
+        };
+        assert!(known, "{part:?}");
+        printed(&rest[end + 1..]);
+    }
 }
 
 fn golden(name: &str, state: &State) {
