@@ -75,6 +75,7 @@ pub fn save(machine: &Machine, destination: &Destination) -> Result<String> {
     let waiting = Path::new(FOLDER).join("logs");
     let place = deliver(&bundle, destination, &waiting, &mut program::on_terminal);
     let place = place.map_err(|error| anyhow::anyhow!(chain(&error)))?;
-    tracing::info!("the logs were saved: {place}");
+    // Not where: a URL may hold a password, and the next logs would have it.
+    tracing::info!("the logs were saved");
     Ok(place)
 }

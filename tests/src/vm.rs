@@ -29,6 +29,8 @@ pub struct Setup {
     pub image: Option<String>,
     /// Image files in the case's folder, with their serial numbers.
     pub disks: Vec<(String, String)>,
+    /// Image files of USB sticks in the case's folder.
+    pub sticks: Vec<String>,
     /// Port forwards.
     pub forwards: Vec<emulator::Forward>,
     /// End instead of rebooting.
@@ -73,6 +75,7 @@ impl Vm {
             medium: setup.medium.map(|medium| (medium, MEDIUM.to_owned())),
             net_boot: setup.net_boot.clone(),
             drives: drives.collect(),
+            sticks: setup.sticks.iter().map(|file| format!("{FOLDER}/{file}")).collect(),
             forwards: setup.forwards.clone(),
             serial: Line::Socket(format!("{FOLDER}/{}", socket("serial"))),
             qmp: Some(format!("{FOLDER}/{}", socket("qmp"))),
@@ -136,6 +139,7 @@ impl Vm {
             let key = match letter {
                 ' ' => "spc".to_owned(),
                 '-' => "minus".to_owned(),
+                '.' => "dot".to_owned(),
                 letter => letter.to_string(),
             };
             self.keys(&[&key])?;

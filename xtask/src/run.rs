@@ -104,6 +104,7 @@ pub fn run(options: &Options) -> Result<()> {
         medium: iso.as_ref().map(|_| (Medium::Cd, MEDIUM.to_owned())),
         net_boot: None,
         drives,
+        sticks: Vec::new(),
         forwards: vec![Forward { host_port: options.port, address: String::new(), port: 443 }],
         serial: Line::Terminal,
         qmp: None,

@@ -22,11 +22,21 @@ impl Pick {
         Self { typed: Field::default(), selected }
     }
 
-    /// The names that have what was typed, capital letters or not, with blanks for `_`.
+    /// The names that have what was typed, capital letters or not, with blanks for `_`: first the
+    /// one that is just that, then those that begin with it.
     pub fn matching<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
         let plain = |text: &str| text.to_lowercase().replace('_', " ");
         let typed = plain(self.typed.text().trim());
-        names.iter().copied().filter(|name| plain(name).contains(&typed)).collect()
+        let mut names: Vec<&str> =
+            names.iter().copied().filter(|name| plain(name).contains(&typed)).collect();
+        if !typed.is_empty() {
+            names.sort_by_key(|name| match plain(name) {
+                same if same == typed => 0,
+                begins if begins.starts_with(&typed) => 1,
+                _ => 2,
+            });
+        }
+        names
     }
 
     /// The selected name.
@@ -73,6 +83,9 @@ mod tests {
         pick.on(Key::Down, &names);
         pick.on(Key::Char('x'), &names);
         assert_eq!((pick.chosen(&names), pick.selected), (None, 0));
+        let maps = ["mac-usb-us", "lisp-us", "us-latin1", "us"];
+        let typed = Pick { typed: Field::new("US"), selected: 0 };
+        assert_eq!(typed.matching(&maps), ["us", "us-latin1", "mac-usb-us", "lisp-us"]);
         pick.on(Key::Clear, &names);
         pick.on(Key::PageUp, &names);
         assert_eq!(pick.matching(&names).len(), 3);

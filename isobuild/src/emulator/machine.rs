@@ -105,6 +105,8 @@ pub struct Machine {
     pub net_boot: Option<NetBoot>,
     /// Hard disks.
     pub drives: Vec<Drive>,
+    /// Raw images of USB sticks, which are not started from.
+    pub sticks: Vec<String>,
     /// Ports forwarded; the network card is there in any case.
     pub forwards: Vec<Forward>,
     /// First serial port.
@@ -140,6 +142,9 @@ impl Machine {
             );
             args.pair("-drive", format!("if=pflash,format=raw,unit=1,file={variables}"));
         }
+        if !self.sticks.is_empty() || matches!(self.medium, Some((Medium::Usb, _))) {
+            args.pair("-device", "qemu-xhci");
+        }
         if let Some((medium, file)) = &self.medium {
             // A SATA disk cannot be read-only; what is written to it is thrown away.
             let guard = match medium {
@@ -149,11 +154,13 @@ impl Machine {
             args.pair("-drive", format!("{guard},format=raw,if=none,id=medium,file={file}"));
             match medium {
                 Medium::Cd => args.pair("-device", "ide-cd,drive=medium,bootindex=1"),
-                Medium::Usb => args
-                    .pair("-device", "qemu-xhci")
-                    .pair("-device", "usb-storage,drive=medium,bootindex=1"),
+                Medium::Usb => args.pair("-device", "usb-storage,drive=medium,bootindex=1"),
                 Medium::Disk => args.pair("-device", "ide-hd,drive=medium,bootindex=1"),
             };
+        }
+        for (index, file) in self.sticks.iter().enumerate() {
+            args.pair("-drive", format!("if=none,id=stick{index},file={file},format=raw"));
+            args.pair("-device", format!("usb-storage,drive=stick{index},removable=on"));
         }
         for (index, drive) in self.drives.iter().enumerate() {
             let cache = if drive.unsafe_cache { "unsafe" } else { "writeback" };
@@ -239,6 +246,7 @@ mod tests {
             medium: None,
             net_boot: None,
             drives: Vec::new(),
+            sticks: Vec::new(),
             forwards: Vec::new(),
             serial: Line::Terminal,
             qmp: None,
@@ -258,6 +266,16 @@ mod tests {
             let args = Machine { medium, ..machine() }.arguments();
             assert!(args.iter().any(|arg| arg == device), "{args:?}");
         }
+    }
+
+    #[test]
+    fn sticks_and_a_medium_share_one_controller() {
+        let medium = Some((Medium::Usb, "/vm/x.iso".to_owned()));
+        let sticks = vec!["/vm/stick.img".to_owned()];
+        let args = Machine { medium, sticks, ..machine() }.arguments();
+        assert_eq!(args.iter().filter(|arg| *arg == "qemu-xhci").count(), 1, "{args:?}");
+        let stick = "usb-storage,drive=stick0,removable=on";
+        assert!(args.iter().any(|arg| arg == stick), "{args:?}");
     }
 
     #[test]
