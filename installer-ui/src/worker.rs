@@ -54,7 +54,7 @@ impl Machine {
 fn settle() -> Result<()> {
     // Without udev (in a container) there is nothing to wait for.
     if Path::new("/run/udev/control").exists() {
-        let settle = Program::new("udevadm").args(["settle", "--timeout=30"]);
+        let settle = Program::new("udevadm").args(["settle", "--timeout=120"]);
         settle.run().context("waiting for devices")?;
     }
     Ok(())

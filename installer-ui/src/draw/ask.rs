@@ -42,11 +42,16 @@ pub(super) fn welcome(state: &State) -> Body {
     ] {
         body.text(&format!("  {label:<14} {value}"));
     }
+    remote(&mut body, state);
+    body
+}
+
+/// How to come in over SSH, if that was asked for.
+pub(super) fn remote(body: &mut Body, state: &State) {
     if let Some(remote) = &state.remote {
         body.gap();
         remote.lines().for_each(|line| body.wrapped(line));
     }
-    body
 }
 
 pub(super) fn hostname(state: &State) -> Body {

@@ -88,7 +88,7 @@ type Drawn = (&'static str, &'static str, Body);
 fn screen(state: &State) -> Drawn {
     match &state.screen {
         Screen::Looking => ("looking at this machine", "Please wait  F2 log", looking()),
-        Screen::LookFailed(error) => ("failed", FAILED_KEYS, failed(error)),
+        Screen::LookFailed(error) => ("failed", FAILED_KEYS, failed(state, error)),
         Screen::Welcome => {
             let help = "Enter begin  c check the medium  F2 log  Ctrl-C leave";
             ("welcome", help, ask::welcome(state))
@@ -100,7 +100,7 @@ fn screen(state: &State) -> Drawn {
             check::ended(result, state.scroll),
         ),
         Screen::Taken(owner) => {
-            ("in use", "Enter try again  Esc back  l log  Ctrl-C leave", taken(owner))
+            ("in use", "Enter try again  Esc back  l log  Ctrl-C leave", taken(state, owner))
         }
         Screen::Hardware => (
             "this machine",
@@ -165,17 +165,18 @@ fn looking() -> Body {
     body
 }
 
-fn failed(error: &str) -> Body {
+fn failed(state: &State, error: &str) -> Body {
     let mut body = Body::default();
     body.bold("The machine could not be looked at, so nothing can be installed.");
     body.gap();
     body.wrapped(error);
     body.gap();
     body.text("Nothing was written to any disk.");
+    ask::remote(&mut body, state);
     body
 }
 
-fn taken(owner: &str) -> Body {
+fn taken(state: &State, owner: &str) -> Body {
     let mut body = Body::default();
     body.bold(&format!("Not here: {owner}."));
     body.gap();
@@ -183,6 +184,7 @@ fn taken(owner: &str) -> Body {
         "Only one console can install at a time. Go on at that one. If nobody is there, restart \
          the machine (Ctrl-C) and begin here. What happens there is logged here: press l.",
     );
+    ask::remote(&mut body, state);
     body
 }
 

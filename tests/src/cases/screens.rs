@@ -4,16 +4,18 @@
 
 use std::fs::File;
 use std::io::{Cursor, Read as _};
+use std::net::TcpStream;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use image_formats::fat::{FatVolume, FatWriter};
-use isobuild::emulator::Medium;
+use isobuild::emulator::{Forward, Medium};
 
 use super::boot::{LIMIT, READY};
 use crate::install::{self, DISK_BYTES, PASSWORD};
-use crate::lab::{Lab, sparse_file};
+use crate::lab::{Lab, free_port, sparse_file};
 use crate::runner::{Case, Figures};
 use crate::shell;
 use crate::vm::{Setup, Vm};
@@ -29,11 +31,18 @@ use Step::{Keys, Picture, Text};
 
 /// Only by name: pictures are made for people.
 pub fn cases() -> Vec<Case> {
-    vec![Case {
-        name: "picture-installer",
-        about: "the installer on the screen, by keystrokes; leaves a picture of each screen",
-        run,
-    }]
+    vec![
+        Case {
+            name: "picture-installer",
+            about: "the installer on the screen, by keystrokes; leaves a picture of each screen",
+            run,
+        },
+        Case {
+            name: "picture-ssh",
+            about: "nothing listens for SSH until the boot line asks for it; then the screen says how",
+            run: run_ssh,
+        },
+    ]
 }
 
 /// Image of the stick that logs are saved on.
@@ -172,4 +181,37 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
         anyhow::ensure!(found == expected, "{command}: {found} instead of {expected}");
     }
     vm.picture("15-host", "node1 login:", None, LIMIT)
+}
+
+/// What a server of SSH says first (RFC 4253, section 4.2).
+const SSH: &[u8] = b"SSH-2.0-";
+
+/// Starts the installer without and with the word, which is typed into GRUB's editor.
+fn run_ssh(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
+    for (name, word) in [("without", ""), ("with", " xenith.ssh")] {
+        let port = free_port()?;
+        let forward = Forward { host_port: port, address: String::new(), port: 22 };
+        let forwards = vec![forward];
+        let setup = Setup { medium: Some(Medium::Cd), forwards, ..Setup::default() };
+        let mut vm = Vm::start(lab, folder, name, &setup)?;
+        vm.picture(&format!("{name}-menu"), "Install Xenith", Some("home"), LIMIT)?;
+        vm.keys(&["e"])?;
+        vm.picture(&format!("{name}-editor"), "setparams", None, LIMIT)?;
+        // To the end of the line with the kernel.
+        vm.keys(&["down", "down", "down", "down", "ctrl+e"])?;
+        vm.type_text(word)?;
+        vm.keys(&["ctrl+x"])?;
+        let told = if word.is_empty() { "Network cards  1" } else { "ssh installer@10.0.2.15" };
+        vm.picture(&format!("{name}-welcome"), told, None, LIMIT)?;
+        let mut said = Vec::new();
+        let limit = Some(Duration::from_secs(60));
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).context("connecting")?;
+        stream.set_read_timeout(limit)?;
+        // QEMU takes the connection itself, and cuts it where nobody in the machine does.
+        let read = (&mut stream).take(SSH.len() as u64).read_to_end(&mut said);
+        let opened = read.is_ok() && said == SSH;
+        anyhow::ensure!(opened != word.is_empty(), "{name} the word: {said:?}");
+        vm.cut_power();
+    }
+    Ok(())
 }
