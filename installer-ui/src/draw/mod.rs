@@ -181,8 +181,9 @@ fn taken(state: &State, owner: &str) -> Body {
     body.bold(&format!("Not here: {owner}."));
     body.gap();
     body.wrapped(
-        "Only one console can install at a time. Go on at that one. If nobody is there, restart \
-         the machine (Ctrl-C) and begin here. What happens there is logged here: press l.",
+        "Only one console can install at a time. Go on at that one, or go back there to the first \
+         screen (Esc), which gives it free. If nobody is there, restart the machine (Ctrl-C) and \
+         begin here. What happens there is logged here: press l.",
     );
     ask::remote(&mut body, state);
     body
