@@ -1,98 +1,113 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Who may log in.
+//! Who may log in: root, and the accounts that were made subjects.
 
-use std::fs;
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+mod host_accounts;
 
-use xapi_model::Role;
+use std::collections::BTreeMap;
 
-/// Checks names and passwords.
-pub trait Authenticator: Send + Sync {
-    /// The role of a user who gave the right password; none for anybody else. An error is the
-    /// host's fault, not the user's.
-    fn check(&self, user: &str, password: &str) -> anyhow::Result<Option<Role>>;
+pub use host_accounts::HostAccounts;
+
+/// A user or group that can be made a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// What a subject is kept under; does not change with the name.
+    pub identifier: String,
+    /// Name to log in with.
+    pub name: String,
+    /// Name of the person, as far as it is known.
+    pub full_name: String,
+    /// It is a group.
+    pub group: bool,
 }
 
-/// Root's password in `/etc/shadow`, as SHA-512-crypt (`$6$`). Read at each login, so a changed
-/// password counts at once. No name service is asked: only root can log in.
-#[derive(Debug)]
-pub struct ShadowFile {
-    path: PathBuf,
-    /// One check at a time: each costs milliseconds of CPU, which must not be multiplied.
-    turn: Mutex<()>,
-}
-
-impl ShadowFile {
-    /// Passwords of this file.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), turn: Mutex::new(()) }
+impl Account {
+    /// As `auth.get_subject_information_from_identifier` tells it, under the names that clients of
+    /// XenServer look for.
+    pub fn information(&self) -> BTreeMap<String, String> {
+        [
+            ("subject-name", self.name.as_str()),
+            (
+                "subject-displayname",
+                if self.full_name.is_empty() { &self.name } else { &self.full_name },
+            ),
+            ("subject-gecos", self.full_name.as_str()),
+            ("subject-sid", self.identifier.as_str()),
+            ("subject-is-group", if self.group { "true" } else { "false" }),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
     }
 }
 
-impl Authenticator for ShadowFile {
-    fn check(&self, user: &str, password: &str) -> anyhow::Result<Option<Role>> {
-        use anyhow::Context as _;
-        if user != "root" {
+/// Whose password was right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Login {
+    /// Root of the host, who may do everything.
+    Root,
+    /// A user, who may do what the roles of its subjects allow.
+    User(Account),
+}
+
+/// A source of accounts. The host's own files are one; a directory service would be another.
+/// Errors are the host's fault, never the user's.
+pub trait Accounts: Send + Sync {
+    /// Whose name and password these are; none if they are wrong.
+    fn check(&self, user: &str, password: &str) -> anyhow::Result<Option<Login>>;
+
+    /// The user of this name, or else the group.
+    fn by_name(&self, name: &str) -> anyhow::Result<Option<Account>>;
+
+    /// The account with this identifier.
+    fn by_identifier(&self, identifier: &str) -> anyhow::Result<Option<Account>>;
+
+    /// Identifiers of the groups that an account belongs to.
+    fn groups(&self, identifier: &str) -> anyhow::Result<Vec<String>>;
+}
+
+/// Root's password given on the command line of the simulator, and three made-up users with the same
+/// one: `ann` and `bob`, who is in the group `operators`.
+#[derive(Debug)]
+pub struct MadeUp {
+    /// Everybody's password.
+    pub password: String,
+}
+
+impl MadeUp {
+    fn all() -> [Account; 3] {
+        let account = |identifier: &str, name: &str, full_name: &str, group| Account {
+            identifier: identifier.to_owned(),
+            name: name.to_owned(),
+            full_name: full_name.to_owned(),
+            group,
+        };
+        [
+            account("uid-1000", "ann", "Ann Example", false),
+            account("uid-1001", "bob", "Bob Example", false),
+            account("gid-2000", "operators", "", true),
+        ]
+    }
+}
+
+impl Accounts for MadeUp {
+    fn check(&self, user: &str, password: &str) -> anyhow::Result<Option<Login>> {
+        if password != self.password {
             return Ok(None);
         }
-        let text = fs::read_to_string(&self.path)
-            .with_context(|| format!("reading {}", self.path.display()))?;
-        let hash = text.lines().find_map(|line| {
-            let mut parts = line.split(':');
-            (parts.next() == Some(user)).then(|| parts.next()).flatten()
-        });
-        // Anything but SHA-512-crypt (`*`, `!`, empty, another scheme) lets nobody in.
-        let Some(hash) = hash.filter(|hash| hash.starts_with("$6$")) else { return Ok(None) };
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(sha_crypt::sha512_check(password, hash).is_ok().then_some(Role::PoolAdmin))
-    }
-}
-
-/// One password for root, given on the command line of the simulator.
-#[derive(Debug)]
-pub struct FixedPassword(pub String);
-
-impl Authenticator for FixedPassword {
-    fn check(&self, user: &str, password: &str) -> anyhow::Result<Option<Role>> {
-        Ok((user == "root" && password == self.0).then_some(Role::PoolAdmin))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn root_of_a_shadow_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("shadow");
-        let hash = sha_crypt::sha512_simple("secret", &sha_crypt::Sha512Params::new(5000).unwrap())
-            .unwrap();
-        fs::write(&path, format!("daemon:*:1::::::\nroot:{hash}:19000:0:99999:7:::\n")).unwrap();
-        let shadow = ShadowFile::new(&path);
-        assert_eq!(shadow.check("root", "secret").unwrap(), Some(Role::PoolAdmin));
-        assert_eq!(shadow.check("root", "Secret").unwrap(), None);
-        assert_eq!(shadow.check("root", "").unwrap(), None);
-        assert_eq!(shadow.check("daemon", "secret").unwrap(), None);
-        for hash in ["", "*", "!", "!$6$x$y", "secret"] {
-            fs::write(&path, format!("root:{hash}:19000:0:99999:7:::\n")).unwrap();
-            assert_eq!(shadow.check("root", "").unwrap(), None, "{hash}");
-            assert_eq!(shadow.check("root", "secret").unwrap(), None, "{hash}");
+        if user == "root" {
+            return Ok(Some(Login::Root));
         }
-        fs::remove_file(&path).unwrap();
-        assert!(shadow.check("root", "secret").is_err());
+        Ok(self.by_name(user)?.filter(|account| !account.group).map(Login::User))
     }
 
-    #[test]
-    fn a_hash_of_another_program_is_understood() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("shadow");
-        // openssl passwd -6 -salt saltstring 'Hello world!'
-        let hash = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJu\
-                    esI68u4OTLiBFdcbYEdFCoEOfaS35inz1";
-        fs::write(&path, format!("root:{hash}:19000:0:99999:7:::\n")).unwrap();
-        let shadow = ShadowFile::new(&path);
-        assert_eq!(shadow.check("root", "Hello world!").unwrap(), Some(Role::PoolAdmin));
+    fn by_name(&self, name: &str) -> anyhow::Result<Option<Account>> {
+        Ok(Self::all().into_iter().find(|account| account.name == name))
+    }
+
+    fn by_identifier(&self, identifier: &str) -> anyhow::Result<Option<Account>> {
+        Ok(Self::all().into_iter().find(|account| account.identifier == identifier))
+    }
+
+    fn groups(&self, identifier: &str) -> anyhow::Result<Vec<String>> {
+        Ok(if identifier == "uid-1001" { vec!["gid-2000".to_owned()] } else { Vec::new() })
     }
 }

@@ -10,7 +10,7 @@ use xapi_model::{
 };
 
 use crate::toolstack::{Args, Context, Peer, Toolstack};
-use crate::{api, event, generated, task};
+use crate::{api, event, generated, rbac, task};
 
 /// How long the answer to a wrong password takes.
 const WRONG_PASSWORD: Duration = Duration::from_millis(500);
@@ -35,14 +35,14 @@ pub async fn call(toolstack: &Arc<Toolstack>, peer: &Peer, call: Call) -> Reply 
     if message.session {
         let given = if params.is_empty() { Value::Void } else { params.remove(0) };
         let given = given.as_str().unwrap_or_default();
-        context.role = toolstack.sessions.use_session(given)?.role;
+        context.role = toolstack.session(given)?.1;
         context.session = Ref::new(given);
         if !context.role.may(message.role) {
-            let words = [message.full_name(), format!("needs the role {}", message.role.name())];
-            return Err(errors::RBAC_PERMISSION_DENIED.with(words));
+            return Err(rbac::denied(message.full_name(), message.role));
         }
     }
     let params = typed(message, params)?;
+    rbac::check(context.role, message, &params)?;
     if let Some(handler) = event::handler(&message.full_name()) {
         return handler(context, params).await;
     }
@@ -139,10 +139,12 @@ fn run(context: &Context, message: &'static Described, params: Vec<Value>) -> Re
 async fn spawn(mut context: Context, message: &'static Described, params: Vec<Value>) -> Reply {
     let toolstack = context.toolstack.clone();
     let task = {
-        let toolstack = toolstack.clone();
+        let (toolstack, user) = (toolstack.clone(), context.user());
         blocking(move || {
             let host = toolstack.host();
-            task::of_call(&toolstack.store, &host, message).map(Value::Ref)
+            let task = task::of_call(&toolstack.store, &host, message)?;
+            toolstack.task_owners.note(&toolstack.store, &task, &user);
+            Ok(task.into())
         })
         .await?
     };

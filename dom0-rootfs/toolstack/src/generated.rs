@@ -136,7 +136,7 @@ fn session(context: &Context, message: &Described, args: &Args<'_>) -> Reply {
     let this = args.to("self");
     let invalid = || errors::HANDLE_INVALID.with(["session", this.as_str()]);
     let session = sessions.look(&this).ok_or_else(invalid)?;
-    let Value::Map(record) = session.record(&context.toolstack.host()) else {
+    let Value::Map(record) = context.store().read(|objects| session.record(objects)) else {
         return Err(invalid());
     };
     let mut config: BTreeMap<String, Value> =

@@ -22,6 +22,7 @@ pub mod notify;
 pub mod patience;
 pub mod program;
 pub mod query;
+pub mod rbac;
 pub mod reconcile;
 pub mod server;
 pub mod session;

@@ -12,7 +12,7 @@ use appliance_model::handover::HANDOVER_PATH;
 use clap::Parser;
 use network::OvsBackend;
 use tokio::signal::unix::{SignalKind, signal};
-use toolstack::auth::ShadowFile;
+use toolstack::auth::HostAccounts;
 use toolstack::daemon::{Daemon, Places};
 use toolstack::simulate::Simulation;
 use toolstack::toolstack::{BootFiles, Outside};
@@ -36,7 +36,7 @@ struct Options {
     /// the first line of output, with the port that was found for port 0
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
-    /// Root's password on the made-up host
+    /// Password on the made-up host: root's, and that of its users ann and bob
     #[arg(long, default_value = "xenith", requires = "simulate")]
     password: String,
     /// Database file [default: /var/lib/xenith/state.db, simulated in a folder that goes at the end]
@@ -110,7 +110,7 @@ async fn real(options: &Options) -> Result<Daemon> {
         hypervisor: Arc::new(worker),
         drivers: storage::host_drivers(),
         network: Arc::new(OvsBackend::new(Arc::new(network::Host))),
-        authenticator: Arc::new(ShadowFile::new("/etc/shadow")),
+        accounts: Arc::new(HostAccounts::default()),
         power: Arc::new(program::Systemd),
         boot: BootFiles::default(),
     };

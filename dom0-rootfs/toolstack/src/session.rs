@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sessions and the brake on guessing passwords.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 use xapi_model::{ApiError, DateTime, Ref, Role, Value, classes, errors};
+
+use crate::rbac;
+use crate::store::Objects;
 
 /// A session that nobody uses for so long ends.
 const IDLE: Duration = Duration::from_secs(24 * 3600);
@@ -22,13 +25,47 @@ const FAILURES_OF_OTHERS: usize = 100;
 /// What they are remembered by.
 const OTHERS: &str = "others";
 
+/// For whom a session is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// A user of the host itself, with a role that does not change: root, or the daemon.
+    Host(Role),
+    /// A user whose subjects' roles are looked up at each call.
+    Subject {
+        /// The user's identifier.
+        identifier: String,
+        /// That and those of the user's groups, as they were at login.
+        identifiers: Vec<String>,
+    },
+}
+
+impl Owner {
+    /// Identifier of the user; empty for those of the host itself.
+    pub fn identifier(&self) -> &str {
+        match self {
+            Owner::Host(_) => "",
+            Owner::Subject { identifier, .. } => identifier,
+        }
+    }
+
+    /// What it may do now, and by which subject; none once there is no role any more.
+    pub fn standing(&self, objects: &Objects) -> Option<(Option<Ref>, Role)> {
+        match self {
+            Owner::Host(role) => Some((None, *role)),
+            Owner::Subject { identifiers, .. } => {
+                rbac::strongest(objects, identifiers).map(|(subject, role)| (Some(subject), role))
+            }
+        }
+    }
+}
+
 /// A session.
 #[derive(Debug, Clone)]
 pub struct Session {
     /// Its uuid.
     pub uuid: String,
-    /// What it may do.
-    pub role: Role,
+    /// For whom it is.
+    pub owner: Owner,
     /// Name that was used to log in.
     pub user: String,
     /// What the client called itself.
@@ -44,7 +81,8 @@ pub struct Session {
 
 impl Session {
     /// All fields.
-    pub fn record(&self, host: &Ref) -> Value {
+    pub fn record(&self, objects: &Objects) -> Value {
+        let host = objects.all("host").next().map_or_else(Ref::null, |h| h.reference().clone());
         let mut fields: std::collections::BTreeMap<String, Value> =
             classes::SESSION.fields.iter().map(|f| (f.name.to_owned(), f.initial())).collect();
         let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
@@ -53,8 +91,15 @@ impl Session {
         put("last_active", self.last_active.into());
         put("validation_time", self.made.into());
         put("other_config", self.other_config.clone());
-        put("is_local_superuser", true.into());
         put("auth_user_name", self.user.clone().into());
+        put("auth_user_sid", self.owner.identifier().into());
+        match self.owner.standing(objects) {
+            Some((Some(subject), role)) => {
+                put("subject", subject.into());
+                put("rbac_permissions", Value::strings(rbac::permissions(role)));
+            }
+            _ => drop(put("is_local_superuser", true.into())),
+        }
         put("originator", self.originator.clone().into());
         Value::Map(fields)
     }
@@ -69,11 +114,11 @@ pub struct Sessions {
 
 impl Sessions {
     /// Opens a session.
-    pub fn open(&self, role: Role, user: &str, originator: &str) -> Ref {
+    pub fn open(&self, owner: Owner, user: &str, originator: &str) -> Ref {
         let reference = Ref::new(&format!("OpaqueRef:{}", Uuid::new_v4()));
         let session = Session {
             uuid: Uuid::new_v4().to_string(),
-            role,
+            owner,
             user: user.into(),
             originator: originator.into(),
             other_config: Value::Map(Default::default()),
@@ -119,6 +164,21 @@ impl Sessions {
     /// Changes a session.
     pub fn change<T>(&self, reference: &Ref, change: impl FnOnce(&mut Session) -> T) -> Option<T> {
         self.lock().get_mut(reference).map(change)
+    }
+
+    /// Identifiers of all users that are logged in, each once, without those of the host itself.
+    pub fn identifiers(&self) -> Vec<String> {
+        let open = self.lock();
+        let all = open.values().map(|session| session.owner.identifier());
+        let all: BTreeSet<&str> = all.filter(|identifier| !identifier.is_empty()).collect();
+        all.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Ends all sessions of a user but one.
+    pub fn close_all_of(&self, identifier: &str, but: &Ref) {
+        self.lock().retain(|reference, session| {
+            reference == but || session.owner.identifier() != identifier
+        });
     }
 
     /// Ends a session.
@@ -170,7 +230,7 @@ mod tests {
     #[test]
     fn sessions_open_and_close() {
         let sessions = Sessions::default();
-        let reference = sessions.open(Role::PoolAdmin, "root", "test");
+        let reference = sessions.open(Owner::Host(Role::PoolAdmin), "root", "test");
         assert_eq!(sessions.use_session(reference.as_str()).unwrap().user, "root");
         sessions.close(&reference);
         assert!(sessions.use_session(reference.as_str()).unwrap_err().is(&errors::SESSION_INVALID));
@@ -181,9 +241,9 @@ mod tests {
     #[test]
     fn too_many_sessions_end_the_oldest() {
         let sessions = Sessions::default();
-        let first = sessions.open(Role::PoolAdmin, "root", "");
+        let first = sessions.open(Owner::Host(Role::PoolAdmin), "root", "");
         for _ in 0..MOST {
-            sessions.open(Role::PoolAdmin, "root", "");
+            sessions.open(Owner::Host(Role::PoolAdmin), "root", "");
         }
         assert!(sessions.use_session(first.as_str()).is_err());
     }

@@ -11,7 +11,7 @@ use network::{FakeNetwork, IpStatus, PhysicalNic};
 use storage::{FakeDriver, SrDriver, SrSpec};
 use xenops::{SimulatedHost, Simulator};
 
-use crate::auth::FixedPassword;
+use crate::auth::MadeUp;
 use crate::toolstack::{BootFiles, Outside, Power};
 
 /// Bytes of a made-up SR.
@@ -59,7 +59,7 @@ impl Simulation {
             hypervisor: hypervisor.clone(),
             drivers: others.into_iter().chain([storage.clone() as Arc<dyn SrDriver>]).collect(),
             network: network.clone(),
-            authenticator: Arc::new(FixedPassword(password.to_owned())),
+            accounts: Arc::new(MadeUp { password: password.to_owned() }),
             power: Arc::new(NoPower),
             boot: boot_files(&folder.join("boot"))?,
         };

@@ -15,7 +15,7 @@ use xenops::HostInfo;
 use crate::store::Transaction;
 use crate::toolstack::{Context, Toolstack};
 use crate::vm::watcher;
-use crate::{api, failure, host_network, reconcile, templates};
+use crate::{api, failure, host_network, rbac, reconcile, templates};
 
 /// How often figures of the host are brought up to date.
 const METRICS: Duration = Duration::from_secs(10);
@@ -155,6 +155,7 @@ fn facts(t: &mut Transaction<'_>, toolstack: &Toolstack, info: &HostInfo) -> Res
         t.set(&host, "enabled", true);
         t.set_note(BOOT, Some(boot));
     }
+    rbac::make(t);
     let uname = rustix::system::uname();
     let version = env!("CARGO_PKG_VERSION");
     t.set(&host, "hostname", hostname());

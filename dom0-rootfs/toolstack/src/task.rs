@@ -60,6 +60,27 @@ impl Cancels {
     }
 }
 
+/// Who began which task. Others' tasks are for pool operators alone.
+#[derive(Debug, Default)]
+pub struct Owners(Mutex<HashMap<Ref, String>>);
+
+impl Owners {
+    /// Remembers it; `identifier` is a session's user's.
+    pub fn note(&self, store: &Store, task: &Ref, identifier: &str) {
+        let mut owners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if owners.len() > 2 * ENDED {
+            store.read(|objects| owners.retain(|task, _| objects.find(task).is_some()));
+        }
+        owners.insert(task.clone(), identifier.to_owned());
+    }
+
+    /// Whether a user began it.
+    pub fn is(&self, task: &Ref, identifier: &str) -> bool {
+        let owners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        owners.get(task).is_some_and(|owner| owner == identifier)
+    }
+}
+
 /// Makes a pending task.
 pub fn create(store: &Store, host: &Ref, label: &str, description: &str) -> Result<Ref, ApiError> {
     store.write(|t| {

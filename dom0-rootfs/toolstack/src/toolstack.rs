@@ -10,12 +10,12 @@ use storage::SrDriver;
 use xapi_model::{ApiError, Ref, Role, Value, errors};
 use xenops::Hypervisor;
 
-use crate::auth::Authenticator;
+use crate::auth::Accounts;
 use crate::consoles::Consoles;
 use crate::server::Identity;
-use crate::session::Sessions;
+use crate::session::{Session, Sessions};
 use crate::store::{Objects, Store};
-use crate::task::{self, Cancel, Cancels};
+use crate::task::{self, Cancel, Cancels, Owners};
 use crate::vdis::Activations;
 
 /// Where guests' boot loaders lie and which kernels a VM may name.
@@ -55,8 +55,8 @@ pub struct Outside {
     pub drivers: Vec<Arc<dyn SrDriver>>,
     /// Network.
     pub network: Arc<dyn NetworkBackend>,
-    /// Logins.
-    pub authenticator: Arc<dyn Authenticator>,
+    /// Who may log in.
+    pub accounts: Arc<dyn Accounts>,
     /// The machine's power.
     pub power: Arc<dyn Power>,
     /// Guests' boot loaders.
@@ -75,8 +75,8 @@ pub struct Toolstack {
     pub drivers: BTreeMap<&'static str, Arc<dyn SrDriver>>,
     /// Network.
     pub network: Arc<dyn NetworkBackend>,
-    /// Logins.
-    pub authenticator: Arc<dyn Authenticator>,
+    /// Who may log in.
+    pub accounts: Arc<dyn Accounts>,
     /// The machine's power.
     pub power: Arc<dyn Power>,
     /// Guests' boot loaders.
@@ -85,6 +85,8 @@ pub struct Toolstack {
     pub activations: Activations,
     /// Tasks that can be cancelled.
     pub cancels: Cancels,
+    /// Who began which task.
+    pub task_owners: Owners,
     /// Text consoles of running VMs.
     pub consoles: Consoles,
     /// The TLS certificate.
@@ -101,11 +103,12 @@ impl Toolstack {
             hypervisor: outside.hypervisor,
             drivers: outside.drivers.into_iter().map(|driver| (driver.kind(), driver)).collect(),
             network: outside.network,
-            authenticator: outside.authenticator,
+            accounts: outside.accounts,
             power: outside.power,
             boot: outside.boot,
             activations: Activations::default(),
             cancels: Cancels::default(),
+            task_owners: Owners::default(),
             consoles: Consoles::default(),
             identity,
             locks: Mutex::default(),
@@ -136,6 +139,19 @@ impl Toolstack {
         look: impl FnOnce(&crate::store::Object, &Objects) -> T,
     ) -> Result<T, ApiError> {
         self.store.read(|objects| Ok(look(objects.get(class, reference)?, objects)))
+    }
+
+    /// The session, marked as used, and what it may do now; `SESSION_INVALID` if there is none, or if
+    /// its user has no role any more.
+    pub fn session(&self, reference: &str) -> Result<(Session, Role), ApiError> {
+        let session = self.sessions.use_session(reference)?;
+        match self.store.read(|objects| session.owner.standing(objects)) {
+            Some((_, role)) => Ok((session, role)),
+            None => {
+                self.sessions.close(&Ref::new(reference));
+                Err(errors::SESSION_INVALID.with([reference]))
+            }
+        }
     }
 
     /// The lock that whoever changes an object's outside (a domain, an SR's contents) holds.
@@ -197,6 +213,12 @@ impl Context {
             Some(task) => task.to_string(),
             None => format!("DummyRef:|{}|{operation}", uuid::Uuid::new_v4()),
         }
+    }
+
+    /// Identifier of the session's user; empty for those of the host itself.
+    pub fn user(&self) -> String {
+        let session = self.toolstack.sessions.look(&self.session);
+        session.map(|session| session.owner.identifier().to_owned()).unwrap_or_default()
     }
 
     /// Sets the progress of the task, if there is one.

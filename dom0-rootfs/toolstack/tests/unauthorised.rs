@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{Served, Wire, eventually};
-use toolstack::auth::Authenticator;
+use toolstack::auth::{Account, Accounts, Login};
+use toolstack::session::Owner;
 use toolstack::toolstack::Peer;
 use xapi_model::{Call, Ref, Role, Value, catalogue};
 
@@ -44,7 +45,8 @@ fn a_role_may_do_no_more_than_its_messages() {
     let served = Served::new();
     for role in Role::ALL {
         let mut client = served.client(Wire::Json);
-        client.session = served.toolstack.sessions.open(role, "somebody", "test").to_string();
+        client.session =
+            served.toolstack.sessions.open(Owner::Host(role), "somebody", "test").to_string();
         for message in catalogue().all().filter(|message| !role.may(message.role)) {
             let error = client.err(&message.full_name(), vec![]);
             assert_eq!(error.code, "RBAC_PERMISSION_DENIED", "{role:?} {}", message.full_name());
@@ -98,13 +100,25 @@ struct Slow {
     done: AtomicBool,
 }
 
-impl Authenticator for Slow {
-    fn check(&self, _: &str, _: &str) -> anyhow::Result<Option<Role>> {
+impl Accounts for Slow {
+    fn check(&self, _: &str, _: &str) -> anyhow::Result<Option<Login>> {
         let now = self.checking.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
         eventually("the test is done", || self.done.load(Ordering::SeqCst));
         self.checking.fetch_sub(1, Ordering::SeqCst);
         Ok(None)
+    }
+
+    fn by_name(&self, _: &str) -> anyhow::Result<Option<Account>> {
+        Ok(None)
+    }
+
+    fn by_identifier(&self, _: &str) -> anyhow::Result<Option<Account>> {
+        Ok(None)
+    }
+
+    fn groups(&self, _: &str) -> anyhow::Result<Vec<String>> {
+        Ok(Vec::new())
     }
 }
 
@@ -115,7 +129,7 @@ fn who_logs_in_keeps_nobody_waiting_who_has() {
         most: AtomicUsize::new(0),
         done: AtomicBool::new(false),
     });
-    let served = Served::with(|outside| outside.authenticator = slow.clone());
+    let served = Served::with(|outside| outside.accounts = slow.clone());
     // More than there are threads for work that blocks.
     let logins: Vec<_> = (0..600)
         .map(|number| {
@@ -130,7 +144,8 @@ fn who_logs_in_keeps_nobody_waiting_who_has() {
         .collect();
     eventually("passwords are checked", || slow.checking.load(Ordering::SeqCst) > 0);
     let mut client = served.client(Wire::Json);
-    client.session = served.toolstack.sessions.open(Role::PoolAdmin, "root", "test").to_string();
+    client.session =
+        served.toolstack.sessions.open(Owner::Host(Role::PoolAdmin), "root", "test").to_string();
     client.ok("VM.get_all", vec![]);
     assert!(slow.checking.load(Ordering::SeqCst) > 0, "it did not wait for them");
     slow.done.store(true, Ordering::SeqCst);

@@ -57,7 +57,7 @@ pub struct Described {
     pub params: Vec<Param>,
     /// What it answers.
     pub result: Type,
-    /// Weakest role that may call it.
+    /// Weakest role that may call it, be it for some keys only.
     pub role: Role,
     /// Codes that it is expected to fail with.
     pub errors: &'static [&'static ErrorCode],
@@ -90,6 +90,17 @@ impl Described {
             Kind::Create => format!("Makes a {class} from a record."),
             Kind::Destroy => format!("Removes a {class}."),
             Kind::Own(message) => message.doc.into(),
+        }
+    }
+
+    /// Role needed for one key of the map that it adds to or removes from; [`Described::role`] for
+    /// everything else.
+    pub fn role_for(&self, key: &str) -> Role {
+        match self.kind {
+            Kind::Add(field) | Kind::Remove(field) if !field.keys.is_empty() => {
+                field.role_of_key(key).unwrap_or_else(|| field.role.unwrap_or(self.class.write))
+            }
+            _ => self.role,
         }
     }
 
@@ -210,6 +221,7 @@ fn of_field(
     add(&format!("set_{name}"), Kind::Set(field), &[this, value], Type::Void, role);
     match field.ty {
         Type::Map(key, item) => {
+            let role = field.keys.iter().map(|(_, role)| *role).fold(role, Role::min);
             let key = param("key", *key, "the key");
             let item = param("value", *item, "its value");
             let both = [this, key, item];

@@ -56,6 +56,8 @@ errors! {
     PIF_IS_MANAGEMENT_INTERFACE [pif] "The host is managed through this interface.";
     PIF_IS_PHYSICAL [pif] "The interface is a physical one.";
     RBAC_PERMISSION_DENIED [permission, message] "The role of the session may not call this message.";
+    ROLE_ALREADY_EXISTS [] "The subject has the role already.";
+    ROLE_NOT_FOUND [] "The subject does not have the role.";
     SESSION_AUTHENTICATION_FAILED [login, reason] "Wrong name or password.";
     SESSION_INVALID [handle] "The session does not exist, or no longer.";
     SESSION_NOT_REGISTERED [handle] "event.register was not called in this session.";
@@ -70,6 +72,8 @@ errors! {
     SR_OPERATION_NOT_SUPPORTED [sr] "SRs of this type cannot do that.";
     SR_UNKNOWN_DRIVER [driver] "No storage driver has this name.";
     SR_UUID_EXISTS [uuid] "An SR with this uuid exists already.";
+    SUBJECT_ALREADY_EXISTS [] "The user or group is a subject already.";
+    SUBJECT_CANNOT_BE_RESOLVED [] "There is no such user or group.";
     TASK_CANCELLED [task] "The task was cancelled.";
     TOO_BUSY [] "Too much is under way; try again later.";
     UUID_INVALID [class, uuid] "No object of the class has this uuid.";

@@ -45,7 +45,13 @@ pub struct Field {
     pub mirrors: Option<&'static str>,
     /// Role needed to set it, when it is not the class's.
     pub role: Option<Role>,
+    /// Keys of a map that weaker roles may add and remove.
+    pub keys: &'static [Key],
 }
+
+/// A key of a map, or all that begin alike when its name ends with `*`, and the role needed to add
+/// and remove it.
+pub type Key = (&'static str, Role);
 
 impl Field {
     /// Sets the value of a new object.
@@ -60,6 +66,21 @@ impl Field {
         self
     }
 
+    /// Lets weaker roles add and remove some keys of a map.
+    pub const fn keyed(mut self, keys: &'static [Key]) -> Field {
+        self.keys = keys;
+        self
+    }
+
+    /// The role needed to add or remove a key, if it is not that of all others.
+    pub fn role_of_key(&self, key: &str) -> Option<Role> {
+        let fits = |name: &str| match name.strip_suffix('*') {
+            Some(beginning) => key.starts_with(beginning),
+            None => key == name,
+        };
+        self.keys.iter().find(|(name, _)| fits(name)).map(|(_, role)| *role)
+    }
+
     /// The value of a new object.
     pub fn initial(&self) -> Value {
         self.default.map_or_else(|| self.ty.zero(), |literal| literal.value(&self.ty))
@@ -67,7 +88,7 @@ impl Field {
 }
 
 const fn field(name: &'static str, ty: Type, qualifier: Qualifier, doc: &'static str) -> Field {
-    Field { name, ty, qualifier, default: None, doc, mirrors: None, role: None }
+    Field { name, ty, qualifier, default: None, doc, mirrors: None, role: None, keys: &[] }
 }
 
 /// A field that clients set.

@@ -219,6 +219,22 @@ fn objects(class: &str) -> Value {
                 ],
             ),
         )],
+        "role" => vec![
+            ("OpaqueRef:r1", record("role", "1-role", &[named("vm-operator")])),
+            ("OpaqueRef:r2", record("role", "2-role", &[named("read-only")])),
+        ],
+        "subject" => vec![(
+            "OpaqueRef:u1",
+            record(
+                "subject",
+                "1-user",
+                &[
+                    ("subject_identifier", Value::from("uid-1000")),
+                    ("other_config", Value::string_map([("subject-name", "ann")])),
+                    ("roles", refs(&["OpaqueRef:r1"])),
+                ],
+            ),
+        )],
         _ => Vec::new(),
     };
     Value::Map(all.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
@@ -240,6 +256,10 @@ fn answer(method: &str, params: &[Value]) -> Reply {
         ("VBD.create", _) => Ok(reference("OpaqueRef:b1")),
         ("VIF.create", _) => Ok(reference("OpaqueRef:i1")),
         ("SR.create", _) => Ok(reference("OpaqueRef:s1")),
+        ("auth.get_subject_identifier", "ann") => Ok(Value::from("uid-1000")),
+        ("auth.get_subject_identifier", _) => Err(errors::SUBJECT_CANNOT_BE_RESOLVED.bare()),
+        ("subject.create", _) => Ok(reference("OpaqueRef:u1")),
+        ("session.get_all_subject_identifiers", _) => Ok(Value::strings(["uid-1000", "uid-1001"])),
         ("host.compute_free_memory", _) => Ok(Value::Int(1 << 30)),
         ("event.from", _) => Ok(Value::Map([("token".to_owned(), Value::from("7"))].into())),
         _ => Ok(Value::Void),

@@ -58,6 +58,8 @@ const BRIEF: &[(&str, &[&str])] = &[
     ("console", &["uuid", "vm-uuid", "vm-name-label", "protocol", "location"]),
     ("task", &["uuid", "name-label", "name-description", "status", "progress"]),
     ("host", &["uuid", "name-label", "name-description"]),
+    ("role", &["uuid", "name-label", "name-description"]),
+    ("subject", &["uuid", "subject-identifier", "other-config", "roles"]),
 ];
 
 impl View {

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each message of the description does, one file for each class.
 
+mod auth;
 mod event;
 mod host;
 mod network;
 mod pbd;
 mod pif;
 mod pool;
+mod role;
 mod session;
 pub mod sr;
+mod subject;
 mod task;
 mod vbd;
 mod vdi;
@@ -47,14 +50,17 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 fn handlers() -> &'static BTreeMap<&'static str, Handler> {
     static HANDLERS: LazyLock<BTreeMap<&'static str, Handler>> = LazyLock::new(|| {
         [
+            auth::HANDLERS,
             event::HANDLERS,
             host::HANDLERS,
             network::HANDLERS,
             pbd::HANDLERS,
             pif::HANDLERS,
             pool::HANDLERS,
+            role::HANDLERS,
             session::HANDLERS,
             sr::HANDLERS,
+            subject::HANDLERS,
             task::HANDLERS,
             vbd::HANDLERS,
             vdi::HANDLERS,

@@ -4,16 +4,31 @@
 use xapi_model::{Reply, Role, Value, errors};
 
 use super::Entry;
-use crate::toolstack::{Args, Context, Peer};
+use crate::auth::{Account, Login};
+use crate::session::Owner;
+use crate::toolstack::{Args, Context, Peer, Toolstack};
 
 /// Longest password that is looked at, in bytes.
 const LONGEST_PASSWORD: usize = 512;
+
+/// Whoever is root here.
+const ROOT: Owner = Owner::Host(Role::PoolAdmin);
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("session.login_with_password", login_with_password),
     ("session.logout", logout),
     ("session.local_logout", logout),
-    ("session.get_all_subject_identifiers", |_, _| Ok(Value::Set(Vec::new()))),
+    ("session.get_all_subject_identifiers", |context, _| {
+        Ok(Value::strings(context.toolstack.sessions.identifiers()))
+    }),
+    ("session.logout_subject_identifier", |context, args| {
+        let identifier = args.text("subject_identifier");
+        // Sessions of the host itself have none.
+        if !identifier.is_empty() {
+            context.toolstack.sessions.close_all_of(identifier, &context.session);
+        }
+        Ok(Value::Void)
+    }),
 ];
 
 fn login_with_password(context: &Context, args: &Args<'_>) -> Reply {
@@ -27,7 +42,7 @@ fn login_with_password(context: &Context, args: &Args<'_>) -> Reply {
         Peer::Local(user) if *user != 0 && *user != own => format!("user {user}"),
         Peer::Network(address) => address.clone(),
         Peer::Local(_) | Peer::Myself => {
-            let session = sessions.open(Role::PoolAdmin, user, args.text("originator"));
+            let session = sessions.open(ROOT, user, args.text("originator"));
             return Ok(session.into());
         }
     };
@@ -37,13 +52,22 @@ fn login_with_password(context: &Context, args: &Args<'_>) -> Reply {
     }
     // The cost of a check grows with the square of a password's length.
     let check = match password.len() {
-        0..=LONGEST_PASSWORD => context.toolstack.authenticator.check(user, password),
+        0..=LONGEST_PASSWORD => context.toolstack.accounts.check(user, password),
         _ => Ok(None),
     };
-    match check {
-        Ok(Some(role)) => {
+    let owner = check.and_then(|login| match login {
+        None => Ok(None),
+        Some(Login::Root) => Ok(Some(ROOT)),
+        Some(Login::User(account)) => owner(&context.toolstack, account).map(Some),
+    });
+    match owner {
+        Ok(Some(owner)) => {
             sessions.succeeded(&address);
-            Ok(sessions.open(role, user, args.text("originator")).into())
+            if context.store().read(|objects| owner.standing(objects)).is_none() {
+                tracing::warn!(%address, user, "right password, but no role");
+                return Err(refused("The user has no role here"));
+            }
+            Ok(sessions.open(owner, user, args.text("originator")).into())
         }
         Ok(None) => {
             tracing::warn!(%address, user, "wrong name or password");
@@ -52,6 +76,13 @@ fn login_with_password(context: &Context, args: &Args<'_>) -> Reply {
         }
         Err(error) => Err(errors::INTERNAL_ERROR.with([format!("{error:#}")])),
     }
+}
+
+/// A user with its groups.
+fn owner(toolstack: &Toolstack, account: Account) -> anyhow::Result<Owner> {
+    let mut identifiers = toolstack.accounts.groups(&account.identifier)?;
+    identifiers.push(account.identifier.clone());
+    Ok(Owner::Subject { identifier: account.identifier, identifiers })
 }
 
 fn logout(context: &Context, _: &Args<'_>) -> Reply {

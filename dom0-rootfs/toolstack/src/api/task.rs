@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `task`.
 
-use xapi_model::{DateTime, Reply, Value, errors};
+use xapi_model::{ApiError, DateTime, Ref, Reply, Role, Value, errors};
 
 use super::Entry;
-use crate::task;
 use crate::toolstack::{Args, Context};
+use crate::{rbac, task};
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("task.create", create),
@@ -19,11 +19,22 @@ pub(super) const HANDLERS: &[Entry] = &[
 
 fn create(context: &Context, args: &Args<'_>) -> Reply {
     let host = context.toolstack.host();
-    task::create(context.store(), &host, args.text("label"), args.text("description"))
-        .map(Value::Ref)
+    let made = task::create(context.store(), &host, args.text("label"), args.text("description"))?;
+    context.toolstack.task_owners.note(context.store(), &made, &context.user());
+    Ok(made.into())
+}
+
+/// Refuses what is done to a task of somebody else.
+fn own(context: &Context, task: &Ref, what: &str) -> Result<(), ApiError> {
+    let needed = Role::PoolOperator;
+    if context.role.may(needed) || context.toolstack.task_owners.is(task, &context.user()) {
+        return Ok(());
+    }
+    Err(rbac::denied(format!("task.{what} of another user"), needed))
 }
 
 fn destroy(context: &Context, args: &Args<'_>) -> Reply {
+    own(context, &args.to("self"), "destroy")?;
     context.store().write(|t| {
         t.get("task", &args.to("self"))?;
         t.remove(&args.to("self"));
@@ -33,6 +44,7 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
 
 fn cancel(context: &Context, args: &Args<'_>) -> Reply {
     let task = args.to("task");
+    own(context, &task, "cancel")?;
     let pending = context.toolstack.look("task", &task, |t, _| t.text("status") == "pending")?;
     if !pending || !context.toolstack.cancels.cancel(&task) {
         return Err(errors::OPERATION_NOT_ALLOWED.with(["the task cannot be cancelled now"]));
@@ -43,6 +55,7 @@ fn cancel(context: &Context, args: &Args<'_>) -> Reply {
 /// Sets a field of a task that the client itself drives. Those of `Async.` are the server's.
 fn set(context: &Context, args: &Args<'_>, field: &str) -> Reply {
     let this = args.to("self");
+    own(context, &this, &format!("set_{field}"))?;
     context.store().write(|t| {
         let object = t.get("task", &this)?;
         if task::is_servers(object) {

@@ -70,18 +70,18 @@ pub(super) fn session<B>(
         .flat_map(|line| line.split([';', ',']))
         .find_map(|pair| pair.trim().strip_prefix("session_id="));
     let named = query.get("session_id").or(cookie).unwrap_or_default();
-    match toolstack.sessions.use_session(named) {
+    match toolstack.session(named) {
         Err(error) => Err(Box::new(refuse(StatusCode::UNAUTHORIZED, error.to_string()))),
-        Ok(session) if !session.role.may(role) => {
+        Ok((_, has)) if !has.may(role) => {
             let text = format!("this needs the role {}", role.name());
             Err(Box::new(refuse(StatusCode::FORBIDDEN, text)))
         }
-        Ok(session) => {
+        Ok((_, role)) => {
             visit.known();
             Ok(Context {
                 toolstack: toolstack.clone(),
                 session: Ref::new(named),
-                role: session.role,
+                role,
                 task: None,
                 peer: visit.peer().clone(),
             })

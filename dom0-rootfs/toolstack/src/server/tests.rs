@@ -8,6 +8,7 @@ use xapi_model::Role;
 use super::*;
 use crate::database::MemoryDatabase;
 use crate::derived;
+use crate::session::Owner;
 use crate::simulate::Simulation;
 use crate::store::Store;
 
@@ -64,7 +65,7 @@ async fn strangers_do_not_stay() {
 async fn who_has_a_session_stays() {
     let folder = tempfile::tempdir().unwrap();
     let toolstack = toolstack(folder.path());
-    let session = toolstack.sessions.open(Role::PoolAdmin, "root", "test");
+    let session = toolstack.sessions.open(Owner::Host(Role::PoolAdmin), "root", "test");
     let (mut client, served) = connect(&toolstack).await;
     for _ in 0..2 {
         let answer = answer(&mut client, session.as_str()).await;

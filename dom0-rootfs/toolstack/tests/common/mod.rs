@@ -112,7 +112,7 @@ pub enum Wire {
 }
 
 /// A client that verifies the certificate.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Client {
     pub agent: ureq::Agent,
     pub url: String,

@@ -48,7 +48,7 @@ pub static HOST: Class = class(
         ro("API_version_vendor_implementation", STRING_MAP, "Details of the implementation."),
         ro("enabled", Bool, "It takes new VMs."),
         ro("software_version", STRING_MAP, "Versions of its software."),
-        rw("other_config", STRING_MAP, "Free for clients."),
+        rw("other_config", STRING_MAP, "Free for clients.").keyed(SORTING),
         ro("capabilities", STRINGS, "What Xen can run here."),
         ro("cpu_configuration", STRING_MAP, "How its CPUs are set up."),
         ro("sched_policy", STRING, "Scheduler of Xen."),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The classes, one file each.
 
+mod auth;
 mod console;
 mod event;
 mod host;
@@ -9,9 +10,11 @@ mod network;
 mod pbd;
 mod pif;
 mod pool;
+mod role;
 mod session;
 mod sm;
 mod sr;
+mod subject;
 mod task;
 mod vbd;
 mod vdi;
@@ -21,6 +24,7 @@ mod vm_metrics;
 
 use crate::class::Class;
 
+pub use auth::AUTH;
 pub use console::CONSOLE;
 pub use event::EVENT;
 pub use host::HOST;
@@ -29,9 +33,11 @@ pub use network::NETWORK;
 pub use pbd::PBD;
 pub use pif::{PIF, PIF_METRICS};
 pub use pool::POOL;
+pub use role::ROLE;
 pub use session::SESSION;
 pub use sm::SM;
 pub use sr::SR;
+pub use subject::SUBJECT;
 pub use task::TASK;
 pub use vbd::VBD;
 pub use vdi::VDI;
@@ -42,6 +48,9 @@ pub use vm_metrics::VM_METRICS;
 /// Every class, in the order of the API reference.
 pub static ALL: &[&Class] = &[
     &SESSION,
+    &AUTH,
+    &SUBJECT,
+    &ROLE,
     &TASK,
     &EVENT,
     &POOL,
@@ -70,7 +79,7 @@ pub fn find(name: &str) -> Option<&'static Class> {
 pub(crate) mod prelude {
     pub(crate) use crate::class::{Class, class};
     pub(crate) use crate::errors::*;
-    pub(crate) use crate::field::{Field, fixed, mirror, ro, rw};
+    pub(crate) use crate::field::{Field, Key, fixed, mirror, ro, rw};
     pub(crate) use crate::message::{Message, message, optional, param};
     pub(crate) use crate::role::Role;
     pub(crate) use crate::types::Type::{Bool, DateTime, Enum, Float, Int, Ref, Set};
@@ -84,6 +93,9 @@ pub(crate) mod prelude {
     pub(crate) const STRING_MAP: Type = Type::STRING_MAP;
     /// Description of `uuid`, the same everywhere.
     pub(crate) const UUID: Field = ro("uuid", STRING, "Name for ever, also across pools.");
+    /// Keys by which clients sort objects for people: folders and columns of one's own.
+    pub(crate) const SORTING: &[Key] =
+        &[("folder", Role::VmOperator), ("XenCenter.CustomFields.*", Role::VmOperator)];
     /// Map of blobs, always empty: there are none.
     pub(crate) const BLOBS: Field =
         ro("blobs", Type::Map(&Type::String, &Ref("blob")), "Binary data kept with the object.");

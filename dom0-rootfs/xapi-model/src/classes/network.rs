@@ -23,7 +23,11 @@ pub static NETWORK: Class = class(
         mirror("VIFs", Set(&Ref("VIF")), "network", "VMs' interfaces in it."),
         mirror("PIFs", Set(&Ref("PIF")), "network", "Hosts' interfaces in it."),
         rw("MTU", Int, "MTU in bytes.").or(Literal::Int(1500)),
-        rw("other_config", STRING_MAP, "Free for clients."),
+        rw("other_config", STRING_MAP, "Free for clients.").keyed(&[
+            ("folder", Role::VmOperator),
+            ("XenCenter.CustomFields.*", Role::VmOperator),
+            ("XenCenterCreateInProgress", Role::VmOperator),
+        ]),
         fixed("bridge", STRING, "Name of the bridge; chosen when left empty."),
         fixed("managed", Bool, "The toolstack makes the bridge.").or(Literal::Bool(true)),
         BLOBS,

@@ -20,7 +20,11 @@ pub static POOL: Class = class(
         rw("default_SR", Ref("SR"), "Where VDIs go when nothing else is said."),
         ro("suspend_image_SR", Ref("SR"), "Where memory of suspended VMs goes; none are."),
         ro("crash_dump_SR", Ref("SR"), "Where crash dumps go; none are made."),
-        rw("other_config", STRING_MAP, "Free for clients."),
+        rw("other_config", STRING_MAP, "Free for clients.").keyed(&[
+            ("folder", Role::VmOperator),
+            ("XenCenter.CustomFields.*", Role::VmOperator),
+            ("EMPTY_FOLDERS", Role::VmOperator),
+        ]),
         ro("ha_enabled", Bool, "High availability is on."),
         ro("ha_configuration", STRING_MAP, "Its configuration."),
         ro("ha_statefiles", STRINGS, "Its state files."),

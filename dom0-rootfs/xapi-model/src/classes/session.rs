@@ -15,11 +15,11 @@ pub static SESSION: Class = class(
         ro("pool", Bool, "A session between hosts of the pool."),
         rw("other_config", STRING_MAP, "Free for clients."),
         ro("is_local_superuser", Bool, "Logged in as root of the host."),
-        ro("subject", Ref("subject"), "The directory user; none for root."),
+        ro("subject", Ref("subject"), "Whoever logged in, or a group of theirs; none for root."),
         ro("validation_time", DateTime, "When the login was last checked."),
-        ro("auth_user_sid", STRING, "Identifier of the directory user."),
+        ro("auth_user_sid", STRING, "Identifier of the user; empty for root."),
         ro("auth_user_name", STRING, "Name that was used to log in."),
-        ro("rbac_permissions", STRINGS, "Permissions of a directory user; empty for root."),
+        ro("rbac_permissions", STRINGS, "Permissions of the user; empty for root, who has all."),
         mirrorless_tasks(),
         ro("parent", Ref("session"), "The session that made this one."),
         ro("originator", STRING, "What the client called itself at login."),
@@ -41,9 +41,15 @@ pub static SESSION: Class = class(
         message(
             "get_all_subject_identifiers",
             Role::ReadOnly,
-            "Directory users that are logged in now.",
+            "Identifiers of the users that are logged in now, without root.",
         )
         .gives(STRINGS),
+        message(
+            "logout_subject_identifier",
+            Role::PoolOperator,
+            "Ends all sessions of a user but the caller's own.",
+        )
+        .takes(&[param("subject_identifier", STRING, "identifier of the user")]),
     ],
 )
 .transient()

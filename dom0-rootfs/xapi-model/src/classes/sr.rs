@@ -47,7 +47,7 @@ pub static SR: Class = class(
         ro("type", STRING, "Its driver."),
         ro("content_type", STRING, "What is in it: user or iso."),
         ro("shared", Bool, "More than one host can use it."),
-        rw("other_config", STRING_MAP, "Free for clients."),
+        rw("other_config", STRING_MAP, "Free for clients.").keyed(SORTING),
         rw("tags", STRINGS, "Tags.").by(Role::VmOperator),
         rw("sm_config", STRING_MAP, "Free for clients; drivers here need nothing of it."),
         BLOBS,

@@ -61,7 +61,7 @@ pub static VDI: Class = class(
         fixed("type", Enum(&KIND), "What it is for.").or(Str("user")),
         rw("sharable", Bool, "Several VMs may write to it at once."),
         rw("read_only", Bool, "Nobody may write to it."),
-        rw("other_config", STRING_MAP, "Free for clients."),
+        rw("other_config", STRING_MAP, "Free for clients.").keyed(SORTING),
         ro("storage_lock", Bool, "Locked by its SR."),
         ro("location", STRING, "Name inside the SR."),
         ro("managed", Bool, "Known to the toolstack."),

@@ -135,7 +135,7 @@ pub static VM: Class = class(
         fixed("HVM_shadow_multiplier", Float, "Shadow memory; not used.").or(Literal::Float(1.0)),
         rw("platform", STRING_MAP, "hdtype: ide or ahci, for disks; other keys are kept for clients."),
         fixed("PCI_bus", STRING, "PCI devices; not used."),
-        rw("other_config", STRING_MAP, "Free for clients."),
+        rw("other_config", STRING_MAP, "Free for clients.").keyed(SORTING),
         ro("domid", Int, "Number of its domain; -1 when it does not run.").or(Literal::Int(-1)),
         ro("domarch", STRING, "Architecture of its domain."),
         ro("last_boot_CPU_flags", STRING_MAP, "CPU features at its last start."),

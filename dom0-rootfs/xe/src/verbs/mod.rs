@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Commands that are more than one message, or that XenServer's xe calls otherwise.
 
+mod access;
 mod disk;
 mod memory;
 mod power;
@@ -66,6 +67,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Verb> {
         storage::VERBS,
         transfer::VERBS,
         wait::VERBS,
+        access::VERBS,
     ];
     all.into_iter().flatten().filter(|verb| verb.needs.iter().all(|message| has(message)))
 }

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Roles of subjects: which there are, what they permit, and whom a session is for.
+
+use xapi_model::{ApiError, Described, Kind, Ref, Role, Value, catalogue, classes, errors};
+
+use crate::store::{Object, Objects, Transaction};
+
+/// A role's uuid, the same in every pool and on XenServer, and whom it is for.
+fn about(role: Role) -> (&'static str, &'static str) {
+    match role {
+        Role::PoolAdmin => (
+            "0165f154-ba3e-034e-6b27-5d271af109ba",
+            "May do everything, the roles of others included",
+        ),
+        Role::PoolOperator => (
+            "b9ce9791-0604-50cd-0649-09b3284c7dfd",
+            "Manages hosts, storage and networks of the pool, but no roles",
+        ),
+        Role::VmPowerAdmin => (
+            "7955168d-7bec-10ed-105f-c6a7e6e63249",
+            "Also snapshots, memory limits and the host that a VM runs on",
+        ),
+        Role::VmAdmin => ("aaa00ab5-7340-bfbc-0d1b-7cf342639a6e", "Makes and destroys VMs"),
+        Role::VmOperator => ("fb8d4ff9-310c-a959-0613-54101535d3d5", "Starts and stops VMs"),
+        Role::ReadOnly => ("7233b8e3-eacb-d7da-2c95-f2e581cdbf4e", "Looks and changes nothing"),
+    }
+}
+
+/// Makes the roles, or brings them up to date.
+pub fn make(t: &mut Transaction<'_>) {
+    let mut weaker: Vec<Ref> = Vec::new();
+    for role in Role::ALL {
+        let (uuid, description) = about(role);
+        let known = t.objects().by_uuid("role", uuid).map(|role| role.reference().clone());
+        let made = known.unwrap_or_else(|| t.create(&classes::ROLE, vec![("uuid", uuid.into())]));
+        t.set(&made, "name_label", role.name());
+        t.set(&made, "name_description", description);
+        t.set(&made, "subroles", Value::Set(weaker.iter().map(Value::from).collect()));
+        weaker.push(made);
+    }
+}
+
+/// The role that an object of the class stands for.
+pub fn of_object(role: &Object) -> Option<Role> {
+    Role::ALL.into_iter().find(|known| about(*known).0 == role.uuid())
+}
+
+/// The object of a role.
+pub fn object(objects: &Objects, role: Role) -> Option<Ref> {
+    objects.by_uuid("role", about(role).0).map(|role| role.reference().clone())
+}
+
+/// The strongest role of a subject.
+pub fn of_subject(objects: &Objects, subject: &Object) -> Option<Role> {
+    let roles = subject.refs("roles");
+    roles.iter().filter_map(|role| objects.find(role)).filter_map(of_object).max()
+}
+
+/// The subject with the strongest role among those with these identifiers: a user's own and those of
+/// its groups.
+pub fn strongest(objects: &Objects, identifiers: &[String]) -> Option<(Ref, Role)> {
+    let known = |subject: &&Object| {
+        identifiers.iter().any(|known| known == subject.text("subject_identifier"))
+    };
+    let subjects = objects.all("subject").filter(known);
+    let roles = subjects.filter_map(|s| Some((s.reference().clone(), of_subject(objects, s)?)));
+    roles.max_by_key(|(_, role)| *role)
+}
+
+/// Names of all permissions of a role: `vm.start`, `vm.add_to_other_config/key:folder`.
+pub fn permissions(role: Role) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for message in catalogue().all().filter(|message| message.session) {
+        let name = message.full_name().to_lowercase();
+        if role.may(message.role_for("")) {
+            names.push(name.clone());
+        }
+        if let Kind::Add(field) | Kind::Remove(field) = message.kind {
+            let keys = field.keys.iter().filter(|(_, needed)| role.may(*needed));
+            names.extend(keys.map(|(key, _)| format!("{name}/key:{key}")));
+        }
+    }
+    names
+}
+
+/// Refuses a message, or one key of what it adds to or removes from, that a role may not use.
+pub fn check(role: Role, message: &Described, params: &[Value]) -> Result<(), ApiError> {
+    let (needed, name) = match message.kind {
+        Kind::Add(field) | Kind::Remove(field) if !field.keys.is_empty() => {
+            let at = message.params.iter().position(|param| param.name == "key");
+            let key = at.and_then(|at| params.get(at)).map(Value::text).unwrap_or_default();
+            (message.role_for(&key), format!("{}/key:{key}", message.full_name()))
+        }
+        _ => (message.role, message.full_name()),
+    };
+    if role.may(needed) { Ok(()) } else { Err(denied(name, needed)) }
+}
+
+/// The error of whoever would need a role.
+pub fn denied(permission: String, needed: Role) -> ApiError {
+    let needed = format!("needs the role {}", needed.name());
+    errors::RBAC_PERMISSION_DENIED.with([permission, needed])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stronger_roles_have_all_permissions_of_weaker_ones() {
+        let mut before: Vec<String> = Vec::new();
+        for role in Role::ALL {
+            let now = permissions(role);
+            assert!(before.iter().all(|name| now.contains(name)), "{role:?}");
+            assert!(now.len() > before.len(), "{role:?}");
+            before = now;
+        }
+    }
+
+    #[test]
+    fn some_keys_need_less_than_others() {
+        let may = |role, name: &str| permissions(role).iter().any(|known| known == name);
+        assert!(may(Role::VmOperator, "vm.add_to_other_config/key:folder"));
+        assert!(may(Role::VmOperator, "vm.remove_from_other_config/key:XenCenter.CustomFields.*"));
+        assert!(!may(Role::VmOperator, "vm.add_to_other_config"));
+        assert!(may(Role::VmAdmin, "vm.add_to_other_config"));
+        assert!(!may(Role::ReadOnly, "vm.start"));
+    }
+}
