@@ -26,8 +26,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use appliance_model::medium;
 use clap::{Parser, Subcommand};
-use installer_core::answers::AnswerSource;
 use installer_core::cmdline;
+use installer_core::delivery::{AnswerSource, Asked, Words};
 use installer_core::hardware;
 use installer_core::logs::{Destination, Method};
 use installer_core::medium::Checked;
@@ -88,9 +88,17 @@ struct Cli {
     /// Install without asking; the answers are looked for as described above.
     #[arg(long)]
     unattended: bool,
-    /// Where the answers are: a file, http(s)://..., or label:LABEL (a volume). Implies --unattended.
+    /// Where the answers are: a file, https://..., http://..., nfs://SERVER/FOLDER/FILE, or label:LABEL
+    /// (a volume). Implies --unattended.
     #[arg(long, value_name = "SOURCE")]
     answers: Option<String>,
+    /// The only certificate that is accepted from the server of the answers, as `openssl x509 -noout
+    /// -fingerprint -sha256` prints it; without it, public authorities decide.
+    #[arg(long, value_name = "FINGERPRINT", requires = "answers")]
+    answers_sha256: Option<String>,
+    /// The HTTP proxy through which answers are fetched, http://[NAME:PASSWORD@]HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
     /// Print what would be done, and do nothing.
     #[arg(long, requires = "answers")]
     dry_run: bool,
@@ -183,8 +191,8 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         None => {}
     }
     if cli.dry_run {
-        let source = source(cli)?.context("no answers")?;
-        unattended::dry_run(&machine, &source)?;
+        let asked = asked(cli)?.context("no answers")?;
+        unattended::dry_run(&machine, &asked)?;
         return Ok(ExitCode::SUCCESS);
     }
     let log = log::Log::start(&worker::console_name()?)?;
@@ -192,9 +200,13 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         terminal::run(machine, &log, Begin::CheckMedium)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let source = if cli.ask { None } else { source(cli)? };
-    match source {
-        Some(source) => unattended::run(machine, &log, &source),
+    let asked = match asked(cli) {
+        _ if cli.ask => None,
+        Ok(asked) => asked,
+        Err(error) => return unattended::refuse(machine, &log, &error),
+    };
+    match asked {
+        Some(asked) => unattended::run(machine, &log, &asked),
         None if cli.unattended => {
             anyhow::bail!(
                 "--unattended, but there are no answers: neither --answers, nor xenith.answers= on \
@@ -247,18 +259,26 @@ fn show_hardware(machine: &worker::Machine) -> Result<ExitCode> {
     })
 }
 
-/// Where the answers are, if anywhere; the command line goes before the medium.
-fn source(cli: &Cli) -> Result<Option<AnswerSource>> {
-    if let Some(text) = &cli.answers {
-        if !text.contains(':') {
-            return Ok(Some(AnswerSource::File(text.into())));
-        }
-        return Ok(Some(AnswerSource::parse(text, Some(&cli.medium))?));
+/// Where the answers are, if anywhere; the options go before the kernel command line, and that before
+/// the medium.
+fn asked(cli: &Cli) -> Result<Option<Asked>> {
+    let line = kernel_line()?;
+    let on_line = Words::of(&line);
+    let words = Words {
+        answers: cli.answers.as_deref().or(on_line.answers),
+        sha256: if cli.answers.is_some() { cli.answers_sha256.as_deref() } else { on_line.sha256 },
+        proxy: cli.proxy.as_deref().or(on_line.proxy),
+    };
+    if let Some(path) = cli.answers.as_deref().filter(|text| !text.contains(':')) {
+        // Here a path is that of any file, and not one on the medium.
+        return Ok(Some(Asked::at(AnswerSource::file(path), words)?));
     }
-    if let Some(text) = cmdline::value(&kernel_line()?, "xenith.answers") {
-        return Ok(Some(AnswerSource::parse(text, Some(&cli.medium))?));
+    if let Some(asked) = Asked::parse(words, Some(&cli.medium))? {
+        return Ok(Some(asked));
     }
-    Ok(AnswerSource::on_medium(&cli.medium))
+    let on_medium = AnswerSource::on_medium(&cli.medium);
+    let words = Words { sha256: None, ..words };
+    Ok(on_medium.map(|source| Asked::at(source, words)).transpose()?)
 }
 
 #[cfg(test)]

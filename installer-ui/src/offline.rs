@@ -10,10 +10,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use installer_core::answers::{AnswerFile, AnswerSource, RegionalAnswer, schema};
+use installer_core::answers::{AnswerFile, RegionalAnswer, schema};
+use installer_core::delivery::AnswerSource;
 use installer_core::discovery::Discovery;
 use installer_core::plan::{Ids, Plan};
 use installer_core::regional::Regional;
+use installer_core::web::Web;
 
 /// A longer file is no inventory, in bytes.
 const LONGEST: u64 = 16 << 20;
@@ -46,7 +48,7 @@ impl Check {
 
     /// What there is to say, without a line end behind it, and whether the file is right.
     fn report(&self, regional: Option<&Regional>) -> Result<(String, bool)> {
-        let text = AnswerSource::File(self.file.clone()).load()?;
+        let text = AnswerSource::file(&self.file).load(&Web::default())?;
         let found = self.inventory.as_deref().map(inventory).transpose()?;
         let AnswerFile { answers, notes } = match AnswerFile::read(&text) {
             Ok(read) => read,

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use installer_core::answers::{AnswerFile, AnswerSource, Answers, OnSuccess};
+use installer_core::answers::{AnswerFile, Answers, OnSuccess};
+use installer_core::delivery::Asked;
 use installer_core::events::{Event, Step};
 use installer_core::hardware;
 use installer_core::lock::{LockError, Owner};
@@ -39,7 +40,7 @@ fn say(text: &str) {
 }
 
 /// Installs as the answers say; ends the machine's run as they say.
-pub fn run(machine: Machine, log: &log::Log, source: &AnswerSource) -> Result<ExitCode> {
+pub fn run(machine: Machine, log: &log::Log, asked: &Asked) -> Result<ExitCode> {
     remote::announce_in_lines(&crate::kernel_line()?);
     let owner = match worker::own() {
         Ok(owner) => owner,
@@ -55,8 +56,8 @@ pub fn run(machine: Machine, log: &log::Log, source: &AnswerSource) -> Result<Ex
         say("xenith-installer: an unattended installation was begun before and did not end well");
         return screens(machine, log, Some(owner));
     }
-    say(&format!("xenith-installer: unattended installation, answers from {source}"));
-    match install(&machine, source) {
+    say(&format!("xenith-installer: unattended installation, answers from {}", asked.source));
+    match install(&machine, asked) {
         Ok(on_success) => {
             say(COMPLETE);
             match on_success {
@@ -75,6 +76,12 @@ pub fn run(machine: Machine, log: &log::Log, source: &AnswerSource) -> Result<Ex
             screens(machine, log, Some(owner))
         }
     }
+}
+
+/// Says on this console why answers that are asked for cannot be had, and waits for a person.
+pub fn refuse(machine: Machine, log: &log::Log, error: &anyhow::Error) -> Result<ExitCode> {
+    say(&format!("{FAILED}: {}", chain(error.as_ref())));
+    screens(machine, log, None)
 }
 
 /// Whether this is the first try since the machine started; from then on it is not. A service
@@ -102,8 +109,8 @@ fn screens(machine: Machine, log: &log::Log, owner: Option<Owner>) -> Result<Exi
 }
 
 /// Prints what would be done.
-pub fn dry_run(machine: &Machine, source: &AnswerSource) -> Result<()> {
-    let AnswerFile { answers, notes } = answers(source)?;
+pub fn dry_run(machine: &Machine, asked: &Asked) -> Result<()> {
+    let AnswerFile { answers, notes } = answers(asked)?;
     for note in notes {
         println!("{note}");
     }
@@ -111,12 +118,12 @@ pub fn dry_run(machine: &Machine, source: &AnswerSource) -> Result<()> {
     Ok(())
 }
 
-fn answers(source: &AnswerSource) -> Result<AnswerFile> {
-    if source.needs_network() {
+fn answers(asked: &Asked) -> Result<AnswerFile> {
+    if asked.source.needs_network() {
         online::bring_up()?;
     }
     let wrong = |error| anyhow!("the answers are not right:\n{error}");
-    let file = AnswerFile::read(&source.load()?).map_err(wrong)?;
+    let file = AnswerFile::read(&asked.source.load(&asked.web)?).map_err(wrong)?;
     let there = Regional::look(Path::new("/")).context("looking for keymaps and time zones")?;
     there.check(&file.answers.regional).map_err(wrong)?;
     Ok(file)
@@ -132,8 +139,8 @@ fn plan(machine: &Machine, answers: &Answers) -> Result<Plan> {
     Ok(Plan::make(answers, &found, Ids::random())?)
 }
 
-fn install(machine: &Machine, source: &AnswerSource) -> Result<OnSuccess> {
-    let AnswerFile { answers, notes } = answers(source)?;
+fn install(machine: &Machine, asked: &Asked) -> Result<OnSuccess> {
+    let AnswerFile { answers, notes } = answers(asked)?;
     for note in notes {
         say(&note.to_string());
     }

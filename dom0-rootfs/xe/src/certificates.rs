@@ -8,14 +8,10 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
-use sha2::{Digest, Sha256};
+use certificate_pin::Fingerprint;
+use rustls::pki_types::CertificateDer;
 
 /// What is known of servers' certificates.
 #[derive(Debug, Clone)]
@@ -32,7 +28,7 @@ impl Trust {
         let Trust::File(path) = self else {
             return Ok(());
         };
-        let shown = fingerprint(certificate);
+        let shown = Fingerprint::of(certificate);
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -40,7 +36,7 @@ impl Trust {
         };
         let known = text.lines().filter_map(|line| line.split_once(' '));
         if let Some((_, known)) = known.into_iter().find(|(name, _)| *name == server) {
-            if known.trim() == shown {
+            if known.trim() == shown.to_string() {
                 return Ok(());
             }
             bail!(
@@ -59,63 +55,6 @@ impl Trust {
             .with_context(doing)?;
         eprintln!("{server} is new; its certificate is kept in {}: {shown}", path.display());
         Ok(())
-    }
-}
-
-/// SHA-256 of the certificate as DER, in hexadecimal with colons.
-fn fingerprint(certificate: &CertificateDer<'_>) -> String {
-    let bytes: Vec<_> =
-        Sha256::digest(certificate).iter().map(|byte| format!("{byte:02X}")).collect();
-    bytes.join(":")
-}
-
-/// Accepts any certificate whose key the server really has; [`Trust`] decides afterwards.
-#[derive(Debug)]
-pub(crate) struct ByFingerprint(Arc<CryptoProvider>);
-
-impl ByFingerprint {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(ring::default_provider()))
-    }
-
-    /// The cryptography that it checks with.
-    pub(crate) fn provider(&self) -> Arc<CryptoProvider> {
-        self.0.clone()
-    }
-}
-
-impl ServerCertVerifier for ByFingerprint {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

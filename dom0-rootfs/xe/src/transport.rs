@@ -11,11 +11,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use certificate_pin::Verifier;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{ClientConnection, StreamOwned};
 use xapi_model::{Call, Reply, xmlrpc};
 
-use crate::certificates::{ByFingerprint, Trust};
+use crate::certificates::Trust;
 use crate::console;
 use crate::failure::Failure;
 use crate::http::{Connection, Stream};
@@ -95,12 +96,7 @@ fn is_socket(path: &PathBuf) -> bool {
 
 fn open_tls(server: &str, port: u16, trust: &Trust) -> Result<Box<dyn Stream>> {
     let bare = server.trim_start_matches('[').trim_end_matches(']');
-    let verifier = ByFingerprint::new();
-    let config = ClientConfig::builder_with_provider(verifier.provider())
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+    let config = Verifier::any().client()?;
     let name = ServerName::try_from(bare.to_owned())?;
     let mut tcp = TcpStream::connect((bare, port))?;
     tcp.set_nodelay(true)?;

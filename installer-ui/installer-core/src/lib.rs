@@ -11,6 +11,7 @@
 pub mod answers;
 pub mod boot_menu;
 pub mod cmdline;
+pub mod delivery;
 pub mod discovery;
 pub mod events;
 #[cfg(test)]
@@ -29,3 +30,4 @@ pub mod size;
 pub mod ssh;
 pub mod steps;
 pub mod system;
+pub mod web;

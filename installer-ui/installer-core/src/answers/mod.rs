@@ -36,7 +36,6 @@ mod glob;
 mod raw;
 mod regional;
 mod schema;
-mod source;
 mod xml;
 
 use std::collections::BTreeMap;
@@ -50,7 +49,6 @@ pub use fields::{
 pub use glob::Glob;
 pub use regional::{Keymap, RegionalAnswer, TimeZone};
 pub use schema::schema;
-pub use source::{AnswerSource, SourceError};
 
 /// Everything the plan needs, valid in itself; whether it fits the machine is the plan's question.
 #[derive(Debug, Clone, PartialEq, Eq)]
