@@ -17,6 +17,7 @@ use crossterm::execute;
 use crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
+use installer_core::hooks::Hooks;
 use installer_core::lock::{LockError, Owner};
 use installer_core::logs::Destination;
 use installer_core::plan::Ids;
@@ -164,7 +165,7 @@ impl App {
                         let _ = sender.send(Event::Install(begin.elapsed(), event));
                     };
                     // The failure has been told as an event.
-                    let _ = worker::run(&plan, sink);
+                    let _ = worker::run(&plan, &Hooks::default(), sink);
                 });
             }
             Action::Shell => {

@@ -12,11 +12,13 @@ use installer_core::answers::{AnswerFile, Answers, OnSuccess};
 use installer_core::delivery::Asked;
 use installer_core::events::{Event, Step};
 use installer_core::hardware;
+use installer_core::hooks::{Hooks, Origin, Stage};
 use installer_core::lock::{LockError, Owner};
 use installer_core::pace::Pace;
 use installer_core::plan::{Ids, Plan};
 use installer_core::regional::{Regional, apply_keymap};
-use installer_core::steps::chain;
+use installer_core::steps::{self, chain};
+use installer_core::system::RealSystem;
 
 use crate::worker::Machine;
 use crate::{follow, log, online, program, remote, terminal, worker};
@@ -150,9 +152,10 @@ fn install(machine: &Machine, asked: &Asked) -> Result<OnSuccess> {
     }
     let plan = plan(machine, &answers)?;
     say(&plan.to_string());
-    let mut lines = Lines::default();
+    let hooks = load(machine, asked, &answers)?;
+    let mut lines = Lines::new(&hooks);
     let begin = Instant::now();
-    worker::run(&plan, &mut |event| {
+    worker::run(&plan, &hooks, &mut |event| {
         if let Some(line) = lines.on(begin.elapsed(), &event) {
             say(&line);
         }
@@ -161,7 +164,37 @@ fn install(machine: &Machine, asked: &Asked) -> Result<OnSuccess> {
         say(&error.disk.to_string());
         anyhow::Error::from(error)
     })?;
+    // The host is complete: what goes wrong from here on is said, and nothing else.
+    if let Err(error) = completed(&plan, &hooks) {
+        say(&format!("the host is installed, but {}", chain(error.as_ref())));
+    }
     Ok(plan.on_success)
+}
+
+/// Brings the scripts here, while the disk is as it was.
+fn load(machine: &Machine, asked: &Asked, answers: &Answers) -> Result<Hooks> {
+    if answers.hooks.need_network() {
+        online::bring_up()?;
+    }
+    let origin = Origin::of(asked, machine.medium());
+    let mut hooks = answers.hooks.load(&origin, &mut say)?;
+    if let Some(proxy) = &origin.web.proxy {
+        hooks.env = proxy.env();
+    }
+    Ok(hooks)
+}
+
+fn completed(plan: &Plan, hooks: &Hooks) -> Result<()> {
+    if hooks.script(Stage::Completed).is_some() {
+        say("running the script after the installation");
+    }
+    steps::completed(plan, hooks, &mut RealSystem::default(), &mut |line| say(&script_line(line)))?;
+    Ok(())
+}
+
+/// A line of a script, told apart from the installer's.
+fn script_line(line: &str) -> String {
+    format!("      | {line}")
 }
 
 /// Follows the installation that runs elsewhere, to its end; true if that was a good one.
@@ -177,8 +210,9 @@ fn other_console(console: &str) -> Result<bool> {
 }
 
 /// Events as lines; progress only at every tenth.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lines {
+    steps: Vec<Step>,
     tenth: u64,
     title: &'static str,
     /// When the running step began.
@@ -186,6 +220,10 @@ struct Lines {
 }
 
 impl Lines {
+    fn new(hooks: &Hooks) -> Self {
+        Self { steps: Step::with(hooks), tenth: 0, title: "", began: Duration::ZERO }
+    }
+
     /// The event came so long after the beginning.
     fn on(&mut self, at: Duration, event: &Event) -> Option<String> {
         match event {
@@ -193,8 +231,8 @@ impl Lines {
                 self.tenth = 0;
                 self.title = step.title();
                 self.began = at;
-                let number = Step::ALL.iter().position(|s| s == step).unwrap_or(0) + 1;
-                Some(format!("[{number}/{}] {step}", Step::ALL.len()))
+                let number = self.steps.iter().position(|s| s == step).unwrap_or(0) + 1;
+                Some(format!("[{number}/{}] {step}", self.steps.len()))
             }
             Event::Progress { done, total } => {
                 let tenth = (done * 10).checked_div(*total)?;
@@ -206,6 +244,7 @@ impl Lines {
                 let pace = Pace { done: *done, total: *total, elapsed };
                 Some(format!("      {} {tenth}0%: {pace}", self.title))
             }
+            Event::Said(line) => Some(script_line(line)),
             // The failure is the last line, said by the caller.
             Event::Done(_) | Event::Complete | Event::Failed { .. } => None,
         }
@@ -228,7 +267,7 @@ mod tests {
 
     #[test]
     fn progress_is_told_at_tenths_only() {
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(&Hooks::default());
         let second = Duration::from_secs(1);
         let begin = lines.on(second, &Event::Started(Step::RootImage));
         assert_eq!(begin.as_deref(), Some("[5/10] copying the system"));

@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use installer_core::discovery::{Discovery, Roots};
 use installer_core::events::Event;
+use installer_core::hooks::Hooks;
 use installer_core::lock::{LockError, Owner};
 use installer_core::logs::Volume;
 use installer_core::medium::{Checked, ListedMedium, MediumError};
@@ -61,6 +62,11 @@ fn settle() -> Result<()> {
 }
 
 impl Machine {
+    /// Where the medium is mounted.
+    pub fn medium(&self) -> &Path {
+        &self.medium
+    }
+
     /// Reads the whole medium, telling how far it is, until it is told to stop.
     pub fn check_medium(
         &self,
@@ -89,7 +95,7 @@ impl Machine {
 }
 
 /// Installs, and logs what the events tell.
-pub fn run(plan: &Plan, sink: &mut dyn FnMut(Event)) -> Result<(), InstallError> {
+pub fn run(plan: &Plan, hooks: &Hooks, sink: &mut dyn FnMut(Event)) -> Result<(), InstallError> {
     let begin = Instant::now();
     if let Err(error) = fs::write(PLAN, format!("{plan}\n")) {
         tracing::warn!("writing {PLAN}: {error}");
@@ -98,12 +104,12 @@ pub fn run(plan: &Plan, sink: &mut dyn FnMut(Event)) -> Result<(), InstallError>
         tracing::info!("plan: {line}");
     }
     let mut system = RealSystem::default();
-    let result = install(plan, &mut system, &mut |event| {
+    let result = install(plan, hooks, &mut system, &mut |event| {
         match &event {
             Event::Started(step) => tracing::info!("step: {step}"),
             Event::Failed { step, error } => tracing::error!("{step} failed: {error}"),
             Event::Complete => tracing::info!("complete after {} s", begin.elapsed().as_secs()),
-            Event::Progress { .. } | Event::Done(_) => {}
+            Event::Progress { .. } | Event::Said(_) | Event::Done(_) => {}
         }
         sink(event);
     });

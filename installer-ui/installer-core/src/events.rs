@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::hooks::{Hooks, Stage};
+
 /// The steps in their order. Whatever makes the disk start a host comes last, so that a power cut
 /// before that leaves a disk that does not start, never half a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,10 +29,14 @@ pub enum Step {
     BootFiles,
     /// Writes the boot loaders for UEFI and BIOS.
     BootLoader,
+    /// Runs the script for [`Stage::Before`], where there is one: first of all.
+    Before,
+    /// Runs the script for [`Stage::Populated`], where there is one: before the boot loader.
+    Populated,
 }
 
 impl Step {
-    /// All of them, in order.
+    /// Those of every installation, in order.
     pub const ALL: [Self; 10] = [
         Self::Medium,
         Self::Release,
@@ -43,6 +49,18 @@ impl Step {
         Self::BootFiles,
         Self::BootLoader,
     ];
+
+    /// Those of an installation with these scripts, in order.
+    pub fn with(hooks: &Hooks) -> Vec<Self> {
+        let mut steps = Self::ALL.to_vec();
+        if hooks.script(Stage::Populated).is_some() {
+            steps.insert(steps.len() - 1, Self::Populated);
+        }
+        if hooks.script(Stage::Before).is_some() {
+            steps.insert(0, Self::Before);
+        }
+        steps
+    }
 
     /// What it does, for people.
     pub fn title(self) -> &'static str {
@@ -57,20 +75,23 @@ impl Step {
             Self::Storage => "making the local storage",
             Self::BootFiles => "copying hypervisor and kernel",
             Self::BootLoader => "writing the boot loader",
+            Self::Before => "running the script before the installation",
+            Self::Populated => "running the script for the installed system",
         }
     }
 
     /// What the disk is like when this step fails.
     pub fn disk_state(self) -> DiskState {
         match self {
-            Self::Medium | Self::Release => DiskState::Untouched,
+            Self::Medium | Self::Release | Self::Before => DiskState::Untouched,
             Self::Wipe
             | Self::Partition
             | Self::RootImage
             | Self::Verify
             | Self::State
             | Self::Storage
-            | Self::BootFiles => DiskState::DoesNotStart,
+            | Self::BootFiles
+            | Self::Populated => DiskState::DoesNotStart,
             Self::BootLoader => DiskState::MayStart,
         }
     }
@@ -119,6 +140,8 @@ pub enum Event {
         /// To be done in all.
         total: u64,
     },
+    /// A line that a script wrote.
+    Said(String),
     /// A step ended well.
     Done(Step),
     /// Everything ended well.

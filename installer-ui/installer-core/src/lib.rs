@@ -17,6 +17,7 @@ pub mod events;
 #[cfg(test)]
 mod golden;
 pub mod hardware;
+pub mod hooks;
 pub mod layout;
 pub mod lock;
 pub mod logs;

@@ -2,8 +2,11 @@
 //! The one way in which this crate runs programs.
 
 use std::fmt;
-use std::io;
-use std::process::{Command, Stdio};
+use std::io::{self, BufRead, BufReader, Read as _};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 /// How much of standard error goes into an error, in bytes.
 const STDERR_TAIL: usize = 2000;
@@ -15,6 +18,8 @@ pub struct Program {
     pub name: String,
     /// Arguments.
     pub args: Vec<String>,
+    /// Variables that are added to the environment.
+    pub env: Vec<(String, String)>,
 }
 
 /// Why a program did not do its work.
@@ -44,7 +49,7 @@ pub enum ProgramError {
 impl Program {
     /// A program without arguments.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), args: Vec::new() }
+        Self { name: name.to_owned(), args: Vec::new(), env: Vec::new() }
     }
 
     /// Adds one argument.
@@ -61,6 +66,13 @@ impl Program {
         self
     }
 
+    /// Adds variables to its environment.
+    #[must_use]
+    pub fn envs(mut self, env: &[(String, String)]) -> Self {
+        self.env.extend_from_slice(env);
+        self
+    }
+
     /// Runs it to its end and returns what it wrote to standard output.
     ///
     /// # Errors
@@ -70,15 +82,87 @@ impl Program {
         if status.success() {
             return Ok(stdout);
         }
-        let mut from = stderr.len().saturating_sub(STDERR_TAIL);
-        while !stderr.is_char_boundary(from) {
+        Err(self.failed(status, &stderr, "it wrote nothing to standard error"))
+    }
+
+    fn failed(&self, status: ExitStatus, said: &str, nothing: &str) -> ProgramError {
+        let mut from = said.len().saturating_sub(STDERR_TAIL);
+        while !said.is_char_boundary(from) {
             from += 1;
         }
-        let stderr = match stderr[from..].trim() {
-            "" => "it wrote nothing to standard error".to_owned(),
+        let stderr = match said[from..].trim() {
+            "" => nothing.to_owned(),
             text => text.to_owned(),
         };
-        Err(ProgramError::Failed { command: self.to_string(), status: status.to_string(), stderr })
+        ProgramError::Failed { command: self.to_string(), status: status.to_string(), stderr }
+    }
+
+    /// Runs it to its end and gives each line that it writes, to standard output or standard error, to
+    /// `said` at once. What it leaves in the background is not waited for.
+    ///
+    /// # Errors
+    /// It cannot be started, or ends with another status than 0; the end of what it wrote is in there.
+    #[expect(clippy::disallowed_methods, reason = "this is the wrapper")]
+    pub fn follow(&self, said: &mut dyn FnMut(&str)) -> Result<(), ProgramError> {
+        /// How long lines of what is left in the background are taken.
+        const REST: Duration = Duration::from_secs(2);
+        /// A longer line is given in pieces, in bytes.
+        const LONGEST: u64 = 4096;
+        let start = |source| ProgramError::Start { command: self.to_string(), source };
+        tracing::info!("running `{self}`");
+        let (reader, writer) = io::pipe().map_err(start)?;
+        let mut command = Command::new(&self.name);
+        command.args(&self.args).env("LC_ALL", "C").stdin(Stdio::null());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.stdout(writer.try_clone().map_err(start)?).stderr(writer);
+        let mut child = command.spawn().map_err(start)?;
+        // It holds the other end of the pipe.
+        drop(command);
+        let (lines, came) = channel();
+        let ended = lines.clone();
+        thread::spawn(move || {
+            let mut reader = BufReader::new(reader);
+            let mut line = Vec::new();
+            while (&mut reader).take(LONGEST).read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+                line.clear();
+                if lines.send(Ok(text)).is_err() {
+                    return;
+                }
+            }
+        });
+        thread::spawn(move || ended.send(Err(child.wait())));
+        let mut status = None;
+        let mut tail = String::new();
+        loop {
+            // Nobody sends any more once the program and the end of its output were seen.
+            let next = match status {
+                None => came.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(_) => came.recv_timeout(REST),
+            };
+            match next {
+                Ok(Ok(line)) => {
+                    let line = line.replace(char::is_control, " ");
+                    said(&line);
+                    tail.push_str(&line);
+                    tail.push('\n');
+                    if tail.len() > 4 * STDERR_TAIL {
+                        let keep = tail.ceil_char_boundary(tail.len() - 2 * STDERR_TAIL);
+                        tail.drain(..keep);
+                    }
+                }
+                Ok(Err(ended)) => status = Some(ended.map_err(start)?),
+                Err(_) => break,
+            }
+        }
+        let Some(status) = status else {
+            return Err(start(io::Error::other("it was lost")));
+        };
+        tracing::info!("`{}` ended: {status}", self.name);
+        match status.success() {
+            true => Ok(()),
+            false => Err(self.failed(status, &tail, "it wrote nothing")),
+        }
     }
 
     /// Runs it and returns its status, standard output and standard error, whatever the status was:
@@ -92,12 +176,13 @@ impl Program {
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the wrapper")]
-    fn outcome(&self) -> Result<(std::process::ExitStatus, String, String), ProgramError> {
+    fn outcome(&self) -> Result<(ExitStatus, String, String), ProgramError> {
         let start = |source| ProgramError::Start { command: self.to_string(), source };
         tracing::info!("running `{self}`");
         let child = Command::new(&self.name)
             .args(&self.args)
             .env("LC_ALL", "C")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .output();
         let output = child.map_err(start)?;
@@ -133,9 +218,46 @@ mod tests {
         let text = bad.run().unwrap_err().to_string();
         assert_eq!(text, "`sh -c \"echo broken >&2; exit 3\"` failed (exit status: 3): broken");
         assert_eq!(bad.ask().unwrap().0, Some(3));
+        let long = Program::new("sh").args(["-c", "yes line | head -n 5000 >&2; exit 1"]);
+        assert!(long.run().unwrap_err().to_string().len() < STDERR_TAIL + 200);
         assert!(matches!(
             Program::new("no-such-program-here").run(),
             Err(ProgramError::Start { .. })
         ));
+    }
+
+    #[test]
+    fn lines_come_as_they_are_written() {
+        let mut lines = Vec::new();
+        let mut follow = |text: &str| {
+            lines.clear();
+            let program = Program::new("sh").args(["-c", text]);
+            let env = [("WHAT".to_owned(), "three".to_owned())];
+            let result = program.envs(&env).follow(&mut |line| lines.push(line.to_owned()));
+            (lines.clone(), result)
+        };
+        let (lines, result) = follow("echo one; echo two >&2; printf $WHAT");
+        result.unwrap();
+        assert_eq!(lines, ["one", "two", "three"]);
+        let (_, result) = follow("echo broken; exit 3");
+        assert!(result.unwrap_err().to_string().ends_with("failed (exit status: 3): broken"));
+        let (lines, result) = follow("printf 'a\\033[2Jb\\n\\377\\n'; exit 1");
+        assert!(result.is_err());
+        assert_eq!(lines, ["a [2Jb", "\u{fffd}"]);
+        // The shell in the background holds the output, and waits for a pipe that nobody opens.
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe").display().to_string();
+        let (lines, result) = follow(&format!("mkfifo {pipe}; cat {pipe} & echo $!"));
+        result.unwrap();
+        assert_eq!(lines.len(), 1);
+        Program::new("kill").arg(&lines[0]).run().unwrap();
+    }
+
+    #[test]
+    fn a_program_without_an_end_is_ended() {
+        let program =
+            Program::new("timeout").args(["1", "sh", "-c", "echo begun; tail -f /dev/null"]);
+        let error = program.follow(&mut |_| {}).unwrap_err().to_string();
+        assert!(error.contains("(exit status: 124)"), "{error}");
     }
 }

@@ -7,6 +7,7 @@ use installer_core::answers::{
     PasswordHash, ipv4_cidr, ipv4_gateway,
 };
 use installer_core::discovery::{Discovery, Disk};
+use installer_core::hooks::HookAnswers;
 use installer_core::plan::Refusal;
 
 use super::{Field, RegionalForm};
@@ -171,6 +172,7 @@ impl Form {
             regional: self.regional.answer(),
             pool_name: String::new(),
             on_success: OnSuccess::Reboot,
+            hooks: HookAnswers::default(),
         })
     }
 }

@@ -41,7 +41,8 @@ impl Run {
                 self.current = None;
                 self.progress = None;
             }
-            Event::Complete => {}
+            // No script runs where a person is asked.
+            Event::Said(_) | Event::Complete => {}
             Event::Failed { error, .. } => self.error = Some(error),
         }
     }

@@ -11,7 +11,7 @@ use appliance_model::nearest;
 use super::raw::{RawAnswers, RawDisk, RawNetwork};
 use super::{
     Answers, AnswersError, BadField, DiskChoice, Glob, Hostname, InterfaceChoice, NetworkAnswer,
-    NtpServer, OnSuccess, PasswordHash, Problem, RegionalAnswer, SshKey, ipv4_cidr, ipv4_gateway,
+    NtpServer, OnSuccess, PasswordHash, Problem, RegionalAnswer, SshKey, hooks, ipv4_cidr, ipv4_gateway,
 };
 
 /// Words of `on-success`.
@@ -30,10 +30,10 @@ pub(super) const MODES: &[(&str, bool)] = &[("dhcp", false), ("static", true)];
 
 /// Collects findings while values are taken out of the raw form.
 #[derive(Default)]
-struct Findings(Vec<Problem>);
+pub(super) struct Findings(Vec<Problem>);
 
 impl Findings {
-    fn add(&mut self, problem: Problem) {
+    pub(super) fn add(&mut self, problem: Problem) {
         self.0.push(problem);
     }
 
@@ -91,6 +91,7 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
         keymap: raw.keymap.and_then(|name| findings.parse("keymap", &name)),
         zone: time.zone.and_then(|name| findings.parse("time.zone", &name)),
     };
+    let hooks = hooks::hooks(&mut findings, raw.hooks.unwrap_or_default());
     let pool_name = raw.pool.and_then(|pool| pool.name).unwrap_or_default();
     if pool_name.chars().any(char::is_control) {
         findings.add(Problem::new("pool.name", "holds a control character"));
@@ -112,6 +113,7 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
                 regional,
                 pool_name,
                 on_success,
+                hooks,
             })
         }
         _ => Err(AnswersError { problems: findings.0 }),

@@ -33,6 +33,7 @@
 mod check;
 mod fields;
 mod glob;
+mod hooks;
 mod raw;
 mod regional;
 mod schema;
@@ -43,9 +44,11 @@ use std::path::PathBuf;
 
 use appliance_model::handover::{AddressMode, LocalSrKind};
 
+use crate::hooks::HookAnswers;
 pub use fields::{
     BadField, Hostname, MacAddress, NtpServer, PasswordHash, SshKey, ipv4_cidr, ipv4_gateway,
 };
+
 pub use glob::Glob;
 pub use regional::{Keymap, RegionalAnswer, TimeZone};
 pub use schema::schema;
@@ -75,6 +78,8 @@ pub struct Answers {
     pub pool_name: String,
     /// What happens after a success.
     pub on_success: OnSuccess,
+    /// Scripts that run during the installation.
+    pub hooks: HookAnswers,
 }
 
 /// How the disk is named. Unless exactly one disk is meant, the plan refuses.

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::schema::{self, one_of, schema, words};
 use super::{AnswersError, Problem, check};
+use crate::hooks::HookAnswers;
 
 /// Answers for an unattended installation of Xenith.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -45,6 +46,9 @@ pub(super) struct RawAnswers {
     pub(super) time: Option<RawTime>,
     /// The pool that the host is.
     pub(super) pool: Option<RawPool>,
+    /// Scripts that run during the installation: each a script that begins with #!, an address
+    /// (https, http, nfs), or a path on the medium.
+    pub(super) hooks: Option<RawHooks>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -108,6 +112,23 @@ pub(super) struct RawTime {
 pub(super) struct RawPool {
     /// Its name; none if it is left out.
     pub(super) name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawHooks {
+    /// Runs before anything is written. If it fails nothing is installed.
+    pub(super) before: Option<String>,
+    /// Runs when everything but the boot loader is on the disk; $XENITH_ROOT is the installed root. If
+    /// it fails the installation fails.
+    pub(super) populated: Option<String>,
+    /// Runs after the installation. If it fails that is said, and the host is installed all the same.
+    pub(super) completed: Option<String>,
+    /// Seconds that each of them may take; 600 if it is left out.
+    #[schemars(range(min = 1, max = HookAnswers::LONGEST))]
+    pub(super) timeout: Option<i64>,
+    /// SHA-256 fingerprint of the certificate of the https server that has the scripts.
+    pub(super) certificate_sha256: Option<String>,
 }
 
 pub(super) fn parse(text: &str) -> Result<RawAnswers, AnswersError> {

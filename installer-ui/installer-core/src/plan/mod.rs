@@ -17,6 +17,7 @@ use crate::answers::{
     Answers, Hostname, NtpServer, OnSuccess, PasswordHash, RegionalAnswer, SshKey,
 };
 use crate::discovery::{Discovery, Disk, Medium};
+use crate::hooks::{ScriptSource, Stage};
 
 /// A decided installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct Plan {
     pub nic_name: Option<String>,
     /// What happens afterwards.
     pub on_success: OnSuccess,
+    /// Scripts that run meanwhile, for people.
+    pub scripts: Vec<(Stage, ScriptSource)>,
     /// Random ids.
     pub ids: Ids,
 }
@@ -130,6 +133,7 @@ impl Plan {
             handover: Handover { pool_name: answers.pool_name.clone(), management, local_sr },
             nic_name: nic.map(|(nic, _)| nic.name.clone()),
             on_success: answers.on_success,
+            scripts: answers.hooks.scripts.clone(),
             ids,
         })
     }

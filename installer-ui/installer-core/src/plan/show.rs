@@ -117,6 +117,9 @@ impl fmt::Display for Plan {
         if !self.handover.pool_name.is_empty() {
             writeln!(f, "  pool      {}", self.handover.pool_name)?;
         }
+        for (stage, source) in &self.scripts {
+            writeln!(f, "  script    {stage}: {source}")?;
+        }
         if !self.bios_boots() {
             writeln!(f, "  note      4096-byte sectors: only UEFI will start this disk")?;
         }

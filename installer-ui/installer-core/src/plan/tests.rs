@@ -244,3 +244,17 @@ fn what_does_not_fit_is_refused() {
     found.medium.boot_size = 200_000_000;
     assert!(Plan::make(&answers(), &found, ids()).is_err());
 }
+
+#[test]
+fn scripts_are_in_the_plan() {
+    let mut answers = answers();
+    let script = |text| ScriptSource::parse(text).unwrap();
+    answers.hooks.scripts = vec![
+        (Stage::Before, script("https://192.0.2.1/a.sh")),
+        (Stage::Populated, script("#!/bin/sh\necho secret\n")),
+    ];
+    let text = Plan::make(&answers, &machine(), ids()).unwrap().to_string();
+    let expected = "  script    before: https://192.0.2.1/a.sh\n  \
+                    script    populated: a script in the answers\n  then ";
+    assert!(text.contains(expected) && !text.contains("secret"), "{text}");
+}

@@ -3,6 +3,7 @@
 
 mod boot;
 mod disk;
+mod hooks;
 mod medium;
 mod parents;
 mod root_image;
@@ -18,9 +19,12 @@ use image_formats::gpt::{Role, WriteError};
 use image_formats::grub::GrubError;
 
 use crate::events::{DiskState, Event, Step};
+use crate::hooks::{Hooks, Stage};
 use crate::medium::{ListedMedium, MediumError};
 use crate::plan::Plan;
 use crate::system::{System, SystemError};
+
+pub use hooks::{ROOT, completed, script_path};
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -89,23 +93,25 @@ pub struct InstallError {
 /// Carried from step to step.
 pub(crate) struct Run<'a> {
     plan: &'a Plan,
+    hooks: &'a Hooks,
     system: &'a mut dyn System,
     sink: &'a mut dyn FnMut(Event),
     /// The medium's list, once it was read.
     listed: Option<ListedMedium>,
 }
 
-/// Installs, telling `sink` about it.
+/// Installs, telling `sink` about it; the scripts of [`completed`] are not run here.
 ///
 /// # Errors
 /// The step that failed; `sink` has heard of it too.
 pub fn install(
     plan: &Plan,
+    hooks: &Hooks,
     system: &mut dyn System,
     sink: &mut dyn FnMut(Event),
 ) -> Result<(), InstallError> {
-    let mut run = Run { plan, system, sink, listed: None };
-    for step in Step::ALL {
+    let mut run = Run { plan, hooks, system, sink, listed: None };
+    for step in Step::with(hooks) {
         (run.sink)(Event::Started(step));
         if let Err(source) = run.step(step) {
             let error = InstallError { step, disk: step.disk_state(), source };
@@ -122,6 +128,8 @@ pub fn install(
 impl Run<'_> {
     fn step(&mut self, step: Step) -> Result<(), StepError> {
         match step {
+            Step::Before => self.hook(Stage::Before),
+            Step::Populated => self.populated(),
             Step::Medium => self.check_medium(),
             Step::Release => self.release(),
             Step::Wipe => self.wipe(),

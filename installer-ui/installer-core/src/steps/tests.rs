@@ -9,6 +9,7 @@ use appliance_model::medium as paths;
 
 use super::*;
 use crate::discovery::Holder;
+use crate::hooks::Script;
 use crate::layout::EntryKind;
 use crate::plan::tests::{answers, ids, machine};
 use crate::system::fake::Fake;
@@ -64,7 +65,7 @@ fn fake(plan: &Plan) -> Fake {
 /// Runs and returns the events with the number of operations before each.
 fn run(plan: &Plan, fake: &mut Fake) -> (Vec<Event>, Result<(), InstallError>) {
     let mut events = Vec::new();
-    let result = install(plan, fake, &mut |event| events.push(event));
+    let result = install(plan, &Hooks::default(), fake, &mut |event| events.push(event));
     (events, result)
 }
 
@@ -162,7 +163,9 @@ fn every_step_may_fail_and_be_repeated() {
     let mut begins = Vec::new();
     for stop in 0..Step::ALL.len() {
         let mut probe = fake(&plan);
-        let mut run = Run { plan: &plan, system: &mut probe, sink: &mut |_| {}, listed: None };
+        let hooks = Hooks::default();
+        let (hooks, system, sink) = (&hooks, &mut probe, &mut |_| {});
+        let mut run = Run { plan: &plan, hooks, system, sink, listed: None };
         for step in &Step::ALL[..stop] {
             run.step(*step).unwrap();
         }
@@ -307,4 +310,101 @@ fn a_medium_that_fades_meanwhile_is_noticed() {
         assert_eq!(error.step, step);
         assert!(chain(&error).contains(&format!("{name} on the medium is damaged")));
     }
+}
+
+fn hooks(stages: &[Stage]) -> Hooks {
+    let script = |stage: &Stage| Script { stage: *stage, bytes: b"#!/bin/sh".into() };
+    let env = vec![("https_proxy".to_owned(), "http://192.0.2.1:3128".to_owned())];
+    Hooks { scripts: stages.iter().map(script).collect(), timeout: 60, env }
+}
+
+#[test]
+fn scripts_run_first_before_the_boot_loader_and_at_the_end() {
+    let plan = plan();
+    let mut fake = fake(&plan);
+    let hooks = hooks(&Stage::ALL);
+    let mut events = Vec::new();
+    install(&plan, &hooks, &mut fake, &mut |event| events.push(event)).unwrap();
+    let started: Vec<Step> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Started(step) => Some(*step),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(started.len(), Step::ALL.len() + 2);
+    assert_eq!(
+        (started[0], started[10], started[11]),
+        (Step::Before, Step::Populated, Step::BootLoader)
+    );
+    assert!(events.contains(&Event::Said("before: #!/bin/sh".into())));
+    let mut said = Vec::new();
+    completed(&plan, &hooks, &mut fake, &mut |line| said.push(line.to_owned())).unwrap();
+    assert_eq!(said, ["completed: #!/bin/sh"]);
+    let env = "XENITH_HOSTNAME=xen1 XENITH_DISK=/dev/sda XENITH_BUILD_ID=0123456789abcdef \
+               XENITH_MEDIUM=/run/xenith/medium";
+    let run = "timeout --kill-after=10 60 /run/xenith/hooks";
+    assert_eq!(
+        fake.scripts,
+        [
+            format!("https_proxy=http://192.0.2.1:3128 XENITH_STAGE=before {env} {run}/before"),
+            format!(
+                "https_proxy=http://192.0.2.1:3128 XENITH_STAGE=populated {env} \
+                 XENITH_ROOT=/run/xenith/installed {run}/populated /run/xenith/installed"
+            ),
+            format!(
+                "https_proxy=http://192.0.2.1:3128 XENITH_STAGE=completed {env} {run}/completed 0"
+            ),
+        ]
+    );
+    let mounts = fake.programs.iter().filter(|line| line.contains("mount")).count();
+    assert_eq!(mounts, 12);
+    assert!(fake.programs.contains(&"umount --recursive /run/xenith/installed-state".to_owned()));
+    assert!(fake.starts());
+}
+
+#[test]
+fn a_script_that_fails_ends_the_installation_and_nothing_stays_mounted() {
+    let plan = plan();
+    for (stage, step, disk) in [
+        (Stage::Before, Step::Before, DiskState::Untouched),
+        (Stage::Populated, Step::Populated, DiskState::DoesNotStart),
+    ] {
+        let hooks = hooks(&[stage]);
+        let mut probe = fake(&plan);
+        let (system, sink) = (&mut probe, &mut |_| {});
+        let mut run = Run { plan: &plan, hooks: &hooks, system, sink, listed: None };
+        for earlier in Step::with(&hooks).into_iter().take_while(|other| *other != step) {
+            run.step(earlier).unwrap();
+        }
+        let begin = probe.operations;
+        let mut run = Run { plan: &plan, hooks: &hooks, system: &mut probe, sink, listed: None };
+        run.step(step).unwrap();
+        let end = probe.operations;
+        for at in begin + 1..=end {
+            let mut fake = fake(&plan);
+            fake.fail_at = Some(at);
+            let error = install(&plan, &hooks, &mut fake, &mut |_| {}).unwrap_err();
+            assert_eq!((error.step, error.disk), (step, disk), "operation {at}");
+            assert_eq!(fake.written, stage == Stage::Populated);
+            assert_eq!(fake.starts(), stage == Stage::Before);
+            assert!(chain(&error).contains("injected failure"));
+            if stage == Stage::Populated {
+                let last = fake.programs.iter().rev().take(2).rev().cloned().collect::<Vec<_>>();
+                assert_eq!(
+                    last,
+                    [
+                        format!("umount --recursive {ROOT}"),
+                        format!("umount --recursive {ROOT}-state")
+                    ]
+                );
+            }
+        }
+        assert_eq!(end - begin, if stage == Stage::Before { 1 } else { 15 });
+    }
+    let mut fake = fake(&plan);
+    fake.fail_at = Some(1);
+    let error = completed(&plan, &hooks(&[Stage::Completed]), &mut fake, &mut |_| {}).unwrap_err();
+    assert!(chain(&error).starts_with("running the script completed: "), "{error}");
+    completed(&plan, &hooks(&[Stage::Before]), &mut fake, &mut |_| {}).unwrap();
 }

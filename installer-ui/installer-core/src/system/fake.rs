@@ -12,6 +12,7 @@ use image_formats::gpt::{DiskLayout, SectorSize};
 use sha2::{Digest as _, Sha256};
 
 use super::{Ext4, System, SystemError};
+use crate::hooks::Stage;
 use crate::layout::Entry;
 use crate::program::{Program, ProgramError};
 
@@ -28,6 +29,8 @@ pub(crate) struct Fake {
     /// Files whose cached content was dropped.
     pub(crate) forgotten: Vec<PathBuf>,
     pub(crate) programs: Vec<String>,
+    /// Scripts that were run, with their variables.
+    pub(crate) scripts: Vec<String>,
     pub(crate) state: Option<(PathBuf, Vec<Entry>)>,
     /// Operations so far.
     pub(crate) operations: usize,
@@ -51,6 +54,7 @@ impl Fake {
             files: BTreeMap::new(),
             forgotten: Vec::new(),
             programs: Vec::new(),
+            scripts: Vec::new(),
             state: None,
             operations: 0,
             fail_at: None,
@@ -294,6 +298,30 @@ impl System for Fake {
             }));
         }
         Ok(String::new())
+    }
+
+    fn run_script(
+        &mut self,
+        stage: Stage,
+        script: &[u8],
+        program: &Program,
+        said: &mut dyn FnMut(&str),
+    ) -> Result<(), SystemError> {
+        said(&format!("{stage}: {}", String::from_utf8_lossy(script)));
+        let env: Vec<String> =
+            program.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.scripts.push(format!("{} {program}", env.join(" ")));
+        if self.fails() {
+            return Err(SystemError::Script {
+                stage,
+                source: ProgramError::Failed {
+                    command: program.to_string(),
+                    status: "exit status: 3".into(),
+                    stderr: "injected failure".into(),
+                },
+            });
+        }
+        Ok(())
     }
 
     fn partition(&self, disk: &Path, number: u32) -> PathBuf {

@@ -15,6 +15,7 @@ use uuid::Uuid;
 pub use device::Device;
 pub use real::RealSystem;
 
+use crate::hooks::Stage;
 use crate::layout::Entry;
 use crate::program::{Program, ProgramError};
 
@@ -46,6 +47,15 @@ pub enum SystemError {
     /// A program failed.
     #[error("running a program")]
     Program(#[source] ProgramError),
+    /// A script of the person who installs failed; with status 124 it took longer than it may.
+    #[error("running the script {stage}")]
+    Script {
+        /// Of which stage.
+        stage: Stage,
+        /// The cause.
+        #[source]
+        source: ProgramError,
+    },
     /// The kernel does not see the new partitions as they were written.
     #[error("{} is not where it was written: {detail}", partition.display())]
     Partition {
@@ -100,6 +110,18 @@ pub trait System {
     /// # Errors
     /// [`SystemError::Program`].
     fn run(&mut self, program: &Program) -> Result<String, SystemError>;
+
+    /// Puts a script where `program` has it, runs that to its end, and gives each line to `said`.
+    ///
+    /// # Errors
+    /// Writing the script down, or [`SystemError::Script`].
+    fn run_script(
+        &mut self,
+        stage: Stage,
+        script: &[u8],
+        program: &Program,
+        said: &mut dyn FnMut(&str),
+    ) -> Result<(), SystemError>;
 
     /// Path of partition `number` of a disk.
     fn partition(&self, disk: &Path, number: u32) -> PathBuf;

@@ -11,8 +11,10 @@ use image_formats::gpt::DiskLayout;
 use rustix::fs::{Advice, FlockOperation, OFlags};
 
 use super::{Ext4, System, SystemError};
+use crate::hooks::Stage;
 use crate::layout::{Entry, EntryKind};
 use crate::program::Program;
+use crate::steps::script_path;
 
 /// Where content is staged before a file system is made of it: in memory, root's only.
 const STAGING: &str = "/run/xenith/installer-staging";
@@ -103,6 +105,19 @@ impl System for RealSystem {
         program.run().map_err(SystemError::Program)
     }
 
+    fn run_script(
+        &mut self,
+        stage: Stage,
+        script: &[u8],
+        program: &Program,
+        said: &mut dyn FnMut(&str),
+    ) -> Result<(), SystemError> {
+        let path = script_path(stage);
+        write_script(Path::new(&path), script)?;
+        let ran = program.follow(said);
+        ran.map_err(|source| SystemError::Script { stage, source })
+    }
+
     fn partition(&self, disk: &Path, number: u32) -> PathBuf {
         let disk = disk.display().to_string();
         match disk.ends_with(|c: char| c.is_ascii_digit()) {
@@ -185,6 +200,22 @@ fn stage(staging: &Path, entry: &Entry) -> Result<(), SystemError> {
         }
         EntryKind::Link { target } => symlink(target, &path).map_err(io("linking", &path)),
     }
+}
+
+/// For root alone: it may have secrets in it.
+fn write_script(path: &Path, script: &[u8]) -> Result<(), SystemError> {
+    let folder = path.parent().unwrap_or(path);
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(folder).map_err(io("creating", folder))?;
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(io("removing", path)(error));
+        }
+        _ => {}
+    }
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o700).open(path);
+    let file = file.map_err(io("creating", path))?;
+    file.write_all_at(script, 0).map_err(io("writing", path))
 }
 
 fn set_mode(path: &Path, mode: u32) -> Result<(), SystemError> {

@@ -105,6 +105,11 @@ impl Proxy {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The variables that curl and other programs take it from.
+    pub fn env(&self) -> Vec<(String, String)> {
+        ["http_proxy", "https_proxy"].map(|name| (name.to_owned(), self.0.clone())).to_vec()
+    }
 }
 
 impl FromStr for Proxy {

@@ -10,6 +10,7 @@ mod disk;
 mod host;
 mod network;
 mod other;
+mod script;
 mod tree;
 
 use appliance_model::nearest;
@@ -47,6 +48,8 @@ const MANY: &[(&str, Read)] = &[
     ("ntp-server", Translation::ntp_server),
     ("ntp-servers", Translation::ntp_server),
     ("service", Translation::service),
+    ("script", Translation::script),
+    ("post-install-script", Translation::post_install_script),
 ];
 
 /// Reads and checks a whole file.
@@ -87,6 +90,7 @@ fn element_of(key: &str) -> String {
         ["time", "ntp", ..] => "ntp-server",
         ["time", "zone"] => "timezone",
         ["network", ..] => "admin-interface",
+        ["hooks", ..] => "script",
         _ => key,
     };
     format!("<{name}>")

@@ -10,17 +10,19 @@ const WITHOUT_MEANING: &[(&str, &str)] = &[(
      packs are installed",
 )];
 
-const SCRIPTS: (&str, &str) = (
-    "scripts are not run",
-    "leave it out, and do over SSH what it would do (<service name=\"sshd\" state=\"enabled\"/>)",
-);
-
 /// What would be missed, with the reason and what to do instead.
 const REFUSED: &[(&str, (&str, &str))] = &[
-    ("script", SCRIPTS),
-    ("init-script", SCRIPTS),
-    ("post-install-script", SCRIPTS),
-    ("install-failed-script", SCRIPTS),
+    (
+        "init-script",
+        ("this element is not read", "say <script stage=\"installation-start\" type=\"url\">"),
+    ),
+    (
+        "install-failed-script",
+        (
+            "no script runs after a failure",
+            "leave it out; a [webhook] in an answer file in TOML is told of failures",
+        ),
+    ),
     (
         "driver-source",
         (
