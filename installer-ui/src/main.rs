@@ -76,7 +76,8 @@ const CHECK_MEDIUM: &str = "xenith.check-medium";
 ///   wipe = true                              consent: everything on that disk is lost
 ///
 /// and knows also ssh-keys = [...], ssh, on-success = "reboot" | "poweroff" | "shell", [network]
-/// interface or mac, mode = "dhcp" | "static", address, gateway, dns; [storage] type = "ext" |
+/// interface or mac, mode = "dhcp" | "static", address, gateway, dns, proxy; [hooks] before, populated,
+/// completed, timeout, certificate-sha256; [webhook] url, certificate-sha256; [storage] type = "ext" |
 /// "lvm-thin" | "none"; keymap = "de"; [time] ntp = [...], zone = "Europe/Berlin"; [pool] name.
 ///
 /// The answer files (XML) of XenServer and XCP-ng are read too, as far as they can be followed.
@@ -88,8 +89,9 @@ struct Cli {
     /// Install without asking; the answers are looked for as described above.
     #[arg(long)]
     unattended: bool,
-    /// Where the answers are: a file, https://..., http://..., nfs://SERVER/FOLDER/FILE, or label:LABEL
-    /// (a volume). Implies --unattended.
+    /// Where the answers are: a file, https://..., http://..., nfs://SERVER/FOLDER/FILE, label:LABEL (a
+    /// volume), post:https://... (a server that makes them of the machine's inventory), or auto (where
+    /// DHCP or DNS says). Implies --unattended.
     #[arg(long, value_name = "SOURCE")]
     answers: Option<String>,
     /// The only certificate that is accepted from the server of the answers, as `openssl x509 -noout

@@ -48,7 +48,7 @@ impl Check {
 
     /// What there is to say, without a line end behind it, and whether the file is right.
     fn report(&self, regional: Option<&Regional>) -> Result<(String, bool)> {
-        let text = AnswerSource::file(&self.file).load(&Web::default())?;
+        let text = AnswerSource::file(&self.file).load(&Web::default(), "")?;
         let found = self.inventory.as_deref().map(inventory).transpose()?;
         let AnswerFile { answers, notes } = match AnswerFile::read(&text) {
             Ok(read) => read,

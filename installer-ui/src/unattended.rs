@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Installs without asking: the same engine, with its events as lines.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, IsTerminal as _, Write as _, stdin, stdout};
 use std::path::Path;
@@ -9,16 +10,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use installer_core::answers::{AnswerFile, Answers, OnSuccess};
-use installer_core::delivery::Asked;
-use installer_core::events::{Event, Step};
+use installer_core::delivery::{self, AnswerSource, Asked};
+use installer_core::discovery::Discovery;
+use installer_core::events::{DiskState, Event, Step};
 use installer_core::hardware;
 use installer_core::hooks::{Hooks, Origin, Stage};
 use installer_core::lock::{LockError, Owner};
 use installer_core::pace::Pace;
 use installer_core::plan::{Ids, Plan};
+use installer_core::program::Program;
 use installer_core::regional::{Regional, apply_keymap};
-use installer_core::steps::{self, chain};
+use installer_core::report::{self, Outcome, Report, Webhook};
+use installer_core::steps::{self, InstallError, chain};
 use installer_core::system::RealSystem;
+use installer_core::web;
 
 use crate::worker::Machine;
 use crate::{follow, log, online, program, remote, terminal, worker};
@@ -112,37 +117,51 @@ fn screens(machine: Machine, log: &log::Log, owner: Option<Owner>) -> Result<Exi
 
 /// Prints what would be done.
 pub fn dry_run(machine: &Machine, asked: &Asked) -> Result<()> {
-    let AnswerFile { answers, notes } = answers(asked)?;
+    let (AnswerFile { answers, notes }, _) = answers(machine, &mut asked.clone())?;
     for note in notes {
         println!("{note}");
     }
-    println!("{}", plan(machine, &answers)?);
+    println!("{}", plan(&machine.look()?, &answers)?);
     Ok(())
 }
 
-fn answers(asked: &Asked) -> Result<AnswerFile> {
+/// Fetches the answers; `asked` becomes where they were found, if the network had to tell. Gives the
+/// digest of the inventory too, if one was posted.
+fn answers(machine: &Machine, asked: &mut Asked) -> Result<(AnswerFile, Option<String>)> {
     if asked.source.needs_network() {
-        online::bring_up()?;
+        online::bring_up(&mut say)?;
     }
+    if asked.source == AnswerSource::Announced {
+        *asked = delivery::look(&asked.web, &mut say)?;
+    }
+    let inventory = match asked.source.needs_inventory() {
+        true => Some(machine.look()?.to_json()?),
+        false => None,
+    };
+    if asked.source.needs_network() {
+        let limit = web::PATIENCE.as_secs();
+        say(&format!("asking for answers: {}, at most {limit} s", asked.source));
+    }
+    let text = asked.source.load(&asked.web, inventory.as_deref().unwrap_or_default())?;
     let wrong = |error| anyhow!("the answers are not right:\n{error}");
-    let file = AnswerFile::read(&asked.source.load(&asked.web)?).map_err(wrong)?;
+    let file = AnswerFile::read(&text).map_err(wrong)?;
     let there = Regional::look(Path::new("/")).context("looking for keymaps and time zones")?;
     there.check(&file.answers.regional).map_err(wrong)?;
-    Ok(file)
+    Ok((file, inventory.as_deref().map(report::inventory_digest)))
 }
 
-fn plan(machine: &Machine, answers: &Answers) -> Result<Plan> {
-    let found = machine.look()?;
-    let findings = hardware::check(&found);
+fn plan(found: &Discovery, answers: &Answers) -> Result<Plan> {
+    let findings = hardware::check(found);
     findings.iter().for_each(|finding| say(&finding.to_string()));
     if let Some(refusal) = hardware::refusal(&findings) {
         bail!("nothing can be installed on this machine: {refusal}");
     }
-    Ok(Plan::make(answers, &found, Ids::random())?)
+    Ok(Plan::make(answers, found, Ids::random())?)
 }
 
 fn install(machine: &Machine, asked: &Asked) -> Result<OnSuccess> {
-    let AnswerFile { answers, notes } = answers(asked)?;
+    let mut asked = asked.clone();
+    let (AnswerFile { answers, notes }, inventory) = answers(machine, &mut asked)?;
     for note in notes {
         say(&note.to_string());
     }
@@ -150,38 +169,85 @@ fn install(machine: &Machine, asked: &Asked) -> Result<OnSuccess> {
     if let Some(Err(error)) = answers.regional.keymap.as_ref().map(apply_keymap) {
         tracing::warn!("the keyboard stays as it is: {}", chain(&error));
     }
-    let plan = plan(machine, &answers)?;
+    let mut origin = Origin::of(&asked, machine.medium());
+    origin.web.proxy = answers.proxy.clone().or(origin.web.proxy);
+    let mut known = Known::default();
+    let result = carry_out(machine, &origin, &answers, &mut known);
+    if let Some(webhook) = &answers.webhook {
+        let outcome = match &result {
+            Ok(completed_error) => Outcome::Installed { completed_error: completed_error.clone() },
+            Err(error) => Outcome::Failed {
+                error: chain(error.as_ref()),
+                disk: error.downcast_ref().map_or(DiskState::Untouched, |e: &InstallError| e.disk),
+            },
+        };
+        let report = Report {
+            hostname: answers.hostname.as_str(),
+            answers: asked.source.to_string(),
+            found: known.found.as_ref(),
+            inventory,
+            plan: known.plan.as_ref(),
+            addresses: BTreeMap::new(),
+            outcome,
+        };
+        // The result stands, whether somebody hears of it or not.
+        match tell(webhook, &origin, report) {
+            Ok(()) => say(&format!("reported to {}", webhook.url)),
+            Err(error) => say(&format!("the report was not delivered: {}", chain(error.as_ref()))),
+        }
+    }
+    result.map(|_| answers.on_success)
+}
+
+/// What was found out before an installation ended.
+#[derive(Debug, Default)]
+struct Known {
+    found: Option<Discovery>,
+    plan: Option<Plan>,
+}
+
+/// Installs; gives what the script after the end reported.
+fn carry_out(
+    machine: &Machine,
+    origin: &Origin,
+    answers: &Answers,
+    known: &mut Known,
+) -> Result<Option<String>> {
+    // Before anything is written: a network that does not come is noticed while the disk is whole.
+    if answers.hooks.need_network() || answers.webhook.is_some() {
+        online::bring_up(&mut say)?;
+    }
+    let found = known.found.insert(machine.look()?);
+    let plan = known.plan.insert(plan(found, answers)?);
     say(&plan.to_string());
-    let hooks = load(machine, asked, &answers)?;
+    let mut hooks = answers.hooks.load(origin, &mut say)?;
+    if let Some(proxy) = &origin.web.proxy {
+        hooks.env = proxy.env();
+    }
     let mut lines = Lines::new(&hooks);
     let begin = Instant::now();
-    worker::run(&plan, &hooks, &mut |event| {
+    worker::run(plan, &hooks, &mut |event| {
         if let Some(line) = lines.on(begin.elapsed(), &event) {
             say(&line);
         }
     })
-    .map_err(|error| {
-        say(&error.disk.to_string());
-        anyhow::Error::from(error)
-    })?;
+    .inspect_err(|error| say(&error.disk.to_string()))?;
     // The host is complete: what goes wrong from here on is said, and nothing else.
-    if let Err(error) = completed(&plan, &hooks) {
-        say(&format!("the host is installed, but {}", chain(error.as_ref())));
+    let error = completed(plan, &hooks).err().map(|error| chain(error.as_ref()));
+    if let Some(error) = &error {
+        say(&format!("the host is installed, but {error}"));
     }
-    Ok(plan.on_success)
+    Ok(error)
 }
 
-/// Brings the scripts here, while the disk is as it was.
-fn load(machine: &Machine, asked: &Asked, answers: &Answers) -> Result<Hooks> {
-    if answers.hooks.need_network() {
-        online::bring_up()?;
-    }
-    let origin = Origin::of(asked, machine.medium());
-    let mut hooks = answers.hooks.load(&origin, &mut say)?;
-    if let Some(proxy) = &origin.web.proxy {
-        hooks.env = proxy.env();
-    }
-    Ok(hooks)
+/// Posts the report.
+fn tell(webhook: &Webhook, origin: &Origin, report: Report<'_>) -> Result<()> {
+    let addresses = report::addresses(&Program::new("ip").args(["-json", "address"]).run()?)?;
+    let json = Report { addresses, ..report }.to_json()?;
+    let limit = web::PATIENCE.as_secs();
+    say(&format!("reporting to {}, at most {limit} s", webhook.url));
+    origin.web(Some(&webhook.url), webhook.pin).post(&webhook.url, &json)?;
+    Ok(())
 }
 
 fn completed(plan: &Plan, hooks: &Hooks) -> Result<()> {

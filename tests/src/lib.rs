@@ -5,6 +5,7 @@ pub mod cases;
 pub mod clients;
 pub mod cpu;
 pub mod guest;
+pub mod https;
 pub mod inner;
 pub mod install;
 pub mod lab;

@@ -22,6 +22,7 @@
 //! | `etc/upper/chrony/sources.d/default.sources` | 0644 | if time servers were named; hides the image's |
 //! | `etc/upper/default/keyboard` | 0644 | if a keyboard was named: vconsole.conf(5), as a link that Debian's systemd makes at each start leads there |
 //! | `etc/upper/localtime` | link | if a time zone was named: localtime(5) |
+//! | `etc/upper/profile.d/proxy.sh` | 0600 | if a proxy was named |
 //! | `root/.ssh/authorized_keys` | 0600 | if keys were given |
 //! | `var/lib/xenith/handover.toml` | 0600 | for the toolstack's first start |
 
@@ -40,6 +41,9 @@ pub const ESP_LABEL: &str = "XENITH-ESP";
 
 /// Of the running host: where chrony reads which servers it asks.
 pub const NTP_SOURCES: &str = "etc/chrony/sources.d/default.sources";
+
+/// Of the running host: where login shells find the proxy.
+pub const PROXY: &str = "etc/profile.d/proxy.sh";
 
 /// Something in a file system that is made in one go.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,6 +27,7 @@ pub mod pace;
 pub mod plan;
 pub mod program;
 pub mod regional;
+pub mod report;
 pub mod size;
 pub mod ssh;
 pub mod steps;

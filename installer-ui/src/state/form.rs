@@ -173,6 +173,8 @@ impl Form {
             pool_name: String::new(),
             on_success: OnSuccess::Reboot,
             hooks: HookAnswers::default(),
+            webhook: None,
+            proxy: None,
         })
     }
 }

@@ -62,6 +62,8 @@ pub(crate) fn machine() -> Discovery {
             cpus: Some(16),
             virtualization: Virtualization::Present,
             product: Some("Example Server 2000".into()),
+            serial: None,
+            uuid: None,
             xen: true,
             virt_caps: Some(["pv", "hvm", "hap", "shadow"].map(str::to_owned).into()),
             free_memory: None,

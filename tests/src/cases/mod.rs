@@ -6,6 +6,7 @@ mod boot;
 mod installed;
 mod netboot;
 mod screens;
+mod zero_touch;
 
 pub use boot::{LIMIT, READY};
 
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(bench::cases());
     cases.extend(screens::cases());
     cases.extend(netboot::cases());
+    cases.extend(zero_touch::cases());
     cases
 }
 

@@ -33,15 +33,15 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// What a case serves.
-struct Server {
+pub(super) struct Server {
     folder: PathBuf,
     /// Of the folder for netboot, as machines see it.
-    url: String,
+    pub(super) url: String,
 }
 
 impl Server {
     /// Serves a copy of the folder for netboot, and answers that its settings name.
-    fn start(lab: &Lab, folder: &Path) -> Result<Self> {
+    pub(super) fn start(lab: &Lab, folder: &Path) -> Result<Self> {
         let built = lab.netboot.as_deref();
         let built = built.context("there is no folder for netboot: --netboot names it")?;
         let served = folder.join("served");
@@ -58,7 +58,8 @@ impl Server {
         Ok(server)
     }
 
-    fn write(&self, path: &str, text: &str) -> Result<()> {
+    /// Writes a file of the folder for netboot.
+    pub(super) fn write(&self, path: &str, text: &str) -> Result<()> {
         let path = self.folder.join(PLACE).join(path);
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     }
@@ -69,7 +70,7 @@ impl Server {
     }
 
     /// A machine with an empty disk.
-    fn setup(folder: &Path, uefi: bool, file: String, first: bool) -> Result<Setup> {
+    pub(super) fn setup(folder: &Path, uefi: bool, file: String, first: bool) -> Result<Setup> {
         install::make_system_disk(folder)?;
         Ok(Setup {
             uefi,
@@ -84,6 +85,11 @@ impl Server {
         let mut vm = Vm::start(lab, folder, "netboot", setup)?;
         install::follow(&mut vm)?;
         vm.cut_power();
+        self.remove()
+    }
+
+    /// Removes what was served.
+    pub(super) fn remove(self) -> Result<()> {
         fs::remove_dir_all(&self.folder).context("removing what was served")
     }
 }

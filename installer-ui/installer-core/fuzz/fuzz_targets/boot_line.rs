@@ -1,22 +1,34 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whatever the kernel command line says, one way in at the most is opened, and what is taken for a
-//! secret is in no log.
+//! Any kernel command line asks for nothing, for answers at a place, or is refused with a reason. A
+//! fingerprint is there only where a certificate is, and a proxy's password is not shown.
 
 #![no_main]
 
-use installer_core::logs::Secrets;
-use installer_core::ssh::{Proof, WORD};
+use std::path::Path;
+
+use installer_core::delivery::{AnswerSource, Asked, Place, Words};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|line: &str| {
-    let line = format!("{WORD} {line}");
-    let id = "00112233-4455-4677-8899-aabbccddeeff".parse().unwrap();
-    if let Ok(Some(proof)) = Proof::of(&line, id) {
-        assert_eq!(proof.account().unwrap().lines().count(), 1);
-        assert!(proof.authorized_keys().lines().count() <= 1);
-        if let Proof::Given(password) = proof {
-            let left = Secrets::of(&line).remove_from(&line);
-            assert!(!left.contains(&password) || "[removed]".contains(&password));
+    let medium = Path::new("/run/xenith/medium");
+    match Asked::parse(Words::of(line), Some(medium)) {
+        Ok(None) => {}
+        Ok(Some(asked)) => {
+            let secure = match &asked.source {
+                AnswerSource::Post(url) => url.is_secure(),
+                AnswerSource::Place(place) => place.url().is_some_and(|url| url.is_secure()),
+                AnswerSource::Announced => true,
+                AnswerSource::Label(_) => false,
+            };
+            assert!(secure || asked.web.pin.is_none());
+            if let AnswerSource::Place(Place::File(path)) = &asked.source {
+                assert!(path.starts_with(medium));
+            }
+            if let Some(proxy) = &asked.web.proxy {
+                let secret = proxy.as_str().rsplit_once('@').map(|(secret, _)| secret.len());
+                assert_eq!(secret.is_some(), proxy.to_string().contains('…'));
+            }
         }
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 });

@@ -80,6 +80,8 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
         Some(text) => findings.word("on-success", text, ON_SUCCESS),
     };
     let disk = disk(&mut findings, raw.disk);
+    let proxy = raw.network.as_ref().and_then(|network| network.proxy.as_deref());
+    let proxy = hooks::proxy(&mut findings, proxy);
     let network = raw.network.map(|network| self::network(&mut findings, network));
     let storage = match raw.storage.and_then(|storage| storage.kind) {
         None => Some(Some(LocalSrKind::Ext)),
@@ -91,6 +93,7 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
         keymap: raw.keymap.and_then(|name| findings.parse("keymap", &name)),
         zone: time.zone.and_then(|name| findings.parse("time.zone", &name)),
     };
+    let webhook = raw.webhook.map(|webhook| hooks::webhook(&mut findings, webhook));
     let hooks = hooks::hooks(&mut findings, raw.hooks.unwrap_or_default());
     let pool_name = raw.pool.and_then(|pool| pool.name).unwrap_or_default();
     if pool_name.chars().any(char::is_control) {
@@ -114,6 +117,8 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
                 pool_name,
                 on_success,
                 hooks,
+                webhook: webhook.flatten(),
+                proxy,
             })
         }
         _ => Err(AnswersError { problems: findings.0 }),

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What an answer file says of scripts.
+//! What an answer file says of scripts, and of the server that is told how it ended.
 
 use certificate_pin::Fingerprint;
 
 use super::Problem;
 use super::check::Findings;
-use super::raw::RawHooks;
+use super::raw::{RawHooks, RawWebhook};
 use crate::hooks::{HookAnswers, Script, ScriptSource, Stage};
+use crate::report::Webhook;
+use crate::web::{Proxy, Url};
 
 pub(super) fn hooks(findings: &mut Findings, raw: RawHooks) -> HookAnswers {
     let mut scripts = Vec::new();
@@ -42,7 +44,7 @@ pub(super) fn hooks(findings: &mut Findings, raw: RawHooks) -> HookAnswers {
     let pin = fingerprint(findings, "hooks.certificate-sha256", raw.certificate_sha256.as_deref());
     let answers = HookAnswers { scripts, timeout, pin };
     let secure = |source: &ScriptSource| match source {
-        ScriptSource::Place(place) => place.url().is_some_and(crate::web::Url::is_secure),
+        ScriptSource::Place(place) => place.url().is_some_and(Url::is_secure),
         ScriptSource::Inline(_) => false,
     };
     if pin.is_some() && !answers.scripts.iter().any(|(_, source)| secure(source)) {
@@ -52,11 +54,35 @@ pub(super) fn hooks(findings: &mut Findings, raw: RawHooks) -> HookAnswers {
     answers
 }
 
-pub(super) fn fingerprint(
-    findings: &mut Findings,
-    key: &str,
-    text: Option<&str>,
-) -> Option<Fingerprint> {
+pub(super) fn webhook(findings: &mut Findings, raw: RawWebhook) -> Option<Webhook> {
+    const PIN: &str = "webhook.certificate-sha256";
+    let pin = fingerprint(findings, PIN, raw.certificate_sha256.as_deref());
+    let Some(text) = raw.url else {
+        let problem = Problem::new("webhook.url", "is missing");
+        findings.add(problem.hint("such as \"https://deploy.example.org/installed\""));
+        return None;
+    };
+    let url: Url = match text.parse() {
+        Ok(url) => url,
+        Err(error) => {
+            let error: crate::web::BadAddress = error;
+            findings.add(Problem::new("webhook.url", error.to_string()));
+            return None;
+        }
+    };
+    if pin.is_some() && !url.is_secure() {
+        let problem = Problem::new(PIN, "is given, and the address is not https");
+        findings.add(problem.hint("there is no certificate that could be compared"));
+    }
+    Some(Webhook { url, pin })
+}
+
+pub(super) fn proxy(findings: &mut Findings, text: Option<&str>) -> Option<Proxy> {
+    let parsed = text?.parse::<Proxy>();
+    parsed.map_err(|error| findings.add(Problem::new("network.proxy", error.to_string()))).ok()
+}
+
+fn fingerprint(findings: &mut Findings, key: &str, text: Option<&str>) -> Option<Fingerprint> {
     let parsed = text?.parse::<Fingerprint>();
     parsed.map_err(|error| findings.add(Problem::new(key, error.to_string()))).ok()
 }

@@ -45,6 +45,8 @@ use std::path::PathBuf;
 use appliance_model::handover::{AddressMode, LocalSrKind};
 
 use crate::hooks::HookAnswers;
+use crate::report::Webhook;
+use crate::web::Proxy;
 pub use fields::{
     BadField, Hostname, MacAddress, NtpServer, PasswordHash, SshKey, ipv4_cidr, ipv4_gateway,
 };
@@ -80,6 +82,10 @@ pub struct Answers {
     pub on_success: OnSuccess,
     /// Scripts that run during the installation.
     pub hooks: HookAnswers,
+    /// A server that is told how it ended.
+    pub webhook: Option<Webhook>,
+    /// The way of the host's shells, and of scripts and reports, to HTTP servers.
+    pub proxy: Option<Proxy>,
 }
 
 /// How the disk is named. Unless exactly one disk is meant, the plan refuses.

@@ -49,6 +49,8 @@ pub(super) struct RawAnswers {
     /// Scripts that run during the installation: each a script that begins with #!, an address
     /// (https, http, nfs), or a path on the medium.
     pub(super) hooks: Option<RawHooks>,
+    /// A server that is told how the installation ended.
+    pub(super) webhook: Option<RawWebhook>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -86,6 +88,9 @@ pub(super) struct RawNetwork {
     /// Addresses of name servers, if mode is "static".
     #[serde(default)]
     pub(super) dns: Vec<String>,
+    /// The HTTP proxy, http://[NAME:PASSWORD@]HOST:PORT, for scripts and reports, and for shells on the
+    /// host.
+    pub(super) proxy: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -128,6 +133,16 @@ pub(super) struct RawHooks {
     #[schemars(range(min = 1, max = HookAnswers::LONGEST))]
     pub(super) timeout: Option<i64>,
     /// SHA-256 fingerprint of the certificate of the https server that has the scripts.
+    pub(super) certificate_sha256: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawWebhook {
+    /// The http or https address to which a report is posted as JSON, after a success and a failure.
+    #[schemars(required)]
+    pub(super) url: Option<String>,
+    /// SHA-256 fingerprint of the certificate of that server.
     pub(super) certificate_sha256: Option<String>,
 }
 

@@ -86,19 +86,18 @@ impl Asked {
         let proxy = words.proxy.map(str::parse).transpose().map_err(AskedError::Proxy)?;
         let pin: Option<Fingerprint> =
             words.sha256.map(str::parse).transpose().map_err(AskedError::Fingerprint)?;
-        if pin.is_some() && !source.may_show_certificate() {
+        if pin.is_some() && source != AnswerSource::Announced && !has_certificate(&source) {
             return Err(AskedError::FingerprintInVain(source.to_string()));
         }
         Ok(Self { source, web: Web { pin, proxy } })
     }
 }
 
-impl AnswerSource {
-    fn may_show_certificate(&self) -> bool {
-        match self {
-            Self::Place(Place::Url(url)) => url.is_secure(),
-            Self::Place(_) | Self::Label(_) => false,
-        }
+/// Whether the server that is asked shows a certificate.
+pub(super) fn has_certificate(source: &AnswerSource) -> bool {
+    match source {
+        AnswerSource::Place(Place::Url(url)) | AnswerSource::Post(url) => url.is_secure(),
+        AnswerSource::Place(_) | AnswerSource::Label(_) | AnswerSource::Announced => false,
     }
 }
 

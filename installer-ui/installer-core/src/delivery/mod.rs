@@ -3,11 +3,13 @@
 //!
 //! [`Asked`] is what the kernel command line or the options of the program say, checked as a whole.
 
+mod announced;
 mod asked;
 mod nfs;
 mod place;
 mod source;
 
+pub use announced::{Announced, AnnouncedError, Lease, OPTION_SHA256, OPTION_URL, look};
 pub use asked::{Asked, AskedError, Words};
 pub use nfs::NfsFile;
 pub use place::{Place, PlaceError};

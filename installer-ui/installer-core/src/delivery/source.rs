@@ -9,7 +9,7 @@ use appliance_model::medium::{ANSWERS, ANSWERS_ON_VOLUME};
 
 use super::place::{self, Place, PlaceError};
 use crate::program::{Program, ProgramError};
-use crate::web::Web;
+use crate::web::{Url, Web};
 
 /// A place with an answer file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub enum AnswerSource {
     Place(Place),
     /// A volume with this label, of any file system that the kernel knows.
     Label(String),
+    /// A server that makes answers of the machine's inventory, which is posted to it.
+    Post(Url),
+    /// What the network announces; see [`super::look`].
+    Announced,
 }
 
 /// Why no answers came from there.
@@ -29,6 +33,14 @@ pub enum SourceError {
     /// No label.
     #[error("{0:?} is not the label of a volume, such as label:XENITH-ANS")]
     Label(String),
+    /// No server to post to.
+    #[error(
+        "{0:?} is not the address of a server to which the inventory is posted: post:https://…"
+    )]
+    Post(String),
+    /// That is not a place yet.
+    #[error("what the network announces was not looked for")]
+    NotLookedFor,
     /// Not text.
     #[error("{0} is not an answer file: not UTF-8 text")]
     NotText(String),
@@ -65,7 +77,17 @@ impl AnswerSource {
                 false => Err(SourceError::Label(text.to_owned())),
             };
         }
-        Ok(Self::Place(Place::parse(text, medium)?))
+        if let Some(url) = text.strip_prefix("post:") {
+            let url = Place::parse(url, None).map_err(|_| SourceError::Post(text.to_owned()))?;
+            return match url {
+                Place::Url(url) => Ok(Self::Post(url)),
+                Place::File(_) | Place::Nfs(_) => Err(SourceError::Post(text.to_owned())),
+            };
+        }
+        match text {
+            "auto" => Ok(Self::Announced),
+            _ => Ok(Self::Place(Place::parse(text, medium)?)),
+        }
     }
 
     /// A file, wherever it is.
@@ -83,17 +105,28 @@ impl AnswerSource {
 
     /// Whether the network must be up.
     pub fn needs_network(&self) -> bool {
-        matches!(self, Self::Place(place) if place.needs_network())
+        match self {
+            Self::Place(place) => place.needs_network(),
+            Self::Post(_) | Self::Announced => true,
+            Self::Label(_) => false,
+        }
     }
 
-    /// Reads the text.
+    /// Whether [`Self::load`] wants to know what the machine has.
+    pub fn needs_inventory(&self) -> bool {
+        matches!(self, Self::Post(_))
+    }
+
+    /// Reads the text. `inventory` is that of the machine, or empty where none is needed.
     ///
     /// # Errors
     /// See [`SourceError`].
-    pub fn load(&self, web: &Web) -> Result<String, SourceError> {
+    pub fn load(&self, web: &Web, inventory: &str) -> Result<String, SourceError> {
         let bytes = match self {
             Self::Place(place) => place.load(web)?,
             Self::Label(label) => from_volume(label)?,
+            Self::Post(url) => web.post(url, inventory).map_err(PlaceError::Web)?,
+            Self::Announced => return Err(SourceError::NotLookedFor),
         };
         String::from_utf8(bytes).map_err(|_| SourceError::NotText(self.to_string()))
     }
@@ -104,6 +137,8 @@ impl fmt::Display for AnswerSource {
         match self {
             Self::Place(place) => place.fmt(f),
             Self::Label(label) => write!(f, "the volume {label:?}"),
+            Self::Post(url) => write!(f, "{url}, to which the inventory is posted"),
+            Self::Announced => f.write_str("what the network announces"),
         }
     }
 }
@@ -137,6 +172,8 @@ fn from_volume(label: &str) -> Result<Vec<u8>, SourceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::testing::serve;
+    use rustls::version::TLS13;
 
     #[test]
     fn an_empty_file_on_the_medium_holds_no_answers() {
@@ -148,9 +185,9 @@ mod tests {
         assert_eq!(AnswerSource::on_medium(medium.path()), None);
         fs::write(&file, "answers").unwrap();
         assert_eq!(AnswerSource::on_medium(medium.path()), Some(AnswerSource::file(&file)));
-        assert_eq!(AnswerSource::file(&file).load(&Web::default()).unwrap(), "answers");
+        assert_eq!(AnswerSource::file(&file).load(&Web::default(), "").unwrap(), "answers");
         fs::write(&file, b"\xff").unwrap();
-        let error = AnswerSource::file(&file).load(&Web::default()).unwrap_err();
+        let error = AnswerSource::file(&file).load(&Web::default(), "").unwrap_err();
         assert!(matches!(error, SourceError::NotText(_)), "{error}");
     }
 
@@ -159,6 +196,24 @@ mod tests {
         assert_eq!(AnswerSource::parse("label:X", None).unwrap(), AnswerSource::Label("X".into()));
         for bad in ["label:", "label:../x", "label:.."] {
             assert!(matches!(AnswerSource::parse(bad, None), Err(SourceError::Label(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_inventory_is_posted_for_answers() {
+        let server = serve("200 OK", "answers", Some(&TLS13));
+        let text = format!("post:{}/answers", server.url);
+        let source = AnswerSource::parse(&text, None).unwrap();
+        assert!(source.needs_network() && source.needs_inventory());
+        let web = Web { pin: server.fingerprint, proxy: None };
+        assert_eq!(source.load(&web, "{\"xenith-inventory\": 1}").unwrap(), "answers");
+        let request = server.requests.recv().unwrap();
+        assert_eq!(request.line, "POST /answers");
+        assert_eq!(request.content_type, "application/json");
+        assert_eq!(request.body, "{\"xenith-inventory\": 1}");
+        for bad in ["post:", "post:/answers", "post:nfs://a/b/c", "post:post:https://a/", "post:a"]
+        {
+            assert!(matches!(AnswerSource::parse(bad, None), Err(SourceError::Post(_))), "{bad}");
         }
     }
 }

@@ -27,6 +27,10 @@ pub struct Machine {
     pub virtualization: Virtualization,
     /// Maker and model from the firmware's tables.
     pub product: Option<String>,
+    /// Serial number of the machine, from there too.
+    pub serial: Option<String>,
+    /// Its UUID, from there too (SMBIOS 3.8, 7.2.1), in lower case.
+    pub uuid: Option<String>,
     /// Whether Xen runs.
     pub xen: bool,
     /// What Xen can do, in the words of `xl info` (`hvm`, `hap`), if it told.
@@ -75,12 +79,15 @@ impl Machine {
         let product: Vec<String> =
             [dmi("sys_vendor"), dmi("product_name")].into_iter().flatten().collect();
         let product = (!product.is_empty()).then(|| product.join(" "));
+        let uuid = dmi("product_uuid").map(|uuid| uuid.to_ascii_lowercase());
         let mut machine = Self {
             firmware,
             memory: None,
             cpus: None,
             virtualization: Virtualization::Unknown,
             product,
+            serial: dmi("product_serial"),
+            uuid,
             xen: false,
             virt_caps: None,
             free_memory: None,
@@ -165,6 +172,8 @@ mod tests {
             cpus: None,
             virtualization: Virtualization::Unknown,
             product: None,
+            serial: None,
+            uuid: None,
             xen: false,
             virt_caps: None,
             free_memory: None,

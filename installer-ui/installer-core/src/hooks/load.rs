@@ -54,7 +54,8 @@ impl Origin {
     pub fn of(asked: &Asked, medium: &Path) -> Self {
         let url = match &asked.source {
             AnswerSource::Place(place) => place.url().cloned(),
-            AnswerSource::Label(_) => None,
+            AnswerSource::Post(url) => Some(url.clone()),
+            AnswerSource::Label(_) | AnswerSource::Announced => None,
         };
         Self { medium: medium.to_owned(), url, web: asked.web.clone() }
     }

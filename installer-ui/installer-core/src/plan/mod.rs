@@ -18,6 +18,7 @@ use crate::answers::{
 };
 use crate::discovery::{Discovery, Disk, Medium};
 use crate::hooks::{ScriptSource, Stage};
+use crate::web::{Proxy, Url};
 
 /// A decided installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,10 @@ pub struct Plan {
     pub on_success: OnSuccess,
     /// Scripts that run meanwhile, for people.
     pub scripts: Vec<(Stage, ScriptSource)>,
+    /// Who is told how it ended, for people.
+    pub webhook: Option<Url>,
+    /// The proxy of the host's shells.
+    pub proxy: Option<Proxy>,
     /// Random ids.
     pub ids: Ids,
 }
@@ -134,6 +139,8 @@ impl Plan {
             nic_name: nic.map(|(nic, _)| nic.name.clone()),
             on_success: answers.on_success,
             scripts: answers.hooks.scripts.clone(),
+            webhook: answers.webhook.as_ref().map(|webhook| webhook.url.clone()),
+            proxy: answers.proxy.clone(),
             ids,
         })
     }

@@ -117,8 +117,14 @@ impl fmt::Display for Plan {
         if !self.handover.pool_name.is_empty() {
             writeln!(f, "  pool      {}", self.handover.pool_name)?;
         }
+        if let Some(proxy) = &self.proxy {
+            writeln!(f, "  proxy     {proxy}")?;
+        }
         for (stage, source) in &self.scripts {
             writeln!(f, "  script    {stage}: {source}")?;
+        }
+        if let Some(url) = &self.webhook {
+            writeln!(f, "  report    to {url}")?;
         }
         if !self.bios_boots() {
             writeln!(f, "  note      4096-byte sectors: only UEFI will start this disk")?;

@@ -63,6 +63,8 @@ pub(crate) fn machine() -> Discovery {
             cpus: Some(4),
             virtualization: Virtualization::Present,
             product: None,
+            serial: None,
+            uuid: None,
             xen: true,
             virt_caps: Some(["pv", "hvm", "hap", "shadow"].map(str::to_owned).into()),
             free_memory: None,

@@ -6,7 +6,7 @@ use std::path::Path;
 use image_formats::gpt::Role;
 
 use super::{Run, StepError};
-use crate::layout::{Entry, EntryKind, NTP_SOURCES, STATE_LABEL};
+use crate::layout::{Entry, EntryKind, NTP_SOURCES, PROXY, STATE_LABEL};
 use crate::plan::Plan;
 use crate::system::{Ext4, SystemError};
 
@@ -73,6 +73,14 @@ fn entries(plan: &Plan, shadow: &str) -> Result<Vec<Entry>, StepError> {
         let target = format!("../usr/share/zoneinfo/{}", zone.as_str());
         entries.push(Entry::link("etc/upper/localtime", &target));
     }
+    if let Some(proxy) = &plan.proxy {
+        // The address is checked: it has nothing in it that a shell would understand.
+        let lines =
+            proxy.env().into_iter().map(|(name, value)| format!("export {name}='{value}'\n"));
+        let path = PROXY.replacen("etc", "etc/upper", 1);
+        // There may be a password in it.
+        entries.push(Entry::file(&path, 0o600, lines.collect::<String>()));
+    }
     if !plan.ssh_keys.is_empty() {
         let keys: String = plan.ssh_keys.iter().map(|key| format!("{}\n", key.as_str())).collect();
         entries.push(Entry::folder("root/.ssh", 0o700));
@@ -109,6 +117,16 @@ mod tests {
         let configuration = read("etc/chrony/chrony.conf");
         assert!(configuration.contains("\nsourcedir /etc/chrony/sources.d\n"));
         assert!(!configuration.contains("\npool "), "it would be asked too");
+    }
+
+    #[test]
+    fn login_shells_read_the_proxy() {
+        let overlay = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dom0-rootfs/overlay");
+        let profile = std::fs::read_to_string(overlay.join("etc/profile")).unwrap();
+        assert!(
+            profile.contains("\n[ -r /etc/profile.d/proxy.sh ] && . /etc/profile.d/proxy.sh\n")
+        );
+        assert_eq!(PROXY, "etc/profile.d/proxy.sh");
     }
 
     #[test]

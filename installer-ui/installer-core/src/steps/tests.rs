@@ -21,6 +21,7 @@ fn plan() -> Plan {
     let mut answers = answers();
     answers.ssh_keys = vec![format!("ssh-ed25519 AAAA{}", "C3Nz".repeat(12)).parse().unwrap()];
     answers.ssh = true;
+    answers.proxy = Some("http://me:it@192.0.2.1:3128".parse().unwrap());
     answers.ntp = vec!["ntp1.example.org".parse().unwrap(), "2001:db8::123".parse().unwrap()];
     answers.regional.keymap = Some("de".parse().unwrap());
     answers.regional.zone = Some("Europe/Berlin".parse().unwrap());
@@ -147,6 +148,10 @@ fn the_state_partition_holds_the_hosts_settings() {
     let handover: Handover = toml::from_str(&handover).unwrap();
     assert_eq!(handover, plan.handover);
     assert_eq!(handover.local_sr.unwrap().kind, LocalSrKind::Ext);
+    assert_eq!(mode, 0o600);
+    let (proxy, mode) = text("etc/upper/profile.d/proxy.sh");
+    let address = "http://me:it@192.0.2.1:3128";
+    assert_eq!(proxy, format!("export http_proxy='{address}'\nexport https_proxy='{address}'\n"));
     assert_eq!(mode, 0o600);
     assert!(text("root/.ssh/authorized_keys").0.starts_with("ssh-ed25519 "));
     assert!(entries.iter().any(|entry| matches!(&entry.kind,

@@ -57,7 +57,9 @@ impl FromStr for Url {
     fn from_str(text: &str) -> Result<Self, BadAddress> {
         let bad = || BadAddress::Url(text.to_owned());
         let secure = text.starts_with("https://");
-        if !Self::is_meant(text) || text.contains(char::is_whitespace) || text.contains('#') {
+        if !Self::is_meant(text)
+            || text.contains(|c: char| c.is_whitespace() || "#\\\"'".contains(c))
+        {
             return Err(bad());
         }
         let uri: Uri = text.parse().map_err(|_| bad())?;
