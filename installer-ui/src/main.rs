@@ -271,7 +271,8 @@ fn asked(cli: &Cli) -> Result<Option<Asked>> {
         sha256: if cli.answers.is_some() { cli.answers_sha256.as_deref() } else { on_line.sha256 },
         proxy: cli.proxy.as_deref().or(on_line.proxy),
     };
-    if let Some(path) = cli.answers.as_deref().filter(|text| !text.contains(':')) {
+    let is_path = |text: &&str| !text.contains(':') && *text != "auto";
+    if let Some(path) = cli.answers.as_deref().filter(is_path) {
         // Here a path is that of any file, and not one on the medium.
         return Ok(Some(Asked::at(AnswerSource::file(path), words)?));
     }

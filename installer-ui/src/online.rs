@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Brings the network up, for answers, scripts and reports that go over it. An installation itself needs none.
+//! Brings the network up, for answers, scripts and reports that go over it. An installation itself
+//! needs none.
 
 use std::fs;
 use std::path::Path;

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read as _};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How much of standard error goes into an error, in bytes.
 const STDERR_TAIL: usize = 2000;
@@ -132,13 +132,15 @@ impl Program {
             }
         });
         thread::spawn(move || ended.send(Err(child.wait())));
-        let mut status = None;
+        let mut status: Option<(ExitStatus, Instant)> = None;
         let mut tail = String::new();
         loop {
             // Nobody sends any more once the program and the end of its output were seen.
             let next = match status {
                 None => came.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(_) => came.recv_timeout(REST),
+                Some((_, until)) => {
+                    came.recv_timeout(until.saturating_duration_since(Instant::now()))
+                }
             };
             match next {
                 Ok(Ok(line)) => {
@@ -151,11 +153,11 @@ impl Program {
                         tail.drain(..keep);
                     }
                 }
-                Ok(Err(ended)) => status = Some(ended.map_err(start)?),
+                Ok(Err(ended)) => status = Some((ended.map_err(start)?, Instant::now() + REST)),
                 Err(_) => break,
             }
         }
-        let Some(status) = status else {
+        let Some((status, _)) = status else {
             return Err(start(io::Error::other("it was lost")));
         };
         tracing::info!("`{}` ended: {status}", self.name);

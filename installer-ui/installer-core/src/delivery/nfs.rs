@@ -37,21 +37,32 @@ impl NfsFile {
         let io = |source| PlaceError::Read { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(io)?;
         tracing::info!("waiting for the NFS server {}, at most {PATIENCE} s", self.server);
-        self.mount().run().map_err(failed)?;
+        let mut mounted = Ok(String::new());
+        for mount in self.mounts() {
+            mounted = mount.run();
+            if mounted.is_ok() {
+                break;
+            }
+        }
+        mounted.map_err(failed)?;
         let read = place::read(&folder.join(&self.file));
         Program::new("umount").arg(MOUNT_POINT).run().map_err(failed)?;
         read
     }
 
-    /// The command that mounts the folder.
-    fn mount(&self) -> Program {
-        let mut options = OPTIONS.to_owned();
-        if let Some(port) = self.port {
-            // For NFS 3 the port of mountd too: servers behind one port have both there.
-            options.push_str(&format!(",port={port},mountport={port}"));
-        }
+    /// The commands that mount the folder, to be tried in their order.
+    fn mounts(&self) -> Vec<Program> {
+        let Some(port) = self.port else { return vec![self.mount("")] };
+        // NFS 4 needs nothing but its port. For NFS 3 a portmapper would be asked, which a single port
+        // does not have: mountd is behind it too.
+        let old = format!(",vers=3,proto=tcp,port={port},mountproto=tcp,mountport={port}");
+        vec![self.mount(&format!(",vers=4,port={port}")), self.mount(&old)]
+    }
+
+    fn mount(&self, more: &str) -> Program {
         Program::new("timeout")
-            .args(["--kill-after=5", PATIENCE, "mount", "-t", "nfs", "-o", &options])
+            .args(["--kill-after=5", PATIENCE, "mount", "-t", "nfs", "-o"])
+            .arg(format!("{OPTIONS}{more}"))
             .arg(format!("{}:{}", self.server, self.folder))
             .arg(MOUNT_POINT)
     }
@@ -120,15 +131,17 @@ mod tests {
         ] {
             let file: NfsFile = text.parse().unwrap();
             assert_eq!(file.to_string(), text);
-            let command = file.mount().to_string();
+            let commands: Vec<String> = file.mounts().iter().map(Program::to_string).collect();
             let expected = format!(
                 "timeout --kill-after=5 60 mount -t nfs -o {OPTIONS} {mounted} /run/xenith/nfs"
             );
-            assert_eq!(command, expected);
+            assert_eq!(commands, [expected]);
         }
         let file: NfsFile = "nfs://[2001:db8::1]:20490/a/b".parse().unwrap();
         assert_eq!(file.to_string(), "nfs://[2001:db8::1]:20490/a/b");
-        assert!(file.mount().to_string().contains(",port=20490,mountport=20490 "));
+        let [new, old] = file.mounts().try_into().unwrap();
+        assert!(new.to_string().contains(",vers=4,port=20490 "));
+        assert!(old.to_string().contains(",port=20490,mountproto=tcp,mountport=20490 "));
     }
 
     #[test]
