@@ -59,9 +59,12 @@ fn zero_touch(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     server.give("/completed.sh", COMPLETED);
     server.give("/installed", "");
     let net = Server::start(lab, folder)?;
+    // iPXE has room for 512 characters of all command lines: colons, a card and a file would be too many.
+    let fingerprint = server.fingerprint.to_string().replace(':', "");
     let settings = format!(
-        "#!ipxe\nset answers post:{url}/answers\nset options xenith.answers-sha256={}\n",
-        server.fingerprint
+        "#!ipxe\nset answers post:{url}/answers\nset options xenith.answers-sha256={fingerprint}\n\
+         set url {}\nset mac\n",
+        net.url
     );
     net.write("netboot.ipxe", &settings)?;
     let setup = Server::setup(folder, false, format!("{}/xenith.ipxe", net.url), false)?;
@@ -80,7 +83,7 @@ fn zero_touch(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     shell::log_in(serial, PASSWORD)?;
     let trace = shell::run(serial, "tr '\\n' , </root/trace")?;
     ensure!(
-        trace == "before proof /dev/sda,populated /run/xenith/installed,",
+        trace == "before proof /dev/vda,populated /run/xenith/installed,",
         "the scripts left {trace:?}"
     );
     let motd = shell::run(serial, "cat /etc/motd")?;
