@@ -21,8 +21,7 @@ const GRACE: &str = "--kill-after=10";
 
 /// Puts what the first start would copy where it would, and leaves what is there: see `first_boot` of
 /// the initramfs, which then finds nothing to do for these files.
-const FILL: &str =
-    "tar -C \"$1\" -c var root | tar -C \"$2\" -x --skip-old-files --no-overwrite-dir";
+const FILL: &str = "tar -C \"$1\" -c var root | tar -C \"$2\" -x --skip-old-files";
 
 impl Run<'_> {
     /// Runs a script with what it wants to know.
@@ -135,4 +134,32 @@ fn env(plan: &Plan, stage: Stage) -> Vec<(String, String)> {
         env.push(("XENITH_ROOT", ROOT.to_owned()));
     }
     env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_the_installer_put_there_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["image/root", "image/var/lib", "state/root", "state/var/lib"] {
+            fs::create_dir_all(path(name)).unwrap();
+        }
+        fs::set_permissions(path("state/root"), fs::Permissions::from_mode(0o700)).unwrap();
+        fs::write(path("image/var/lib/a"), "image").unwrap();
+        fs::write(path("image/var/lib/b"), "image").unwrap();
+        fs::write(path("state/var/lib/a"), "installer").unwrap();
+        let fill = Program::new("bash").args(["-e", "-o", "pipefail", "-c", FILL, "fill"]);
+        let fill = fill.arg(path("image").display().to_string());
+        fill.arg(path("state").display().to_string()).run().unwrap();
+        assert_eq!(fs::read_to_string(path("state/var/lib/a")).unwrap(), "installer");
+        assert_eq!(fs::read_to_string(path("state/var/lib/b")).unwrap(), "image");
+        let mode = fs::metadata(path("state/root")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
 }
