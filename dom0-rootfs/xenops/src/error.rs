@@ -39,6 +39,33 @@ pub enum XenopsError {
         /// KiB that are free.
         free_kib: u64,
     },
+    /// The guest does not let go of a device.
+    #[error("unplugging {device}: the guest refused: {detail}")]
+    DetachRejected {
+        /// `xvdb of domain 3`.
+        device: String,
+        /// What the guest's driver said.
+        detail: String,
+    },
+    /// The guest did not let go of a device in time.
+    #[error("unplugging {device}: the guest did not let go of it within {seconds} s")]
+    DetachTimedOut {
+        /// `xvdb of domain 3`.
+        device: String,
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The guest was asked to suspend and did not.
+    #[error("suspending domain {}: the guest did not do so in time", .0.0)]
+    SuspendTimedOut(DomId),
+    /// A suspend image is not whole, or of another domain.
+    #[error("suspend image {image}: {detail}")]
+    BadImage {
+        /// Where it is.
+        image: String,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The hypervisor refused or failed; `detail` is its own last words.
     #[error("{doing}: {detail}")]
     Failed {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The seam to Xen.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
 use uuid::Uuid;
@@ -40,9 +41,55 @@ pub trait Hypervisor: Send + Sync {
     /// Removes a domain, its devices and its device model. Safe to repeat: a domain that is gone is no error.
     fn destroy(&self, domain: DomId) -> Result<(), XenopsError>;
 
+    /// Gives a domain one more block device, connected. One that QEMU would have to emulate it
+    /// never is: a fully virtualized guest sees it through its PV drivers.
+    fn plug_disk(&self, domain: DomId, disk: &Disk) -> Result<(), XenopsError>;
+
+    /// Takes the block device called `vdev` from a domain; one that is not there is no error.
+    /// Without `force` the guest is asked to let go and waited for
+    /// ([`XenopsError::DetachRejected`], [`XenopsError::DetachTimedOut`]).
+    fn unplug_disk(&self, domain: DomId, vdev: &str, force: bool) -> Result<(), XenopsError>;
+
+    /// Gives a domain one more network interface and returns its links in Dom0, which are in no bridge.
+    fn plug_nic(&self, domain: DomId, nic: &Nic) -> Result<Vec<String>, XenopsError>;
+
+    /// Takes a network interface from a domain, as [`Hypervisor::unplug_disk`] does a disk.
+    fn unplug_nic(&self, domain: DomId, devid: u32, force: bool) -> Result<(), XenopsError>;
+
+    /// Changes what lies in a CD drive of a fully virtualized guest; none empties it.
+    fn change_medium(
+        &self,
+        domain: DomId,
+        vdev: &str,
+        source: Option<&Path>,
+    ) -> Result<(), XenopsError>;
+
+    /// Asks the guest to suspend and writes its memory and state to `image`, a file or block
+    /// device of Dom0 that is large enough. The domain stays, shut down with
+    /// [`ShutdownReason::Suspend`]; on failure the guest runs on.
+    fn suspend(&self, domain: DomId, image: &Path) -> Result<(), XenopsError>;
+
+    /// Lets a domain that [`Hypervisor::suspend`] left run on. Safe to repeat: one that is not
+    /// suspended is left as it is.
+    fn resume(&self, domain: DomId) -> Result<(), XenopsError>;
+
+    /// Builds a domain as [`Hypervisor::create`] does, with memory and state out of `image`, and
+    /// leaves it paused. `spec` must be what the suspended domain was.
+    fn restore(&self, spec: &DomainSpec, image: &Path) -> Result<Created, XenopsError>;
+
+    /// Offers the guest this many of its virtual CPUs, from 1 to [`DomainSpec::vcpus_max`].
+    fn set_vcpus(&self, domain: DomId, count: u32) -> Result<(), XenopsError>;
+
+    /// What an agent in the guest wrote to xenstore: values by path below the domain's folder, of
+    /// [`GUEST_FOLDERS`] only.
+    fn guest_data(&self, domain: DomId) -> Result<BTreeMap<String, String>, XenopsError>;
+
     /// What happens to domains from now on, whoever caused it.
     fn watch(&self) -> Result<Receiver<Event>, XenopsError>;
 }
+
+/// Folders of a domain in xenstore in which agents of guests report.
+pub const GUEST_FOLDERS: [&str; 3] = ["attr", "data", "drivers"];
 
 /// Facts of the host.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -107,6 +154,8 @@ pub struct DomainSpec {
     pub disks: Vec<Disk>,
     /// Network interfaces, in order.
     pub nics: Vec<Nic>,
+    /// Values for the guest, by path below its folder in xenstore: `vm-data/key`.
+    pub xenstore: BTreeMap<String, String>,
 }
 
 /// A domain's share of the physical CPUs; none is Xen's default.
@@ -244,4 +293,6 @@ pub enum EventKind {
     Shutdown(ShutdownReason),
     /// The domain is gone.
     Death,
+    /// An agent in the guest reported something; see [`Hypervisor::guest_data`].
+    GuestData,
 }

@@ -43,6 +43,7 @@ impl Known {
                     self.domains.insert(event.domain, Domain { uuid, shutdown: Some(reason) });
                 }
             }
+            EventKind::GuestData => {}
             EventKind::Death => {
                 self.domains.remove(&event.domain);
                 if self.found_gone.remove(&event.domain) {

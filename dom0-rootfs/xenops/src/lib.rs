@@ -5,6 +5,7 @@ mod admission;
 mod error;
 mod events;
 mod hypervisor;
+pub mod image;
 mod known;
 #[cfg(any(feature = "libxl", test))]
 mod libxl;

@@ -46,6 +46,7 @@ pub(crate) fn pvh() -> DomainSpec {
             cdrom: false,
         }],
         nics: vec![Nic { devid: 0, mac: "00:16:3e:01:02:03".into(), mtu: 1500 }],
+        xenstore: Default::default(),
     }
 }
 

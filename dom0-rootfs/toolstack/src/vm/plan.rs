@@ -92,6 +92,7 @@ pub fn plan(objects: &Objects, vm: &Ref, boot: &BootFiles) -> Result<Plan, ApiEr
         scheduling,
         disks: Vec::new(),
         nics: nics.iter().map(|planned| planned.nic.clone()).collect(),
+        xenstore: Default::default(),
     };
     Ok(Plan { kind, spec, disks, nics })
 }

@@ -66,6 +66,7 @@ fn on_event(toolstack: &Arc<Toolstack>, event: &Event) {
     let result = match event.kind {
         EventKind::Shutdown(reason) => ended(toolstack, event.domain, Some(reason)),
         EventKind::Death => ended(toolstack, event.domain, None),
+        EventKind::GuestData => Ok(()),
     };
     if let Err(error) = result {
         tracing::error!(%error, domain = event.domain.0, "after the end of a guest");

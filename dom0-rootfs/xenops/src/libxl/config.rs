@@ -6,6 +6,7 @@
 //! that it does not know, which is why the worker can print a configuration as libxl understood
 //! it (`xenops-worker config`).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Serialize, Serializer};
@@ -76,6 +77,8 @@ struct CreateInfo<'a> {
     kind: &'static str,
     name: &'a str,
     uuid: String,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    xsdata: &'a BTreeMap<String, String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -144,8 +147,9 @@ struct Vnc {
     listen: String,
 }
 
+/// `libxl_device_disk`.
 #[derive(Debug, Serialize)]
-struct DeviceDisk<'a> {
+pub(crate) struct DeviceDisk<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pdev_path: Option<&'a Path>,
     vdev: &'a str,
@@ -158,8 +162,9 @@ struct DeviceDisk<'a> {
     is_cdrom: u8,
 }
 
+/// `libxl_device_nic`.
 #[derive(Debug, Serialize)]
-struct DeviceNic<'a> {
+pub(crate) struct DeviceNic<'a> {
     devid: u32,
     mac: &'a str,
     mtu: u32,
@@ -182,6 +187,7 @@ impl<'a> DomainConfig<'a> {
                 },
                 name: &spec.name,
                 uuid: spec.uuid.to_string(),
+                xsdata: &spec.xenstore,
             },
             b_info: build_info(spec, places.vnc),
             disks: spec
@@ -249,6 +255,46 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
 
 fn sched_params(Scheduling { weight, cap }: Scheduling) -> Option<SchedParams> {
     (weight.is_some() || cap.is_some()).then_some(SchedParams { weight, cap })
+}
+
+/// A disk for a domain that runs: nobody emulates it any more, so it is the kernel's alone.
+pub(crate) fn new_disk(disk: &Disk) -> DeviceDisk<'_> {
+    DeviceDisk {
+        pdev_path: disk.source.as_deref(),
+        vdev: &disk.vdev,
+        backend: "phy",
+        format: "raw",
+        script: Some(Path::new(NO_SCRIPT)),
+        removable: 0,
+        readwrite: u8::from(!disk.read_only),
+        is_cdrom: 0,
+    }
+}
+
+/// What is in an emulated CD drive from now on.
+pub(crate) fn medium<'a>(vdev: &'a str, source: Option<&'a Path>) -> DeviceDisk<'a> {
+    DeviceDisk {
+        pdev_path: source,
+        vdev,
+        backend: "qdisk",
+        format: if source.is_some() { "raw" } else { "empty" },
+        script: None,
+        removable: 1,
+        readwrite: 0,
+        is_cdrom: 1,
+    }
+}
+
+/// A network interface for a domain that runs, which nobody emulates.
+pub(crate) fn new_nic(nic: &Nic) -> DeviceNic<'_> {
+    DeviceNic {
+        devid: nic.devid,
+        mac: &nic.mac,
+        mtu: nic.mtu,
+        model: None,
+        script: NO_SCRIPT,
+        nictype: "vif",
+    }
 }
 
 fn device_disk<'a>(disk: &'a Disk, kind: &GuestKind, worker: &'a Path) -> DeviceDisk<'a> {
@@ -328,6 +374,31 @@ mod tests {
         assert_eq!(params(Some(512), Some(50)), json!({"weight": 512, "cap": 50}));
         assert_eq!(params(Some(512), None), json!({"weight": 512}));
         assert_eq!(params(None, None), Value::Null);
+    }
+
+    #[test]
+    fn devices_of_a_domain_that_runs() {
+        let spec = testing::pvh();
+        fn json(value: impl Serialize) -> Value {
+            serde_json::to_value(value).unwrap()
+        }
+        assert_eq!(json(new_disk(&spec.disks[0])), config(&spec)["disks"][0]);
+        assert_eq!(json(new_nic(&spec.nics[0])), config(&spec)["nics"][0]);
+        assert_eq!(
+            json(medium("hdd", Some(Path::new("/dev/loop1")))),
+            json!({
+                "pdev_path": "/dev/loop1", "vdev": "hdd", "backend": "qdisk", "format": "raw",
+                "removable": 1, "readwrite": 0, "is_cdrom": 1,
+            })
+        );
+        assert_eq!(json(medium("hdd", None))["format"], "empty");
+    }
+
+    #[test]
+    fn values_for_the_guest() {
+        let mut spec = testing::pvh();
+        spec.xenstore.insert("vm-data/role".into(), "web".into());
+        assert_eq!(config(&spec)["c_info"]["xsdata"], json!({"vm-data/role": "web"}));
     }
 
     #[test]

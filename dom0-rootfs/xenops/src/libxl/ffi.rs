@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "the one door to libxl")]
 
 use std::ffi::{CStr, CString, c_char, c_int};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
 use crate::hypervisor::ShutdownRequest;
@@ -24,6 +25,15 @@ unsafe extern "C" {
     fn xenith_shutdown(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_reboot(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_destroy(x: *mut RawCtx, domid: u32) -> c_int;
+    fn xenith_disk_add(x: *mut RawCtx, domid: u32, json: *const c_char) -> c_int;
+    fn xenith_nic_add(x: *mut RawCtx, domid: u32, json: *const c_char) -> c_int;
+    fn xenith_disk_destroy(x: *mut RawCtx, domid: u32, vdev: *const c_char) -> c_int;
+    fn xenith_nic_destroy(x: *mut RawCtx, domid: u32, devid: c_int) -> c_int;
+    fn xenith_cdrom_insert(x: *mut RawCtx, domid: u32, json: *const c_char) -> c_int;
+    fn xenith_suspend(x: *mut RawCtx, domid: u32, fd: c_int) -> c_int;
+    fn xenith_resume(x: *mut RawCtx, domid: u32) -> c_int;
+    fn xenith_restore(x: *mut RawCtx, json: *const c_char, fd: c_int, domid: *mut u32) -> c_int;
+    fn xenith_set_vcpus(x: *mut RawCtx, domid: u32, count: c_int) -> c_int;
     fn xenith_exists(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_domains(x: *mut RawCtx) -> *mut c_char;
     fn xenith_physinfo(x: *mut RawCtx) -> *mut c_char;
@@ -82,6 +92,71 @@ impl Ctx {
     pub(crate) fn destroy(&mut self, domid: u32) -> Result<(), String> {
         // SAFETY: the context is alive; the other argument is a number.
         let rc = self.forgetting(|x| unsafe { xenith_destroy(x, domid) });
+        self.check(rc).map(drop)
+    }
+
+    /// Gives a domain one more disk, which `json` describes.
+    pub(crate) fn add_disk(&mut self, domid: u32, json: &CStr) -> Result<(), String> {
+        // SAFETY: the context is alive and `json` is NUL-terminated and only read.
+        let rc = self.forgetting(|x| unsafe { xenith_disk_add(x, domid, json.as_ptr()) });
+        self.check(rc).map(drop)
+    }
+
+    /// Gives a domain one more network interface, which `json` describes.
+    pub(crate) fn add_nic(&mut self, domid: u32, json: &CStr) -> Result<(), String> {
+        // SAFETY: the context is alive and `json` is NUL-terminated and only read.
+        let rc = self.forgetting(|x| unsafe { xenith_nic_add(x, domid, json.as_ptr()) });
+        self.check(rc).map(drop)
+    }
+
+    pub(crate) fn destroy_disk(&mut self, domid: u32, vdev: &CStr) -> Result<(), String> {
+        // SAFETY: the context is alive and `vdev` is NUL-terminated and only read.
+        let rc = self.forgetting(|x| unsafe { xenith_disk_destroy(x, domid, vdev.as_ptr()) });
+        self.check(rc).map(drop)
+    }
+
+    pub(crate) fn destroy_nic(&mut self, domid: u32, devid: u32) -> Result<(), String> {
+        let devid = c_int::try_from(devid).map_err(|error| error.to_string())?;
+        // SAFETY: the context is alive; the other arguments are numbers.
+        let rc = self.forgetting(|x| unsafe { xenith_nic_destroy(x, domid, devid) });
+        self.check(rc).map(drop)
+    }
+
+    /// Changes what lies in an emulated CD drive, which `json` describes.
+    pub(crate) fn change_medium(&mut self, domid: u32, json: &CStr) -> Result<(), String> {
+        // SAFETY: the context is alive and `json` is NUL-terminated and only read.
+        let rc = self.forgetting(|x| unsafe { xenith_cdrom_insert(x, domid, json.as_ptr()) });
+        self.check(rc).map(drop)
+    }
+
+    /// Writes a guest to a file; false if the guest did not suspend in time.
+    pub(crate) fn suspend(&mut self, domid: u32, image: BorrowedFd<'_>) -> Result<bool, String> {
+        // SAFETY: the context is alive and the descriptor stays open during the call.
+        let rc = self.forgetting(|x| unsafe { xenith_suspend(x, domid, image.as_raw_fd()) });
+        self.check(rc).map(|rc| rc == 0)
+    }
+
+    pub(crate) fn resume(&mut self, domid: u32) -> Result<(), String> {
+        // SAFETY: the context is alive; the other argument is a number.
+        let rc = self.forgetting(|x| unsafe { xenith_resume(x, domid) });
+        self.check(rc).map(drop)
+    }
+
+    /// Builds a domain from a configuration in JSON, with memory and state out of a file.
+    pub(crate) fn restore(&mut self, json: &CStr, image: BorrowedFd<'_>) -> Result<u32, String> {
+        let mut domid = 0;
+        // SAFETY: the context is alive, `json` is NUL-terminated and only read, the descriptor
+        // stays open during the call, and `domid` outlives it.
+        let rc = self.forgetting(|x| unsafe {
+            xenith_restore(x, json.as_ptr(), image.as_raw_fd(), &mut domid)
+        });
+        self.check(rc).map(|_| domid)
+    }
+
+    pub(crate) fn set_vcpus(&mut self, domid: u32, count: u32) -> Result<(), String> {
+        let count = c_int::try_from(count).map_err(|error| error.to_string())?;
+        // SAFETY: the context is alive; the other arguments are numbers.
+        let rc = self.forgetting(|x| unsafe { xenith_set_vcpus(x, domid, count) });
         self.check(rc).map(drop)
     }
 

@@ -10,6 +10,7 @@
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::error::XenopsError;
 use crate::hypervisor::DomId;
@@ -48,7 +49,8 @@ pub(crate) fn block_numbers(
     checked.spec().disks.iter().enumerate().map(of_disk).collect()
 }
 
-fn block_number(path: &Path) -> Result<BlockNumber, String> {
+/// The block device at `path`, or why there is none.
+pub(crate) fn block_number(path: &Path) -> Result<BlockNumber, String> {
     let facts = path.metadata().map_err(|error| format!("{}: {error}", path.display()))?;
     if !facts.file_type().is_block_device() {
         return Err(format!("{} is not a block device", path.display()));
@@ -69,23 +71,113 @@ pub(crate) fn nodes(
         if DiskService::of(disk, &checked.spec().kind) != DiskService::Kernel {
             continue;
         }
-        let backend = format!("{DOM0}/backend/vbd/{}/{}", domain.0, vdev.number());
+        let backend = disk_backend(domain, vdev.number());
         nodes.extend(disk_nodes(&backend, source, *number));
     }
     for nic in &checked.spec().nics {
-        let backend = format!("{DOM0}/backend/vif/{}/{}", domain.0, nic.devid);
-        nodes.push((format!("{backend}/hotplug-status"), CONNECTED.to_owned()));
+        nodes.push(nic_node(domain, nic.devid));
     }
     nodes
 }
 
-fn disk_nodes(backend: &str, source: &Path, number: BlockNumber) -> [(String, String); 3] {
+/// The nodes that connect one disk.
+pub(crate) fn disk_nodes(
+    backend: &str,
+    source: &Path,
+    number: BlockNumber,
+) -> [(String, String); 3] {
     [
         (format!("{backend}/physical-device-path"), source.to_string_lossy().into_owned()),
         (format!("{backend}/physical-device"), number.text()),
         (format!("{backend}/hotplug-status"), CONNECTED.to_owned()),
     ]
 }
+
+/// The node that connects one network interface.
+pub(crate) fn nic_node(domain: DomId, devid: u32) -> (String, String) {
+    let backend = format!("{DOM0}/backend/vif/{}/{devid}", domain.0);
+    (format!("{backend}/hotplug-status"), CONNECTED.to_owned())
+}
+
+/// Where a new disk of the kernel's block backend is.
+pub(crate) fn disk_backend(domain: DomId, number: u32) -> String {
+    format!("{DOM0}/backend/vbd/{}/{number}", domain.0)
+}
+
+/// States of a device (`enum xenbus_state` of `xen/include/public/io/xenbus.h`).
+const CLOSING: &str = "5";
+const CLOSED: &str = "6";
+
+/// Asks a guest to let go of a device and waits until it has. `backend` is the device's folder in
+/// xenstore, `error` where its driver in the guest writes why it does not.
+pub(crate) fn close(
+    store: &mut Xenstore,
+    device: &str,
+    backend: &str,
+    error: &str,
+    patience: Duration,
+) -> Result<(), XenopsError> {
+    let in_store = |why| XenopsError::failed(format!("unplugging {device}"), describe(&why));
+    let state = format!("{backend}/state");
+    // What it said at an earlier try says nothing about this one.
+    store.remove(error).map_err(in_store)?;
+    match store.read(&state).map_err(in_store)?.as_deref() {
+        None | Some(CLOSED) => return Ok(()),
+        Some(_) => {
+            let nodes = [
+                (format!("{backend}/online"), "0".to_owned()),
+                (state.clone(), CLOSING.to_owned()),
+            ];
+            store.write_all(&nodes).map_err(in_store)?;
+        }
+    }
+    let waited = store.wait_until(&[&state, error], patience, |store| {
+        if let Some(why) = store.read(error)?.filter(|why| !why.is_empty()) {
+            return Ok(Some(Err(why)));
+        }
+        let closed = store.read(&state)?.is_none_or(|state| state == CLOSED);
+        Ok(closed.then_some(Ok(())))
+    });
+    let device = device.to_owned();
+    match waited {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(detail)) => Err(XenopsError::DetachRejected { device, detail }),
+        Err(XenstoreError::TimedOut { within, .. }) => {
+            Err(XenopsError::DetachTimedOut { device, seconds: within.as_secs() })
+        }
+        Err(why) => Err(in_store(why)),
+    }
+}
+
+/// Values below a domain's folders in which agents of guests report, by path. What is unreasonably
+/// much of it is left out: the guest writes there as it likes.
+pub(crate) fn guest_data(
+    store: &mut Xenstore,
+    domain: DomId,
+) -> Result<std::collections::BTreeMap<String, String>, XenstoreError> {
+    let mut found = std::collections::BTreeMap::new();
+    let home = format!("/local/domain/{}", domain.0);
+    let mut open: Vec<String> =
+        crate::GUEST_FOLDERS.iter().map(|name| (*name).to_owned()).collect();
+    while let Some(path) = open.pop() {
+        if found.len() >= MOST_VALUES || path.split('/').count() > DEEPEST {
+            continue;
+        }
+        let full = format!("{home}/{path}");
+        for name in store.children(&full)? {
+            open.push(format!("{path}/{name}"));
+        }
+        if let Some(value) = store.read(&full)?.filter(|value| !value.is_empty()) {
+            found.insert(path, value);
+        }
+    }
+    Ok(found)
+}
+
+/// Most values of a guest that are looked at.
+const MOST_VALUES: usize = 512;
+/// Most names in a path of such a value.
+const DEEPEST: usize = 8;
 
 /// Does what a disk's hotplug script does, when libxl runs this program as one: `action` is
 /// `add` or `remove`, `backend` the environment's `XENBUS_PATH` (`backend/vbd/3/51712`).
@@ -155,6 +247,37 @@ mod tests {
         assert!(error.ends_with("51712: /dev/null is not a block device"), "{error}");
         let error = run("add", "backend/vbd/8/51712").unwrap_err().to_string();
         assert!(error.ends_with("it has no params in xenstore"), "{error}");
+    }
+
+    #[test]
+    fn guests_let_go_refuse_or_say_nothing() {
+        let quick = Duration::from_millis(50);
+        let close = |folder: &str, state: &str, patience| {
+            let (node, error) = (format!("{folder}/state"), format!("{folder}/error"));
+            let mut store = serving(&[(&node, state), (&error, "old")], 0);
+            super::close(&mut store, "xvdb of domain 3", folder, &error, patience)
+        };
+        close("/obeys", "4", Duration::from_secs(20)).unwrap();
+        close("/silent", "6", quick).unwrap();
+        let refused = close("/refuses", "4", Duration::from_secs(20)).unwrap_err();
+        let (device, detail) = ("xvdb of domain 3".to_owned(), "16 in use".to_owned());
+        assert_eq!(refused, XenopsError::DetachRejected { device: device.clone(), detail });
+        let silent = close("/silent", "4", quick).unwrap_err();
+        assert_eq!(silent, XenopsError::DetachTimedOut { device, seconds: 0 });
+        let mut store = serving(&[], 0);
+        super::close(&mut store, "x", "/gone", "/gone/error", quick).unwrap();
+    }
+
+    #[test]
+    fn what_agents_say_is_found() {
+        let home = "/local/domain/7";
+        let nodes =
+            [("data/os_name", "Linux"), ("attr/vif/0/ipv4/0", "192.0.2.7"), ("device/x", "y")];
+        let nodes = nodes.map(|(path, value)| (format!("{home}/{path}"), value));
+        let nodes: Vec<_> = nodes.iter().map(|(path, value)| (&path[..], *value)).collect();
+        let found = guest_data(&mut serving(&nodes, 0), DomId(7)).unwrap();
+        let found: Vec<_> = found.iter().map(|(path, value)| (&path[..], &value[..])).collect();
+        assert_eq!(found, [("attr/vif/0/ipv4/0", "192.0.2.7"), ("data/os_name", "Linux")]);
     }
 
     #[test]

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! [`Hypervisor`] over libxl.
 
+use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::fs;
 use std::io;
+use std::io::Seek as _;
+use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
@@ -13,7 +17,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::config::{DomainConfig, Places};
+use super::config::{self, DomainConfig, Places};
 use super::facts::{self, Dominfo};
 use super::ffi::{Ctx, c_text};
 use super::hotplug;
@@ -22,16 +26,23 @@ use crate::admission::{Admission, needed_kib};
 use crate::error::XenopsError;
 use crate::events::Watchers;
 use crate::hypervisor::{
-    Created, DomId, DomainInfo, DomainSpec, Event, GuestKind, HostInfo, Hypervisor, ShutdownRequest,
+    Created, Disk, DomId, DomainInfo, DomainSpec, Event, EventKind, GUEST_FOLDERS, GuestKind,
+    HostInfo, Hypervisor, Nic, ShutdownReason, ShutdownRequest,
 };
+use crate::image;
 use crate::known::Known;
 use crate::spec::CheckedSpec;
+use crate::vdev::Vdev;
 use crate::xenstore::{Xenstore, XenstoreError};
 
 /// Where the displays of HVM guests are: one socket each, named by the VM's uuid.
 const DISPLAYS: &str = "/run/xenith/vnc";
 /// How long the kernel may take to make a link, and xenconsoled a pseudo-terminal.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a guest may take to let go of a device.
+const LET_GO: Duration = Duration::from_secs(60);
+/// Where all domains are in xenstore.
+const HOMES: &str = "/local/domain";
 
 /// The hypervisor that this machine runs on.
 #[derive(Debug)]
@@ -57,7 +68,7 @@ impl Libxl {
         };
         let mut ctx = xen.open_ctx()?;
         let mut store = connect()?;
-        for special in ["@introduceDomain", "@releaseDomain"] {
+        for special in ["@introduceDomain", "@releaseDomain", HOMES] {
             store.watch(special, special).map_err(in_store)?;
         }
         let mut known = Known::default();
@@ -94,6 +105,65 @@ impl Libxl {
         result
     }
 
+    /// Builds a domain with `make`, which gets the configuration, and connects its devices.
+    fn build(
+        &self,
+        spec: &DomainSpec,
+        make: impl FnOnce(&mut Ctx, &CStr) -> Result<u32, String>,
+    ) -> Result<Created, XenopsError> {
+        self.with(|ctx| {
+            let checked = CheckedSpec::check(spec, &host(ctx)?)?;
+            if list(ctx)?.iter().any(|domain| domain.uuid == spec.uuid) {
+                return Err(XenopsError::AlreadyExists(spec.uuid));
+            }
+            let numbers = hotplug::block_numbers(&checked)?;
+            let vnc = display(spec.uuid);
+            if matches!(spec.kind, GuestKind::Hvm { .. }) {
+                prepare_display(&vnc)?;
+            }
+            let doing = format!("building the domain of VM {}", spec.uuid);
+            let failed = |detail: String| XenopsError::failed(doing.clone(), detail);
+            let places = Places { vnc: &vnc, worker: &self.program };
+            let config = serde_json::to_string(&DomainConfig::new(&checked, places))
+                .map_err(|error| failed(error.to_string()))?;
+            let config = c_text(config).map_err(failed)?;
+            let admitted =
+                self.admission.admit(needed_kib(spec), || Ok(host(ctx)?.memory_free_kib))?;
+            let links = Links::listen()?;
+            let domain = DomId(make(ctx, &config).map_err(failed)?);
+            drop(admitted);
+            match connect_devices(domain, &checked, &numbers, &links) {
+                Ok(created) => Ok(created),
+                Err(error) => {
+                    if let Err(detail) = ctx.destroy(domain.0) {
+                        tracing::error!(domain = domain.0, %detail, "destroying a domain whose devices cannot be connected failed");
+                    }
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    /// Takes a device from a domain: asks the guest, unless forced, then removes it.
+    fn unplug(
+        &self,
+        domain: DomId,
+        device: &Device,
+        force: bool,
+        remove: impl FnOnce(&mut Ctx) -> Result<(), String>,
+    ) -> Result<(), XenopsError> {
+        let mut store = connect()?;
+        let Some(backend) = store.read(&device.backend(domain)).map_err(in_store)? else {
+            return Ok(());
+        };
+        if !force {
+            let name = format!("{} of domain {}", device.name, domain.0);
+            let error = device.error(domain);
+            hotplug::close(&mut store, &name, &backend, &error, LET_GO)?;
+        }
+        self.on(domain, &format!("unplugging {} of", device.name), remove)
+    }
+
     /// Runs an operation on a domain that must exist.
     fn on(
         &self,
@@ -123,37 +193,7 @@ impl Hypervisor for Libxl {
     }
 
     fn create(&self, spec: &DomainSpec) -> Result<Created, XenopsError> {
-        self.with(|ctx| {
-            let checked = CheckedSpec::check(spec, &host(ctx)?)?;
-            if list(ctx)?.iter().any(|domain| domain.uuid == spec.uuid) {
-                return Err(XenopsError::AlreadyExists(spec.uuid));
-            }
-            let numbers = hotplug::block_numbers(&checked)?;
-            let vnc = display(spec.uuid);
-            if matches!(spec.kind, GuestKind::Hvm { .. }) {
-                prepare_display(&vnc)?;
-            }
-            let doing = format!("building the domain of VM {}", spec.uuid);
-            let failed = |detail: String| XenopsError::failed(doing.clone(), detail);
-            let places = Places { vnc: &vnc, worker: &self.program };
-            let config = serde_json::to_string(&DomainConfig::new(&checked, places))
-                .map_err(|error| failed(error.to_string()))?;
-            let config = c_text(config).map_err(failed)?;
-            let admitted =
-                self.admission.admit(needed_kib(spec), || Ok(host(ctx)?.memory_free_kib))?;
-            let links = Links::listen()?;
-            let domain = DomId(ctx.create(&config).map_err(failed)?);
-            drop(admitted);
-            match connect_devices(domain, &checked, &numbers, &links) {
-                Ok(created) => Ok(created),
-                Err(error) => {
-                    if let Err(detail) = ctx.destroy(domain.0) {
-                        tracing::error!(domain = domain.0, %detail, "destroying a domain whose devices cannot be connected failed");
-                    }
-                    Err(error)
-                }
-            }
-        })
+        self.build(spec, |ctx, config| ctx.create(config))
     }
 
     fn unpause(&self, domain: DomId) -> Result<(), XenopsError> {
@@ -187,11 +227,174 @@ impl Hypervisor for Libxl {
         })
     }
 
+    fn plug_disk(&self, domain: DomId, disk: &Disk) -> Result<(), XenopsError> {
+        let vdev = disk_name(&disk.vdev)?;
+        let missing = || XenopsError::bad_spec("disk.source", "is missing");
+        let source = disk.source.as_deref().ok_or_else(missing)?;
+        let number = hotplug::block_number(source)
+            .map_err(|detail| XenopsError::bad_spec("disk.source", detail))?;
+        let doing = format!("plugging {} into", disk.vdev);
+        let json = json(&config::new_disk(disk), &doing)?;
+        self.on(domain, &doing, |ctx| ctx.add_disk(domain.0, &json))?;
+        let backend = hotplug::disk_backend(domain, vdev.number());
+        let nodes = hotplug::disk_nodes(&backend, source, number);
+        let connected = connect().and_then(|mut store| store.write_all(&nodes).map_err(in_store));
+        if connected.is_err()
+            && let Err(error) = self.unplug_disk(domain, &disk.vdev, true)
+        {
+            tracing::error!(%error, "removing a disk that cannot be connected");
+        }
+        connected
+    }
+
+    fn unplug_disk(&self, domain: DomId, vdev: &str, force: bool) -> Result<(), XenopsError> {
+        let number = disk_name(vdev)?.number();
+        let name = c_text(vdev.to_owned()).map_err(|e| XenopsError::failed("unplugging", e))?;
+        let device = Device { class: "vbd", number, name: vdev.to_owned() };
+        self.unplug(domain, &device, force, |ctx| ctx.destroy_disk(domain.0, &name))
+    }
+
+    fn plug_nic(&self, domain: DomId, nic: &Nic) -> Result<Vec<String>, XenopsError> {
+        let doing = format!("plugging network interface {} into", nic.devid);
+        let json = json(&config::new_nic(nic), &doing)?;
+        let links = Links::listen()?;
+        self.on(domain, &doing, |ctx| ctx.add_nic(domain.0, &json))?;
+        let names = vec![format!("vif{}.{}", domain.0, nic.devid)];
+        let connected = connect().and_then(|mut store| {
+            store.write_all(&[hotplug::nic_node(domain, nic.devid)]).map_err(in_store)?;
+            links.wait(names.iter(), PATIENCE)
+        });
+        match connected {
+            Ok(()) => Ok(names),
+            Err(error) => {
+                if let Err(error) = self.unplug_nic(domain, nic.devid, true) {
+                    tracing::error!(%error, "removing a network interface without its link");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn unplug_nic(&self, domain: DomId, devid: u32, force: bool) -> Result<(), XenopsError> {
+        let name = format!("network interface {devid}");
+        let device = Device { class: "vif", number: devid, name };
+        self.unplug(domain, &device, force, |ctx| ctx.destroy_nic(domain.0, devid))
+    }
+
+    fn change_medium(
+        &self,
+        domain: DomId,
+        vdev: &str,
+        source: Option<&Path>,
+    ) -> Result<(), XenopsError> {
+        disk_name(vdev)?;
+        let doing = format!("changing the medium in {vdev} of");
+        let json = json(&config::medium(vdev, source), &doing)?;
+        self.on(domain, &doing, |ctx| ctx.change_medium(domain.0, &json))
+    }
+
+    fn suspend(&self, domain: DomId, path: &Path) -> Result<(), XenopsError> {
+        let doing = format!("suspending domain {} to {}", domain.0, path.display());
+        let io = |error: io::Error| XenopsError::failed(doing.clone(), error);
+        let mut image = fs::File::options().read(true).write(true).open(path).map_err(io)?;
+        image::begin(&image).map_err(io)?;
+        image.seek(io::SeekFrom::Start(image::LENGTH as u64)).map_err(io)?;
+        self.with(|ctx| {
+            let failed = |detail: String| XenopsError::failed(doing.clone(), detail);
+            let found = list(ctx)?.into_iter().find(|info| info.id == domain);
+            let vm = found.ok_or(XenopsError::NoSuchDomain(domain))?.uuid;
+            let xen = host(ctx)?.xen_version;
+            let saved = match ctx.suspend(domain.0, image.as_fd()) {
+                Ok(true) => image::finish(&image, &image::Header { vm, xen }).map_err(io),
+                Ok(false) => Err(XenopsError::SuspendTimedOut(domain)),
+                Err(detail) => Err(failed(detail)),
+            };
+            if saved.is_err()
+                && let Err(error) = resume(ctx, domain)
+            {
+                tracing::error!(%error, "a guest that could not be suspended does not run on");
+            }
+            saved
+        })
+    }
+
+    fn resume(&self, domain: DomId) -> Result<(), XenopsError> {
+        self.with(|ctx| resume(ctx, domain))
+    }
+
+    fn restore(&self, spec: &DomainSpec, path: &Path) -> Result<Created, XenopsError> {
+        let doing = format!("opening the suspend image {}", path.display());
+        let io = |error: io::Error| XenopsError::failed(doing.clone(), error);
+        let mut image = fs::File::open(path).map_err(io)?;
+        image::check(&image, path, spec.uuid)?;
+        image.seek(io::SeekFrom::Start(image::LENGTH as u64)).map_err(io)?;
+        self.build(spec, |ctx, config| ctx.restore(config, image.as_fd()))
+    }
+
+    fn set_vcpus(&self, domain: DomId, count: u32) -> Result<(), XenopsError> {
+        self.on(domain, "changing the virtual CPUs of", |ctx| ctx.set_vcpus(domain.0, count))
+    }
+
+    fn guest_data(&self, domain: DomId) -> Result<BTreeMap<String, String>, XenopsError> {
+        hotplug::guest_data(&mut connect()?, domain).map_err(in_store)
+    }
+
     fn watch(&self) -> Result<Receiver<Event>, XenopsError> {
         let (sender, receiver) = mpsc::channel();
         lock(&self.watchers).add(sender);
         Ok(receiver)
     }
+}
+
+/// A device of a domain, as xenstore knows it.
+struct Device {
+    /// `vbd` or `vif`.
+    class: &'static str,
+    number: u32,
+    /// For messages.
+    name: String,
+}
+
+impl Device {
+    /// Where libxl keeps the path of its backend.
+    fn backend(&self, domain: DomId) -> String {
+        format!("/libxl/{}/device/{}/{}/backend", domain.0, self.class, self.number)
+    }
+
+    /// Where the guest's driver says what is wrong.
+    fn error(&self, domain: DomId) -> String {
+        format!("{HOMES}/{}/error/device/{}/{}/error", domain.0, self.class, self.number)
+    }
+}
+
+fn disk_name(vdev: &str) -> Result<Vdev, XenopsError> {
+    let unknown = || XenopsError::bad_spec("disk.vdev", format!("{vdev:?} is no device name"));
+    Vdev::parse(vdev).ok_or_else(unknown)
+}
+
+fn json(value: &impl serde::Serialize, doing: &str) -> Result<std::ffi::CString, XenopsError> {
+    let failed = |detail: String| XenopsError::failed(doing, detail);
+    let text = serde_json::to_string(value).map_err(|error| failed(error.to_string()))?;
+    c_text(text).map_err(failed)
+}
+
+/// Lets a domain run on, if it is suspended.
+fn resume(ctx: &mut Ctx, domain: DomId) -> Result<(), XenopsError> {
+    let found = list(ctx)?.into_iter().find(|info| info.id == domain);
+    match found.ok_or(XenopsError::NoSuchDomain(domain))?.shutdown {
+        Some(ShutdownReason::Suspend) => ctx
+            .resume(domain.0)
+            .map_err(|detail| XenopsError::failed(format!("resuming domain {}", domain.0), detail)),
+        _ => Ok(()),
+    }
+}
+
+/// The domain whose agent wrote to this node.
+fn written_by_agent(path: &str) -> Option<DomId> {
+    let mut names = path.strip_prefix(HOMES)?.strip_prefix('/')?.split('/');
+    let domain = names.next()?.parse().ok()?;
+    let folder = names.next()?;
+    (domain != 0 && GUEST_FOLDERS.contains(&folder)).then_some(DomId(domain))
 }
 
 /// A specification as libxl understands it, in its own JSON; nothing is built.
@@ -234,7 +437,14 @@ fn report(
     watchers: &Mutex<Watchers>,
 ) -> Result<(), XenopsError> {
     loop {
-        store.next_event().map_err(in_store)?;
+        let news = store.next_event().map_err(in_store)?;
+        if news.token == HOMES {
+            if let Some(domain) = written_by_agent(&news.path) {
+                let event = Event { domain, uuid: None, kind: EventKind::GuestData };
+                lock(watchers).tell(event);
+            }
+            continue;
+        }
         for event in known.compare(&list(ctx)?) {
             lock(watchers).tell(event);
         }

@@ -171,6 +171,115 @@ int xenith_destroy(struct xenith_ctx *x, uint32_t domid)
     return libxl_domain_destroy(x->ctx, domid, NULL);
 }
 
+int xenith_disk_add(struct xenith_ctx *x, uint32_t domid, const char *json)
+{
+    libxl_device_disk disk;
+    int rc;
+
+    libxl_device_disk_init(&disk);
+    rc = libxl_device_disk_from_json(x->ctx, &disk, json);
+    if (!rc)
+        rc = libxl_device_disk_add(x->ctx, domid, &disk, NULL);
+    libxl_device_disk_dispose(&disk);
+    return rc;
+}
+
+int xenith_disk_destroy(struct xenith_ctx *x, uint32_t domid, const char *vdev)
+{
+    libxl_device_disk disk;
+    int rc;
+
+    libxl_device_disk_init(&disk);
+    rc = libxl_vdev_to_device_disk(x->ctx, domid, vdev, &disk);
+    if (!rc)
+        rc = libxl_device_disk_destroy(x->ctx, domid, &disk, NULL);
+    libxl_device_disk_dispose(&disk);
+    return rc;
+}
+
+int xenith_nic_add(struct xenith_ctx *x, uint32_t domid, const char *json)
+{
+    libxl_device_nic nic;
+    int rc;
+
+    libxl_device_nic_init(&nic);
+    rc = libxl_device_nic_from_json(x->ctx, &nic, json);
+    if (!rc)
+        rc = libxl_device_nic_add(x->ctx, domid, &nic, NULL);
+    libxl_device_nic_dispose(&nic);
+    return rc;
+}
+
+int xenith_nic_destroy(struct xenith_ctx *x, uint32_t domid, int devid)
+{
+    libxl_device_nic nic;
+    int rc;
+
+    libxl_device_nic_init(&nic);
+    rc = libxl_devid_to_device_nic(x->ctx, domid, devid, &nic);
+    if (!rc)
+        rc = libxl_device_nic_destroy(x->ctx, domid, &nic, NULL);
+    libxl_device_nic_dispose(&nic);
+    return rc;
+}
+
+int xenith_cdrom_insert(struct xenith_ctx *x, uint32_t domid, const char *json)
+{
+    libxl_device_disk disk;
+    int rc;
+
+    libxl_device_disk_init(&disk);
+    rc = libxl_device_disk_from_json(x->ctx, &disk, json);
+    if (!rc)
+        rc = libxl_cdrom_insert(x->ctx, domid, &disk, NULL);
+    libxl_device_disk_dispose(&disk);
+    return rc;
+}
+
+int xenith_suspend(struct xenith_ctx *x, uint32_t domid, int fd)
+{
+    int rc = libxl_domain_suspend(x->ctx, domid, fd, 0, NULL);
+
+    return rc == ERROR_GUEST_TIMEDOUT ? 1 : rc;
+}
+
+int xenith_resume(struct xenith_ctx *x, uint32_t domid)
+{
+    return libxl_domain_resume(x->ctx, domid, 1, NULL);
+}
+
+int xenith_restore(struct xenith_ctx *x, const char *json, int fd, uint32_t *domid)
+{
+    libxl_domain_config config;
+    libxl_domain_restore_params params;
+    int rc;
+
+    libxl_domain_config_init(&config);
+    libxl_domain_restore_params_init(&params);
+    params.stream_version = 2;
+    rc = libxl_domain_config_from_json(x->ctx, &config, json);
+    if (!rc)
+        rc = libxl_domain_create_restore(x->ctx, &config, domid, fd, -1, &params, NULL, NULL);
+    libxl_domain_restore_params_dispose(&params);
+    libxl_domain_config_dispose(&config);
+    return rc;
+}
+
+int xenith_set_vcpus(struct xenith_ctx *x, uint32_t domid, int count)
+{
+    libxl_bitmap map;
+    int rc, i;
+
+    libxl_bitmap_init(&map);
+    rc = libxl_bitmap_alloc(x->ctx, &map, count);
+    for (i = 0; !rc && i < count; i++)
+        libxl_bitmap_set(&map, i);
+    if (!rc)
+        rc = libxl_set_vcpuonline(x->ctx, domid, &map, NULL);
+    libxl_bitmap_dispose(&map);
+    return rc;
+}
+
 int xenith_exists(struct xenith_ctx *x, uint32_t domid)
 {
     int rc = libxl_domain_info(x->ctx, NULL, domid);

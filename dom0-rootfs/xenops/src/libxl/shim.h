@@ -29,6 +29,24 @@ int xenith_pause(struct xenith_ctx *x, uint32_t domid);
 int xenith_shutdown(struct xenith_ctx *x, uint32_t domid);
 int xenith_reboot(struct xenith_ctx *x, uint32_t domid);
 int xenith_destroy(struct xenith_ctx *x, uint32_t domid);
+/* Devices of a domain that runs, in JSON as libxl_device_disk and libxl_device_nic have it. */
+int xenith_disk_add(struct xenith_ctx *x, uint32_t domid, const char *json);
+int xenith_nic_add(struct xenith_ctx *x, uint32_t domid, const char *json);
+/* Whatever the guest says. */
+int xenith_disk_destroy(struct xenith_ctx *x, uint32_t domid, const char *vdev);
+int xenith_nic_destroy(struct xenith_ctx *x, uint32_t domid, int devid);
+/* What lies in an emulated CD drive. */
+int xenith_cdrom_insert(struct xenith_ctx *x, uint32_t domid, const char *json);
+
+/* Writes a guest to fd and leaves its domain suspended; 1 if the guest did not suspend in time. */
+int xenith_suspend(struct xenith_ctx *x, uint32_t domid, int fd);
+/* Lets a suspended domain run on where it is. */
+int xenith_resume(struct xenith_ctx *x, uint32_t domid);
+/* Like xenith_create, with memory and state read from fd. */
+int xenith_restore(struct xenith_ctx *x, const char *json, int fd, uint32_t *domid);
+/* The first count virtual CPUs are online. */
+int xenith_set_vcpus(struct xenith_ctx *x, uint32_t domid, int count);
+
 /* 1 if it exists, 0 if not, negative on failure. */
 int xenith_exists(struct xenith_ctx *x, uint32_t domid);
 

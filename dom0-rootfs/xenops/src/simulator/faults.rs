@@ -14,6 +14,16 @@ pub enum Call {
     Pause,
     RequestShutdown,
     Destroy,
+    PlugDisk,
+    UnplugDisk,
+    PlugNic,
+    UnplugNic,
+    ChangeMedium,
+    Suspend,
+    Resume,
+    Restore,
+    SetVcpus,
+    GuestData,
     Watch,
 }
 

@@ -8,6 +8,9 @@ mod console;
 mod faults;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,13 +20,16 @@ use crate::admission::{Admission, needed_kib};
 use crate::error::XenopsError;
 use crate::events::Watchers;
 use crate::hypervisor::{
-    Created, DomId, DomainInfo, DomainSpec, Event, EventKind, HostInfo, Hypervisor, ShutdownReason,
-    ShutdownRequest,
+    Created, Disk, DomId, DomainInfo, DomainSpec, Event, EventKind, GUEST_FOLDERS, GuestKind,
+    HostInfo, Hypervisor, Nic, ShutdownReason, ShutdownRequest,
 };
+use crate::image;
 use crate::spec::CheckedSpec;
 use console::Console;
 pub use faults::Call;
 use faults::Faults;
+
+const XEN_VERSION: &str = "4.20.3";
 
 /// What the simulated machine is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +66,8 @@ pub enum Manners {
     Obeys,
     /// It does nothing, as a guest without drivers or one that hangs.
     Ignores,
+    /// It ends when asked, and keeps its devices.
+    KeepsDevices,
 }
 
 /// The hypervisor in memory.
@@ -87,6 +95,8 @@ struct Domain {
     /// Grows by a millisecond at each look, while it runs.
     cpu_time_ns: u64,
     console: Option<Console>,
+    /// What its agent wrote to xenstore.
+    said: BTreeMap<String, String>,
 }
 
 impl Default for Simulator {
@@ -137,7 +147,17 @@ impl Simulator {
         Ok(())
     }
 
-    /// What a domain was built from.
+    /// The guest's agent writes to xenstore: `data/os_name`.
+    pub fn guest_says(&self, domain: DomId, path: &str, value: &str) -> Result<(), XenopsError> {
+        let mut state = self.lock();
+        let found = state.domain(domain)?;
+        found.said.insert(path.to_owned(), value.to_owned());
+        let uuid = Some(found.spec.uuid);
+        state.watchers.tell(Event { domain, uuid, kind: EventKind::GuestData });
+        Ok(())
+    }
+
+    /// What a domain is now: as it was built, with what was plugged and unplugged since.
     pub fn spec(&self, domain: DomId) -> Option<DomainSpec> {
         self.lock().domains.get(&domain).map(|found| found.spec.clone())
     }
@@ -154,6 +174,40 @@ impl Simulator {
         }
     }
 
+    /// Builds a domain whose guest has run for some time already.
+    fn build(
+        &self,
+        state: &mut State,
+        spec: &DomainSpec,
+        cpu_time_ns: u64,
+    ) -> Result<Created, XenopsError> {
+        let info = self.host_info(state);
+        let checked = CheckedSpec::check(spec, &info)?;
+        if state.domains.values().any(|domain| domain.spec.uuid == spec.uuid) {
+            return Err(XenopsError::AlreadyExists(spec.uuid));
+        }
+        let _admitted = self.admission.admit(needed_kib(spec), || Ok(info.memory_free_kib))?;
+        let console = self.host.consoles.then(Console::open).transpose()?;
+        state.last_id += 1;
+        let id = DomId(state.last_id);
+        let created = Created {
+            domain: id,
+            links: checked.links(id),
+            console: console.as_ref().map(|console| console.path().to_owned()),
+            vnc: None,
+        };
+        let domain = Domain {
+            spec: spec.clone(),
+            paused: true,
+            shutdown: None,
+            cpu_time_ns,
+            console,
+            said: BTreeMap::new(),
+        };
+        state.domains.insert(id, domain);
+        Ok(created)
+    }
+
     fn host_info(&self, state: &State) -> HostInfo {
         let taken: u64 = state.domains.values().map(|domain| needed_kib(&domain.spec)).sum();
         let mut capabilities = vec!["xen-3.0-x86_64".to_owned()];
@@ -161,7 +215,7 @@ impl Simulator {
             capabilities.push("hvm-3.0-x86_64".to_owned());
         }
         HostInfo {
-            xen_version: "4.20.3".into(),
+            xen_version: XEN_VERSION.into(),
             capabilities,
             cpus: self.host.cpus,
             cpu_model: "simulated".into(),
@@ -176,6 +230,42 @@ impl Simulator {
 impl State {
     fn domain(&mut self, id: DomId) -> Result<&mut Domain, XenopsError> {
         self.domains.get_mut(&id).ok_or(XenopsError::NoSuchDomain(id))
+    }
+
+    /// How the guest of a domain answers what it is asked.
+    fn manners(&mut self, id: DomId) -> Result<Manners, XenopsError> {
+        let uuid = self.domain(id)?.spec.uuid;
+        Ok(self.manners.get(&uuid).copied().unwrap_or_default())
+    }
+
+    /// Fails unless the guest lets go of a device.
+    fn let_go(&mut self, id: DomId, name: &str, force: bool) -> Result<(), XenopsError> {
+        let device = format!("{name} of domain {}", id.0);
+        match self.manners(id)? {
+            _ if force => Ok(()),
+            _ if self.domain(id)?.paused => Err(XenopsError::DetachTimedOut { device, seconds: 0 }),
+            Manners::Obeys => Ok(()),
+            Manners::Ignores => Err(XenopsError::DetachTimedOut { device, seconds: 0 }),
+            Manners::KeepsDevices => {
+                let detail = "16 Device in use; refusing to close".into();
+                Err(XenopsError::DetachRejected { device, detail })
+            }
+        }
+    }
+
+    /// Changes a domain's devices, if it is still without contradictions afterwards.
+    fn change(
+        &mut self,
+        id: DomId,
+        host: &HostInfo,
+        change: impl FnOnce(&mut DomainSpec),
+    ) -> Result<(), XenopsError> {
+        let domain = self.domain(id)?;
+        let mut spec = domain.spec.clone();
+        change(&mut spec);
+        CheckedSpec::check(&spec, host)?;
+        domain.spec = spec;
+        Ok(())
     }
 
     fn end(&mut self, id: DomId, reason: ShutdownReason) -> Result<(), XenopsError> {
@@ -233,25 +323,7 @@ impl Hypervisor for Simulator {
 
     fn create(&self, spec: &DomainSpec) -> Result<Created, XenopsError> {
         let mut state = self.begin(Call::Create)?;
-        let info = self.host_info(&state);
-        let checked = CheckedSpec::check(spec, &info)?;
-        if state.domains.values().any(|domain| domain.spec.uuid == spec.uuid) {
-            return Err(XenopsError::AlreadyExists(spec.uuid));
-        }
-        let _admitted = self.admission.admit(needed_kib(spec), || Ok(info.memory_free_kib))?;
-        let console = self.host.consoles.then(Console::open).transpose()?;
-        state.last_id += 1;
-        let id = DomId(state.last_id);
-        let created = Created {
-            domain: id,
-            links: checked.links(id),
-            console: console.as_ref().map(|console| console.path().to_owned()),
-            vnc: None,
-        };
-        let domain =
-            Domain { spec: spec.clone(), paused: true, shutdown: None, cpu_time_ns: 0, console };
-        state.domains.insert(id, domain);
-        Ok(created)
+        self.build(&mut state, spec, 0)
     }
 
     fn unpause(&self, id: DomId) -> Result<(), XenopsError> {
@@ -290,6 +362,117 @@ impl Hypervisor for Simulator {
         }
         state.remove(id);
         Ok(())
+    }
+
+    fn plug_disk(&self, id: DomId, disk: &Disk) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::PlugDisk)?;
+        let info = self.host_info(&state);
+        if disk.source.is_none() {
+            return Err(XenopsError::bad_spec("disk.source", "is missing"));
+        }
+        state.change(id, &info, |spec| spec.disks.push(disk.clone()))
+    }
+
+    fn unplug_disk(&self, id: DomId, vdev: &str, force: bool) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::UnplugDisk)?;
+        if state.domain(id)?.spec.disks.iter().any(|disk| disk.vdev == vdev) {
+            state.let_go(id, vdev, force)?;
+            state.domain(id)?.spec.disks.retain(|disk| disk.vdev != vdev);
+        }
+        Ok(())
+    }
+
+    fn plug_nic(&self, id: DomId, nic: &Nic) -> Result<Vec<String>, XenopsError> {
+        let mut state = self.begin(Call::PlugNic)?;
+        let info = self.host_info(&state);
+        state.change(id, &info, |spec| spec.nics.push(nic.clone()))?;
+        Ok(vec![format!("vif{}.{}", id.0, nic.devid)])
+    }
+
+    fn unplug_nic(&self, id: DomId, devid: u32, force: bool) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::UnplugNic)?;
+        if state.domain(id)?.spec.nics.iter().any(|nic| nic.devid == devid) {
+            state.let_go(id, &format!("network interface {devid}"), force)?;
+            state.domain(id)?.spec.nics.retain(|nic| nic.devid != devid);
+        }
+        Ok(())
+    }
+
+    fn change_medium(
+        &self,
+        id: DomId,
+        vdev: &str,
+        source: Option<&Path>,
+    ) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::ChangeMedium)?;
+        let domain = state.domain(id)?;
+        let hvm = matches!(domain.spec.kind, GuestKind::Hvm { .. });
+        let mut drives = domain.spec.disks.iter_mut();
+        let drive = drives.find(|disk| hvm && disk.cdrom && disk.vdev == vdev);
+        let missing = || XenopsError::bad_spec("vdev", format!("{vdev} is no emulated CD drive"));
+        drive.ok_or_else(missing)?.source = source.map(Path::to_owned);
+        Ok(())
+    }
+
+    fn suspend(&self, id: DomId, path: &Path) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::Suspend)?;
+        let manners = state.manners(id)?;
+        let domain = state.domain(id)?;
+        if manners == Manners::Ignores || domain.paused {
+            return Err(XenopsError::SuspendTimedOut(id));
+        }
+        let doing = format!("suspending domain {} to {}", id.0, path.display());
+        let io = |error: io::Error| XenopsError::failed(doing.clone(), error);
+        let mut file = File::options().read(true).write(true).open(path).map_err(io)?;
+        image::begin(&file).map_err(io)?;
+        file.seek(SeekFrom::Start(image::LENGTH as u64)).map_err(io)?;
+        let body = (domain.spec.memory_kib, domain.cpu_time_ns);
+        serde_json::to_writer(&file, &body).map_err(|error| io(error.into()))?;
+        writeln!(file).map_err(io)?;
+        let header = image::Header { vm: domain.spec.uuid, xen: XEN_VERSION.into() };
+        image::finish(&file, &header).map_err(io)?;
+        state.end(id, ShutdownReason::Suspend)
+    }
+
+    fn resume(&self, id: DomId) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::Resume)?;
+        let domain = state.domain(id)?;
+        if domain.shutdown == Some(ShutdownReason::Suspend) {
+            domain.shutdown = None;
+        }
+        Ok(())
+    }
+
+    fn restore(&self, spec: &DomainSpec, path: &Path) -> Result<Created, XenopsError> {
+        let mut state = self.begin(Call::Restore)?;
+        let bad =
+            |detail: String| XenopsError::BadImage { image: path.display().to_string(), detail };
+        let mut file = File::open(path).map_err(|error| bad(error.to_string()))?;
+        image::check(&file, path, spec.uuid)?;
+        let mut line = String::new();
+        file.seek(SeekFrom::Start(image::LENGTH as u64)).map_err(|error| bad(error.to_string()))?;
+        BufReader::new(file).read_line(&mut line).map_err(|error| bad(error.to_string()))?;
+        let (memory_kib, cpu_time_ns): (u64, u64) =
+            serde_json::from_str(&line).map_err(|error| bad(error.to_string()))?;
+        if memory_kib != spec.memory_kib {
+            return Err(bad(format!("it has {memory_kib} KiB of memory")));
+        }
+        self.build(&mut state, spec, cpu_time_ns)
+    }
+
+    fn set_vcpus(&self, id: DomId, count: u32) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::SetVcpus)?;
+        let info = self.host_info(&state);
+        state.change(id, &info, |spec| spec.vcpus = count)
+    }
+
+    fn guest_data(&self, id: DomId) -> Result<BTreeMap<String, String>, XenopsError> {
+        let mut state = self.begin(Call::GuestData)?;
+        let said = &state.domain(id)?.said;
+        let shown =
+            |path: &&String| GUEST_FOLDERS.iter().any(|f| path.split('/').next() == Some(*f));
+        let shown = said.keys().filter(shown).map(|path| (path.clone(), said[path].clone()));
+        Ok(shown.collect())
     }
 
     fn watch(&self) -> Result<Receiver<Event>, XenopsError> {

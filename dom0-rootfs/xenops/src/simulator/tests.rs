@@ -124,3 +124,97 @@ fn a_console_says_something() {
 fn dom0_cannot_be_destroyed() {
     assert!(Simulator::default().destroy(DomId(0)).is_err());
 }
+
+#[test]
+fn devices_come_and_go() {
+    let xen = Simulator::default();
+    let spec = testing::pvh();
+    let id = xen.create(&spec).unwrap().domain;
+    xen.unpause(id).unwrap();
+    let disk = Disk { vdev: "xvdb".into(), ..spec.disks[0].clone() };
+    xen.plug_disk(id, &disk).unwrap();
+    assert!(matches!(xen.plug_disk(id, &disk), Err(XenopsError::BadSpec { .. })));
+    let nic = Nic { devid: 1, mac: "00:16:3e:01:02:04".into(), mtu: 1500 };
+    assert_eq!(xen.plug_nic(id, &nic).unwrap(), ["vif1.1"]);
+    let now = xen.spec(id).unwrap();
+    assert_eq!((now.disks.len(), now.nics.len()), (2, 2));
+    for (manners, rejected) in [(Manners::KeepsDevices, true), (Manners::Ignores, false)] {
+        xen.set_manners(spec.uuid, manners);
+        for error in [xen.unplug_disk(id, "xvdb", false), xen.unplug_nic(id, 1, false)] {
+            match error.unwrap_err() {
+                XenopsError::DetachRejected { .. } => assert!(rejected),
+                XenopsError::DetachTimedOut { .. } => assert!(!rejected),
+                other => panic!("{other}"),
+            }
+        }
+    }
+    xen.unplug_disk(id, "xvdb", true).unwrap();
+    xen.unplug_disk(id, "xvdb", false).unwrap();
+    xen.set_manners(spec.uuid, Manners::Obeys);
+    xen.unplug_nic(id, 1, false).unwrap();
+    assert_eq!(xen.spec(id).unwrap(), spec);
+}
+
+#[test]
+fn media_change_in_emulated_drives_only() {
+    let xen = Simulator::default();
+    let id = xen.create(&testing::hvm()).unwrap().domain;
+    xen.change_medium(id, "xvdd", Some(Path::new("/dev/loop1"))).unwrap();
+    assert_eq!(xen.spec(id).unwrap().disks[1].source, Some("/dev/loop1".into()));
+    xen.change_medium(id, "xvdd", None).unwrap();
+    assert!(xen.change_medium(id, "xvda", None).is_err());
+    let other = xen.create(&testing::pvh()).unwrap().domain;
+    assert!(xen.change_medium(other, "xvda", None).is_err());
+}
+
+#[test]
+fn a_guest_is_suspended_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("image");
+    File::create(&path).unwrap().set_len(1 << 20).unwrap();
+    let xen = Simulator::default();
+    let events = xen.watch().unwrap();
+    let spec = testing::pvh();
+    let id = xen.create(&spec).unwrap().domain;
+    assert_eq!(xen.suspend(id, &path), Err(XenopsError::SuspendTimedOut(id)), "it is paused");
+    xen.unpause(id).unwrap();
+    let ran = |xen: &Simulator| xen.domains().unwrap().pop().unwrap().cpu_time_ns;
+    let before = (0..5).fold(0, |_, _| ran(&xen));
+    assert!(matches!(xen.restore(&spec, &path), Err(XenopsError::BadImage { .. })));
+    xen.suspend(id, &path).unwrap();
+    assert_eq!(kinds(&events), [EventKind::Shutdown(ShutdownReason::Suspend)]);
+    xen.resume(id).unwrap();
+    xen.resume(id).unwrap();
+    assert_eq!(xen.domains().unwrap().pop().unwrap().shutdown, None);
+    xen.suspend(id, &path).unwrap();
+    xen.destroy(id).unwrap();
+    let bigger = DomainSpec { memory_kib: 128 << 10, memory_max_kib: 128 << 10, ..spec.clone() };
+    assert!(matches!(xen.restore(&bigger, &path), Err(XenopsError::BadImage { .. })));
+    let restored = xen.restore(&spec, &path).unwrap().domain;
+    assert_ne!(restored, id);
+    assert!(ran(&xen) > before, "its clock goes on");
+    assert_eq!(xen.restore(&spec, &path), Err(XenopsError::AlreadyExists(spec.uuid)));
+}
+
+#[test]
+fn virtual_cpus_come_and_go() {
+    let xen = Simulator::default();
+    let id = xen.create(&testing::pvh()).unwrap().domain;
+    xen.set_vcpus(id, 2).unwrap();
+    assert_eq!(xen.domains().unwrap().pop().unwrap().vcpus, 2);
+    for count in [0, 3] {
+        assert!(matches!(xen.set_vcpus(id, count), Err(XenopsError::BadSpec { .. })));
+    }
+}
+
+#[test]
+fn agents_are_heard() {
+    let xen = Simulator::default();
+    let events = xen.watch().unwrap();
+    let id = xen.create(&testing::pvh()).unwrap().domain;
+    xen.guest_says(id, "data/os_name", "Linux").unwrap();
+    xen.guest_says(id, "device/vbd/1", "x").unwrap();
+    assert_eq!(kinds(&events), [EventKind::GuestData; 2]);
+    let said = xen.guest_data(id).unwrap();
+    assert_eq!(said.into_iter().collect::<Vec<_>>(), [("data/os_name".into(), "Linux".into())]);
+}

@@ -16,7 +16,8 @@ mod supervisor;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
@@ -26,7 +27,7 @@ use uuid::Uuid;
 
 use crate::error::XenopsError;
 use crate::hypervisor::{
-    Created, DomId, DomainInfo, DomainSpec, Event, HostInfo, Hypervisor, ShutdownRequest,
+    Created, Disk, DomId, DomainInfo, DomainSpec, Event, HostInfo, Hypervisor, Nic, ShutdownRequest,
 };
 use launch::{Launch, Program};
 use protocol::{Answer, Request};
@@ -44,6 +45,10 @@ pub struct Deadlines {
     pub control: Duration,
     /// Removing a domain.
     pub destroy: Duration,
+    /// Plugging and unplugging a device, the guest's part included.
+    pub device: Duration,
+    /// Writing or reading a guest's whole memory.
+    pub image: Duration,
 }
 
 impl Default for Deadlines {
@@ -54,6 +59,9 @@ impl Default for Deadlines {
             create: Duration::from_secs(180),
             control: Duration::from_secs(60),
             destroy: Duration::from_secs(120),
+            device: Duration::from_secs(240),
+            // A terabyte at 100 MB/s.
+            image: Duration::from_secs(10_000),
         }
     }
 }
@@ -61,10 +69,17 @@ impl Default for Deadlines {
 impl Deadlines {
     fn of(&self, request: &Request) -> Duration {
         match request {
-            Request::Host | Request::Domains => self.question,
+            Request::Host | Request::Domains | Request::GuestData(_) => self.question,
             Request::Create(_) => self.create,
             Request::Unpause(_) | Request::Pause(_) | Request::Shutdown(..) => self.control,
+            Request::Resume(_) | Request::SetVcpus(..) => self.control,
             Request::Destroy(_) => self.destroy,
+            Request::PlugDisk(..)
+            | Request::UnplugDisk(..)
+            | Request::PlugNic(..)
+            | Request::UnplugNic(..)
+            | Request::ChangeMedium(..) => self.device,
+            Request::Suspend(..) | Request::Restore(..) => self.image,
         }
     }
 }
@@ -108,6 +123,30 @@ impl Worker {
         match self.call(request)? {
             Answer::Done => Ok(()),
             other => Err(mixed_up(doing, &other)),
+        }
+    }
+
+    /// Builds a domain, from nothing or from an image.
+    fn build(&self, uuid: Uuid, request: Request) -> Result<Created, XenopsError> {
+        let _building = self.shared.building(uuid)?;
+        // Asked before, so that a leftover found afterwards is certainly ours.
+        if self.find(uuid)?.is_some() {
+            return Err(XenopsError::AlreadyExists(uuid));
+        }
+        let doing = request.doing();
+        match self.call(request) {
+            Ok(Answer::Created(created)) => Ok(created),
+            Ok(other) => Err(mixed_up(doing, &other)),
+            Err(lost @ XenopsError::WorkerLost { .. }) => Err(self.remove_leftover(uuid, lost)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a call that is safe to repeat: once more with the next worker.
+    fn perform_again(&self, request: Request) -> Result<(), XenopsError> {
+        match self.perform(request.clone()) {
+            Err(XenopsError::WorkerLost { .. }) => self.perform(request),
+            result => result,
         }
     }
 
@@ -162,21 +201,7 @@ impl Hypervisor for Worker {
     }
 
     fn create(&self, spec: &DomainSpec) -> Result<Created, XenopsError> {
-        let _building = self.shared.building(spec.uuid)?;
-        // Asked before, so that a leftover found afterwards is certainly ours.
-        if self.find(spec.uuid)?.is_some() {
-            return Err(XenopsError::AlreadyExists(spec.uuid));
-        }
-        let request = Request::Create(Box::new(spec.clone()));
-        let doing = request.doing();
-        match self.call(request) {
-            Ok(Answer::Created(created)) => Ok(created),
-            Ok(other) => Err(mixed_up(doing, &other)),
-            Err(lost @ XenopsError::WorkerLost { .. }) => {
-                Err(self.remove_leftover(spec.uuid, lost))
-            }
-            Err(error) => Err(error),
-        }
+        self.build(spec.uuid, Request::Create(Box::new(spec.clone())))
     }
 
     fn unpause(&self, domain: DomId) -> Result<(), XenopsError> {
@@ -192,11 +217,72 @@ impl Hypervisor for Worker {
     }
 
     fn destroy(&self, domain: DomId) -> Result<(), XenopsError> {
-        let request = || Request::Destroy(domain);
-        match self.perform(request()) {
-            // Safe to repeat: once more with the new worker.
-            Err(XenopsError::WorkerLost { .. }) => self.perform(request()),
+        self.perform_again(Request::Destroy(domain))
+    }
+
+    fn plug_disk(&self, domain: DomId, disk: &Disk) -> Result<(), XenopsError> {
+        self.perform(Request::PlugDisk(domain, disk.clone()))
+    }
+
+    fn unplug_disk(&self, domain: DomId, vdev: &str, force: bool) -> Result<(), XenopsError> {
+        self.perform_again(Request::UnplugDisk(domain, vdev.to_owned(), force))
+    }
+
+    fn plug_nic(&self, domain: DomId, nic: &Nic) -> Result<Vec<String>, XenopsError> {
+        let request = Request::PlugNic(domain, nic.clone());
+        let doing = request.doing();
+        match self.call(request)? {
+            Answer::Links(links) => Ok(links),
+            other => Err(mixed_up(doing, &other)),
+        }
+    }
+
+    fn unplug_nic(&self, domain: DomId, devid: u32, force: bool) -> Result<(), XenopsError> {
+        self.perform_again(Request::UnplugNic(domain, devid, force))
+    }
+
+    fn change_medium(
+        &self,
+        domain: DomId,
+        vdev: &str,
+        source: Option<&Path>,
+    ) -> Result<(), XenopsError> {
+        let source = source.map(Path::to_owned);
+        self.perform_again(Request::ChangeMedium(domain, vdev.to_owned(), source))
+    }
+
+    fn suspend(&self, domain: DomId, image: &Path) -> Result<(), XenopsError> {
+        match self.perform(Request::Suspend(domain, image.to_owned())) {
+            Err(lost @ XenopsError::WorkerLost { .. }) => {
+                // Whatever it had come to, the guest runs on.
+                if let Err(error) = self.resume(domain) {
+                    tracing::error!(%error, domain = domain.0, "after a worker died suspending it");
+                }
+                Err(lost)
+            }
             result => result,
+        }
+    }
+
+    fn resume(&self, domain: DomId) -> Result<(), XenopsError> {
+        self.perform_again(Request::Resume(domain))
+    }
+
+    fn restore(&self, spec: &DomainSpec, image: &Path) -> Result<Created, XenopsError> {
+        let request = Request::Restore(Box::new(spec.clone()), image.to_owned());
+        self.build(spec.uuid, request)
+    }
+
+    fn set_vcpus(&self, domain: DomId, count: u32) -> Result<(), XenopsError> {
+        self.perform_again(Request::SetVcpus(domain, count))
+    }
+
+    fn guest_data(&self, domain: DomId) -> Result<BTreeMap<String, String>, XenopsError> {
+        let request = Request::GuestData(domain);
+        let doing = request.doing();
+        match self.call(request)? {
+            Answer::GuestData(data) => Ok(data),
+            other => Err(mixed_up(doing, &other)),
         }
     }
 

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What daemon and worker say to each other. Both come out of one build: there is one version.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::XenopsError;
-use crate::hypervisor::{Created, DomId, DomainInfo, DomainSpec, Event, HostInfo, ShutdownRequest};
+use crate::hypervisor::{
+    Created, Disk, DomId, DomainInfo, DomainSpec, Event, HostInfo, Nic, ShutdownRequest,
+};
 
 /// Daemon to worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +30,16 @@ pub(crate) enum Request {
     Pause(DomId),
     Shutdown(DomId, ShutdownRequest),
     Destroy(DomId),
+    PlugDisk(DomId, Disk),
+    UnplugDisk(DomId, String, bool),
+    PlugNic(DomId, Nic),
+    UnplugNic(DomId, u32, bool),
+    ChangeMedium(DomId, String, Option<PathBuf>),
+    Suspend(DomId, PathBuf),
+    Resume(DomId),
+    Restore(Box<DomainSpec>, PathBuf),
+    SetVcpus(DomId, u32),
+    GuestData(DomId),
 }
 
 /// Worker to daemon.
@@ -43,6 +58,8 @@ pub(crate) enum Answer {
     Host(HostInfo),
     Domains(Vec<DomainInfo>),
     Created(Created),
+    Links(Vec<String>),
+    GuestData(BTreeMap<String, String>),
     Done,
 }
 
@@ -56,7 +73,7 @@ pub(crate) enum Lane {
 impl Request {
     pub(crate) fn lane(&self) -> Lane {
         match self {
-            Request::Host | Request::Domains => Lane::Questions,
+            Request::Host | Request::Domains | Request::GuestData(_) => Lane::Questions,
             _ => Lane::Operations,
         }
     }
@@ -71,6 +88,22 @@ impl Request {
             Request::Pause(id) => format!("pausing domain {}", id.0),
             Request::Shutdown(id, _) => format!("asking domain {} to end", id.0),
             Request::Destroy(id) => format!("destroying domain {}", id.0),
+            Request::PlugDisk(id, disk) => format!("plugging {} into domain {}", disk.vdev, id.0),
+            Request::UnplugDisk(id, vdev, _) => format!("unplugging {vdev} of domain {}", id.0),
+            Request::PlugNic(id, nic) => {
+                format!("plugging network interface {} into domain {}", nic.devid, id.0)
+            }
+            Request::UnplugNic(id, devid, _) => {
+                format!("unplugging network interface {devid} of domain {}", id.0)
+            }
+            Request::ChangeMedium(id, vdev, _) => {
+                format!("changing the medium in {vdev} of domain {}", id.0)
+            }
+            Request::Suspend(id, _) => format!("suspending domain {}", id.0),
+            Request::Resume(id) => format!("resuming domain {}", id.0),
+            Request::Restore(spec, _) => format!("restoring the domain of VM {}", spec.uuid),
+            Request::SetVcpus(id, _) => format!("changing the virtual CPUs of domain {}", id.0),
+            Request::GuestData(id) => format!("reading what the guest of domain {} says", id.0),
         }
     }
 }

@@ -104,6 +104,22 @@ fn perform(hypervisor: &dyn Hypervisor, request: &Request) -> Result<Answer, Xen
         Request::Pause(id) => hypervisor.pause(*id).map(|()| Answer::Done),
         Request::Shutdown(id, how) => hypervisor.request_shutdown(*id, *how).map(|()| Answer::Done),
         Request::Destroy(id) => hypervisor.destroy(*id).map(|()| Answer::Done),
+        Request::PlugDisk(id, disk) => hypervisor.plug_disk(*id, disk).map(|()| Answer::Done),
+        Request::UnplugDisk(id, vdev, force) => {
+            hypervisor.unplug_disk(*id, vdev, *force).map(|()| Answer::Done)
+        }
+        Request::PlugNic(id, nic) => hypervisor.plug_nic(*id, nic).map(Answer::Links),
+        Request::UnplugNic(id, devid, force) => {
+            hypervisor.unplug_nic(*id, *devid, *force).map(|()| Answer::Done)
+        }
+        Request::ChangeMedium(id, vdev, source) => {
+            hypervisor.change_medium(*id, vdev, source.as_deref()).map(|()| Answer::Done)
+        }
+        Request::Suspend(id, image) => hypervisor.suspend(*id, image).map(|()| Answer::Done),
+        Request::Resume(id) => hypervisor.resume(*id).map(|()| Answer::Done),
+        Request::Restore(spec, image) => hypervisor.restore(spec, image).map(Answer::Created),
+        Request::SetVcpus(id, count) => hypervisor.set_vcpus(*id, *count).map(|()| Answer::Done),
+        Request::GuestData(id) => hypervisor.guest_data(*id).map(Answer::GuestData),
     }
 }
 

@@ -205,8 +205,10 @@ impl Shared {
             FromWorker::Answer { id, result } => {
                 state.useful = true;
                 let Some(call) = state.calls.get_mut(&id) else { return Ok(()) };
-                if let (Request::Create(spec), Ok(Answer::Created(created))) =
-                    (&call.request, &result)
+                if let (
+                    Request::Create(spec) | Request::Restore(spec, _),
+                    Ok(Answer::Created(created)),
+                ) = (&call.request, &result)
                 {
                     let (id, uuid) = (created.domain, spec.uuid);
                     call.result = Some(result);

@@ -58,7 +58,14 @@ fn worker(xen: &Arc<Simulator>, lives: Vec<Life>) -> Worker {
 
 fn worker_within(xen: &Arc<Simulator>, lives: Vec<Life>, limit: Duration) -> Worker {
     let lives = Lives { prepared: Mutex::new(lives.into()), xen: Arc::clone(xen) };
-    let deadlines = Deadlines { question: limit, create: limit, control: limit, destroy: limit };
+    let deadlines = Deadlines {
+        question: limit,
+        create: limit,
+        control: limit,
+        destroy: limit,
+        device: limit,
+        image: limit,
+    };
     Worker::launch(Box::new(lives), deadlines).unwrap()
 }
 
@@ -262,4 +269,50 @@ fn guests_that_ignore_requests_do_not_hold_up_the_worker() {
     worker.unpause(id).unwrap();
     worker.request_shutdown(id, ShutdownRequest::PowerOff).unwrap();
     assert_eq!(worker.domains().unwrap()[1].shutdown, None);
+}
+
+#[test]
+fn a_worker_that_dies_suspending_leaves_the_guest_running() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("image");
+    std::fs::File::create(&path).unwrap().set_len(1 << 20).unwrap();
+    let xen = Arc::new(Simulator::default());
+    let id = xen.create(&testing::pvh()).unwrap().domain;
+    xen.unpause(id).unwrap();
+    let is_suspend = |request: &Request| matches!(request, Request::Suspend(..));
+    let dies = until(&xen, is_suspend, |_, xen, call| {
+        let Request::Suspend(id, path) = call.request else { unreachable!() };
+        xen.suspend(id, &path).unwrap();
+    });
+    let worker = worker(&xen, vec![dies]);
+    let error = worker.suspend(id, &path).unwrap_err();
+    assert!(matches!(&error, XenopsError::WorkerLost { .. }));
+    assert_eq!(xen.domains().unwrap().pop().unwrap().shutdown, None, "it runs on");
+    worker.suspend(id, &path).unwrap();
+    worker.destroy(id).unwrap();
+    let spec = testing::pvh();
+    let restored = worker.restore(&spec, &path).unwrap();
+    worker.set_vcpus(restored.domain, 2).unwrap();
+    xen.guest_says(restored.domain, "data/a", "b").unwrap();
+    assert_eq!(worker.guest_data(restored.domain).unwrap()["data/a"], "b");
+}
+
+#[test]
+fn devices_come_and_go_through_the_socket() {
+    let xen = Arc::new(Simulator::default());
+    let worker = worker(&xen, vec![]);
+    let mut spec = testing::hvm();
+    let id = worker.create(&spec).unwrap().domain;
+    worker.unpause(id).unwrap();
+    let disk = Disk { vdev: "xvdb".into(), ..spec.disks[0].clone() };
+    let nic = Nic { devid: 1, ..spec.nics[0].clone() };
+    worker.plug_disk(id, &disk).unwrap();
+    assert_eq!(worker.plug_nic(id, &nic).unwrap(), ["vif1.1"]);
+    worker.change_medium(id, "xvdd", Some(Path::new("/dev/loop9"))).unwrap();
+    worker.unplug_disk(id, "xvda", false).unwrap();
+    worker.unplug_nic(id, 0, true).unwrap();
+    spec.disks[1].source = Some("/dev/loop9".into());
+    spec.disks = vec![spec.disks[1].clone(), disk];
+    spec.nics = vec![nic];
+    assert_eq!(xen.spec(id).unwrap(), spec);
 }

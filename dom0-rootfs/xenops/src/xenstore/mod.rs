@@ -78,6 +78,25 @@ impl Xenstore {
         }
     }
 
+    /// Removes a node with all below it; one that is not there is no error.
+    pub fn remove(&mut self, path: &str) -> Result<(), XenstoreError> {
+        match self.ask(Kind::Remove, 0, &[path], true, || format!("removing {path}")) {
+            Err(XenstoreError::Refused { code, .. }) if code == "ENOENT" => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    /// Names of the nodes right below one; none if it does not exist.
+    pub fn children(&mut self, path: &str) -> Result<Vec<String>, XenstoreError> {
+        let names = match self.ask(Kind::Directory, 0, &[path], true, || format!("listing {path}"))
+        {
+            Err(XenstoreError::Refused { code, .. }) if code == "ENOENT" => return Ok(Vec::new()),
+            names => names?,
+        };
+        let names = String::from_utf8_lossy(&names).into_owned();
+        Ok(names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+    }
+
     /// Writes all nodes, or none.
     pub fn write_all(&mut self, nodes: &[(String, String)]) -> Result<(), XenstoreError> {
         for attempt in 1.. {
@@ -125,14 +144,30 @@ impl Xenstore {
         within: Duration,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<String, XenstoreError> {
+        self.wait_until(&[path], within, |store| {
+            Ok(store.read(path)?.filter(|value| wanted(value)))
+        })
+    }
+
+    /// Waits until `look` finds something, asking it again whenever one of `paths` changes. An error
+    /// names the first of them.
+    pub fn wait_until<T>(
+        &mut self,
+        paths: &[&str],
+        within: Duration,
+        mut look: impl FnMut(&mut Xenstore) -> Result<Option<T>, XenstoreError>,
+    ) -> Result<T, XenstoreError> {
         let deadline = Instant::now() + within;
-        self.watch(path, path)?;
+        for path in paths {
+            self.watch(path, path)?;
+        }
+        let first = paths.first().copied().unwrap_or_default();
         let result = loop {
-            if let Some(value) = self.read(path)?.filter(|value| wanted(value)) {
-                break Ok(value);
+            if let Some(found) = look(self)? {
+                break Ok(found);
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let timed_out = || XenstoreError::TimedOut { path: path.into(), within };
+            let timed_out = || XenstoreError::TimedOut { path: first.into(), within };
             if left.is_zero() {
                 break Err(timed_out());
             }

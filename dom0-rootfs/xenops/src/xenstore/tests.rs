@@ -28,6 +28,23 @@ fn stored(mut socket: UnixStream, mut nodes: BTreeMap<String, String>, mut colli
                 staged.push((first, second));
                 ok("OK\0")
             }
+            Kind::Remove => match nodes.remove(&first) {
+                Some(_) => ok("OK\0"),
+                None => (Kind::Error, "ENOENT\0".into()),
+            },
+            Kind::Directory => {
+                let below = format!("{first}/");
+                let names = nodes.keys().filter_map(|path| path.strip_prefix(&below));
+                let names: Vec<String> =
+                    names.map(|rest| format!("{}\0", rest.split('/').next().unwrap())).collect();
+                if names.is_empty() && !nodes.contains_key(&first) {
+                    (Kind::Error, "ENOENT\0".into())
+                } else {
+                    let mut names = names;
+                    names.dedup();
+                    ok(&names.concat())
+                }
+            }
             Kind::TransactionStart => ok("42\0"),
             Kind::TransactionEnd if first == "T" && collisions > 0 => {
                 collisions -= 1;
@@ -37,7 +54,15 @@ fn stored(mut socket: UnixStream, mut nodes: BTreeMap<String, String>, mut colli
             Kind::TransactionEnd => {
                 let written = std::mem::take(&mut staged);
                 if first == "T" {
-                    nodes.extend(written);
+                    for (path, value) in written {
+                        // Guests that let go of a device, and that do not.
+                        let device = path.strip_suffix("/state").unwrap_or_default();
+                        let obeys = device.starts_with("/obeys") && value == "5";
+                        if device.starts_with("/refuses") {
+                            nodes.insert(format!("{device}/error"), "16 in use".into());
+                        }
+                        nodes.insert(path, if obeys { "6".into() } else { value });
+                    }
                 }
                 ok("OK\0")
             }
@@ -124,4 +149,14 @@ fn a_value_that_comes_late_is_waited_for() {
 fn a_value_too_long_is_refused_before_it_is_sent() {
     let error = client(0).write_all(&[pair("/b", &"x".repeat(5000))]).unwrap_err();
     assert!(matches!(error, XenstoreError::Refused { code, .. } if code == "E2BIG"));
+}
+
+#[test]
+fn nodes_are_listed_and_removed() {
+    let mut store = serving(&[("/a/b", "1"), ("/a/c/d", "2"), ("/a/c/e", "3")], 0);
+    assert_eq!(store.children("/a").unwrap(), ["b", "c"]);
+    assert_eq!(store.children("/none").unwrap(), [""; 0]);
+    store.remove("/a/b").unwrap();
+    store.remove("/a/b").unwrap();
+    assert_eq!(store.children("/a").unwrap(), ["c"]);
 }
