@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use xapi_model::{Ref, Value};
 
 use crate::store::{Object, Objects, Transaction};
-use crate::vm::operation;
+use crate::vm::{device_operation, operation};
 
 /// Works out what follows from the objects that a transaction has touched.
 pub fn derive(t: &mut Transaction<'_>) {
@@ -23,8 +23,7 @@ pub fn derive(t: &mut Transaction<'_>) {
         let allowed = match object.class().name {
             "VM" => operation::allowed(object),
             "VDI" => vdi(t.objects(), object),
-            "VBD" => vbd(t.objects(), object),
-            "VIF" => names(&[]),
+            "VBD" | "VIF" => device_operation::allowed(t.objects(), object),
             "SR" => sr(t.objects(), object),
             "host" => host(object),
             "network" => names(&["attaching"]),
@@ -37,7 +36,10 @@ pub fn derive(t: &mut Transaction<'_>) {
 /// Objects whose allowed operations depend on this one.
 fn neighbours(objects: &Objects, object: &Object, affected: &mut BTreeSet<Ref>) {
     match object.class().name {
-        "VM" => affected.extend(object.refs("VBDs")),
+        "VM" => {
+            affected.extend(object.refs("VBDs"));
+            affected.extend(object.refs("VIFs"));
+        }
         "VBD" => {
             affected.extend([object.to("VM"), object.to("VDI")]);
         }
@@ -69,16 +71,6 @@ fn vdi(objects: &Objects, vdi: &Object) -> Value {
         (true, false) => names(&["clone", "copy", "resize", "snapshot", "destroy", "forget"]),
         (false, false) => names(&["forget"]),
         (_, true) => names(&[]),
-    }
-}
-
-fn vbd(objects: &Objects, vbd: &Object) -> Value {
-    let vm = objects.find(&vbd.to("VM"));
-    let halted = vm.is_some_and(|vm| vm.text("power_state") == "Halted");
-    match (halted && vbd.text("type") == "CD", vbd.bool("empty")) {
-        (true, true) => names(&["insert"]),
-        (true, false) => names(&["eject"]),
-        (false, _) => names(&[]),
     }
 }
 

@@ -35,6 +35,19 @@ pub fn xenops(error: &XenopsError, vm: &Ref) -> ApiError {
     }
 }
 
+/// What an error of unplugging a device is to a client.
+pub fn detach(error: &XenopsError, class: &str, device: &Ref, vm: &Ref) -> ApiError {
+    match error {
+        XenopsError::DetachRejected { detail, .. } => {
+            errors::DEVICE_DETACH_REJECTED.with([class, device.as_str(), detail])
+        }
+        XenopsError::DetachTimedOut { .. } => {
+            errors::DEVICE_DETACH_TIMEOUT.with([class, device.as_str()])
+        }
+        other => xenops(other, vm),
+    }
+}
+
 /// What a network error is to a client.
 pub fn network(error: &NetworkError) -> ApiError {
     errors::INTERNAL_ERROR.with([chain(error)])

@@ -13,7 +13,7 @@ use xenops::{DomId, DomainInfo, ShutdownReason};
 use crate::failure;
 use crate::toolstack::Toolstack;
 use crate::vm::start::note;
-use crate::vm::{stop, watcher};
+use crate::vm::{hotplug, stop, watcher};
 
 /// Brings VMs in line with the domains that exist.
 pub fn domains(toolstack: &Arc<Toolstack>) -> Result<(), ApiError> {
@@ -84,7 +84,10 @@ fn compare(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<Option<Ended>, ApiErr
             }
             match domain.shutdown {
                 Some(reason) => return Ok(Some((domain.id, reason))),
-                None => adopt(toolstack, vm)?,
+                None => {
+                    adopt(toolstack, vm)?;
+                    hotplug::settle(toolstack, vm)?;
+                }
             }
         }
     }

@@ -50,6 +50,7 @@ const READ: &[(&str, &str, &str)] = &[
     ("VBD", "userdevice", "vm/plan.rs"),
     ("VBD", "mode", "vm/plan.rs"),
     ("VBD", "type", "vm/plan.rs"),
+    ("VBD", "unpluggable", "vm/device_operation.rs"),
     ("PBD", "device_config", "vdis.rs"),
 ];
 

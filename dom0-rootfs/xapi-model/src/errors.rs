@@ -25,6 +25,8 @@ errors! {
     DEVICE_ALREADY_ATTACHED [device] "The device is attached already.";
     DEVICE_ALREADY_DETACHED [device] "The device is detached already.";
     DEVICE_ALREADY_EXISTS [device] "The VM has a device of this number already.";
+    DEVICE_DETACH_REJECTED [class, device, message] "The guest does not let go of the device.";
+    DEVICE_DETACH_TIMEOUT [class, device] "The guest did not let go of the device in time.";
     EVENTS_LOST [] "Too much happened since the token was given; start again with an empty one.";
     EVENT_FROM_TOKEN_PARSE_FAILURE [token] "The token was not given by this server.";
     EVENT_SUBSCRIPTION_PARSE_FAILURE [subscription] "No class is called so.";
@@ -82,6 +84,7 @@ errors! {
     VBD_IS_EMPTY [vbd] "The drive is empty.";
     VBD_NOT_EMPTY [vbd] "The drive is not empty.";
     VBD_NOT_REMOVABLE_MEDIA [vbd] "The medium of this device cannot be changed.";
+    VBD_NOT_UNPLUGGABLE [vbd] "The device must stay while its VM runs.";
     VDI_INCOMPATIBLE_TYPE [vdi, type] "VDIs of this type cannot be used so.";
     VDI_IN_USE [vdi, operation] "The VDI is in use.";
     VDI_IS_A_PHYSICAL_DEVICE [vdi] "The VDI is a device of the host.";

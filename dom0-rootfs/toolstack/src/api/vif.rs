@@ -8,11 +8,13 @@ use uuid::Uuid;
 use xapi_model::{ApiError, Ref, Reply, Value, classes, errors};
 
 use super::Entry;
+use super::vbd::alone;
 use crate::failure;
 use crate::store::Transaction;
 use crate::toolstack::{Args, Context};
+use crate::vm::device_operation::DeviceOperation;
 use crate::vm::operation::not_busy;
-use crate::vm::{devices, start, stop};
+use crate::vm::{devices, hotplug, start, stop};
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VIF.create", |context, args| {
@@ -20,6 +22,14 @@ pub(super) const HANDLERS: &[Entry] = &[
         context.store().write(|t| make(t, &record).map(Value::Ref))
     }),
     ("VIF.destroy", destroy),
+    ("VIF.plug", |context, args| {
+        let vif = args.to("self");
+        let _operation = DeviceOperation::begin(context, "VIF", &vif, "plug")?;
+        alone(context, "VIF", &vif, || hotplug::plug_nic(&context.toolstack, &vif))?;
+        Ok(Value::Void)
+    }),
+    ("VIF.unplug", |context, args| unplug(context, args, false)),
+    ("VIF.unplug_force", |context, args| unplug(context, args, true)),
     ("VIF.move", move_to),
 ];
 
@@ -51,7 +61,7 @@ pub(super) fn make(
     let (vm, network) = (reference("VM"), reference("network"));
     t.get("network", &network)?;
     let vm_object = t.get("VM", &vm)?;
-    // A VM that runs gets it at its next start.
+    // A VM that runs gets it by `plug`, or at its next start.
     let free = devices::free_nics(t.objects(), vm_object);
     let number = match text("device") {
         "" | "autodetect" => free.first().copied(),
@@ -89,6 +99,13 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
         t.remove(&vif);
         Ok(Value::Void)
     })
+}
+
+fn unplug(context: &Context, args: &Args<'_>, force: bool) -> Reply {
+    let vif = args.to("self");
+    let _operation = DeviceOperation::begin(context, "VIF", &vif, "unplug")?;
+    alone(context, "VIF", &vif, || hotplug::unplug_nic(&context.toolstack, &vif, force))?;
+    Ok(Value::Void)
 }
 
 /// Links of a VIF in Dom0, while its VM runs.

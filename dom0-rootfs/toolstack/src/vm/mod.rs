@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Virtual machines: what is allowed, how they start and end.
 
+pub mod device_operation;
 pub mod devices;
+pub mod hotplug;
 pub mod operation;
 pub mod plan;
 pub mod start;

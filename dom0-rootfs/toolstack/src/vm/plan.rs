@@ -147,65 +147,76 @@ fn direct(vm: &Object, loader: &Path, folders: &[PathBuf]) -> Result<DirectBoot,
 
 fn disks(objects: &Objects, vm: &Object, kind: DomainType) -> Result<Vec<PlannedDisk>, ApiError> {
     let mut planned = Vec::new();
-    for reference in vm.refs("VBDs") {
-        let vbd = objects.get("VBD", &reference)?;
-        let userdevice = vbd.text("userdevice");
-        let number = devices::disk_number(userdevice)
-            .ok_or_else(|| errors::INVALID_DEVICE.with([userdevice]))?;
-        let cd = vbd.text("type") == "CD";
-        let vdi = vbd.to("VDI");
-        // Without a device model there is no drive that could stand empty.
-        if vdi.is_null() && kind != DomainType::Hvm {
-            continue;
-        }
-        let read_only = cd || vbd.text("mode") == "RO";
-        let source = if vdi.is_null() {
-            None
-        } else {
-            let object = objects.get("VDI", &vdi)?;
-            if object.bool("read_only") && !read_only {
-                return Err(errors::VDI_READONLY.with([vdi.as_str()]));
-            }
-            Some((vdi, if read_only { Mode::ReadOnly } else { Mode::ReadWrite }))
-        };
-        let disk = PlannedDisk {
-            vbd: reference,
-            vdi: source,
-            vdev: devices::disk_name(kind, number, cd),
-            read_only,
-            cdrom: cd && kind == DomainType::Hvm,
-        };
-        planned.push((number, disk));
+    for vbd in vm.refs("VBDs") {
+        planned.extend(disk(objects, kind, &vbd)?);
     }
     planned.sort_by_key(|(number, _)| *number);
     Ok(planned.into_iter().map(|(_, disk)| disk).collect())
 }
 
-fn nics(objects: &Objects, vm: &Object) -> Result<Vec<PlannedNic>, ApiError> {
-    let mut planned = Vec::new();
-    for reference in vm.refs("VIFs") {
-        let vif = objects.get("VIF", &reference)?;
-        let device = vif.text("device");
-        let devid =
-            devices::nic_number(device).ok_or_else(|| errors::INVALID_DEVICE.with([device]))?;
-        let network = objects.get("network", &vif.to("network"))?;
-        let bytes = |n: i64| u32::try_from(n).ok().filter(|n| *n > 0);
-        let bridge_mtu = bytes(network.int("MTU")).unwrap_or(1500);
-        let uplinks = network.refs("PIFs");
-        let uplinks = uplinks.iter().filter_map(|pif| objects.find(pif));
-        planned.push(PlannedNic {
-            vif: reference.clone(),
-            uuid: vif.uuid().to_owned(),
-            bridge: network.text("bridge").to_owned(),
-            uplinks: uplinks.map(|pif| pif.text("device").to_owned()).collect(),
-            bridge_mtu,
-            nic: Nic {
-                devid,
-                mac: vif.text("MAC").to_owned(),
-                mtu: bytes(vif.int("MTU")).unwrap_or(bridge_mtu),
-            },
-        });
+/// The block device of a VBD with its number; none for a drive that cannot stand empty.
+pub fn disk(
+    objects: &Objects,
+    kind: DomainType,
+    reference: &Ref,
+) -> Result<Option<(u32, PlannedDisk)>, ApiError> {
+    let vbd = objects.get("VBD", reference)?;
+    let userdevice = vbd.text("userdevice");
+    let number = devices::disk_number(userdevice)
+        .ok_or_else(|| errors::INVALID_DEVICE.with([userdevice]))?;
+    let cd = vbd.text("type") == "CD";
+    let vdi = vbd.to("VDI");
+    // Without a device model there is no drive that could stand empty.
+    if vdi.is_null() && kind != DomainType::Hvm {
+        return Ok(None);
     }
+    let read_only = cd || vbd.text("mode") == "RO";
+    let source = if vdi.is_null() {
+        None
+    } else {
+        let object = objects.get("VDI", &vdi)?;
+        if object.bool("read_only") && !read_only {
+            return Err(errors::VDI_READONLY.with([vdi.as_str()]));
+        }
+        Some((vdi, if read_only { Mode::ReadOnly } else { Mode::ReadWrite }))
+    };
+    let disk = PlannedDisk {
+        vbd: reference.clone(),
+        vdi: source,
+        vdev: devices::disk_name(kind, number, cd),
+        read_only,
+        cdrom: cd && kind == DomainType::Hvm,
+    };
+    Ok(Some((number, disk)))
+}
+
+fn nics(objects: &Objects, vm: &Object) -> Result<Vec<PlannedNic>, ApiError> {
+    let planned: Result<Vec<_>, _> = vm.refs("VIFs").iter().map(|vif| nic(objects, vif)).collect();
+    let mut planned = planned?;
     planned.sort_by_key(|planned| planned.nic.devid);
     Ok(planned)
+}
+
+/// The network interface of a VIF.
+pub fn nic(objects: &Objects, reference: &Ref) -> Result<PlannedNic, ApiError> {
+    let vif = objects.get("VIF", reference)?;
+    let device = vif.text("device");
+    let devid = devices::nic_number(device).ok_or_else(|| errors::INVALID_DEVICE.with([device]))?;
+    let network = objects.get("network", &vif.to("network"))?;
+    let bytes = |n: i64| u32::try_from(n).ok().filter(|n| *n > 0);
+    let bridge_mtu = bytes(network.int("MTU")).unwrap_or(1500);
+    let uplinks = network.refs("PIFs");
+    let uplinks = uplinks.iter().filter_map(|pif| objects.find(pif));
+    Ok(PlannedNic {
+        vif: reference.clone(),
+        uuid: vif.uuid().to_owned(),
+        bridge: network.text("bridge").to_owned(),
+        uplinks: uplinks.map(|pif| pif.text("device").to_owned()).collect(),
+        bridge_mtu,
+        nic: Nic {
+            devid,
+            mac: vif.text("MAC").to_owned(),
+            mtu: bytes(vif.int("MTU")).unwrap_or(bridge_mtu),
+        },
+    })
 }

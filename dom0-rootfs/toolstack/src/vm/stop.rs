@@ -22,11 +22,16 @@ pub fn domain(vm: &Object) -> Option<DomId> {
     u32::try_from(vm.int("domid")).ok().map(DomId)
 }
 
+/// Key of `VIF.runtime_properties`: false for a card that QEMU does not emulate in a fully virtualized
+/// guest, for it came later.
+pub const EMULATED: &str = "emulated";
+
 /// Links in Dom0 of a VIF, with and without device model; none if the VM does not run.
 pub fn links_of(vm: &Object, vif: &Object) -> Option<Vec<String>> {
     let link = format!("vif{}.{}", domain(vm)?.0, vif.text("device"));
     // Only a fully virtualized guest has an emulated card as well.
-    let emulated = DomainType::of(vm) == Some(DomainType::Hvm);
+    let emulated = DomainType::of(vm) == Some(DomainType::Hvm)
+        && vif.entry("runtime_properties", EMULATED) != Some("false");
     Some(emulated.then(|| format!("{link}-emu")).into_iter().chain([link]).collect())
 }
 
@@ -102,6 +107,9 @@ pub fn record_halted(t: &mut Transaction<'_>, vm: &Ref) {
     t.set(vm, "resident_on", Ref::null());
     for device in vbds.iter().chain(&vifs) {
         t.set(device, "currently_attached", false);
+    }
+    for vif in &vifs {
+        t.set_entry(vif, "runtime_properties", EMULATED, None);
     }
     for console in &consoles {
         t.remove(console);

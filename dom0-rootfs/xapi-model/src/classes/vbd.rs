@@ -2,6 +2,8 @@
 //! `VBD`.
 
 use super::prelude::*;
+use crate::error::ErrorCode;
+use crate::message::Param;
 
 static OPERATIONS: EnumType = EnumType {
     name: "vbd_operations",
@@ -11,6 +13,17 @@ static OPERATIONS: EnumType = EnumType {
 static KIND: EnumType = EnumType { name: "vbd_type", values: &["Disk", "CD", "Floppy"] };
 
 static MODE: EnumType = EnumType { name: "vbd_mode", values: &["RW", "RO"] };
+
+const SELF: Param = param("self", Ref("VBD"), "the device");
+
+const UNPLUG_ERRORS: &[&ErrorCode] = &[
+    &VM_BAD_POWER_STATE,
+    &DEVICE_ALREADY_DETACHED,
+    &DEVICE_DETACH_REJECTED,
+    &DEVICE_DETACH_TIMEOUT,
+    &VBD_NOT_UNPLUGGABLE,
+    &OTHER_OPERATION_IN_PROGRESS,
+];
 
 /// A VM's disk or CD drive.
 pub static VBD: Class = class(
@@ -27,7 +40,7 @@ pub static VBD: Class = class(
         rw("bootable", Bool, "Mark for clients; a guest boots from its first disk that can."),
         rw("mode", Enum(&MODE), "The guest may write, or only read."),
         rw("type", Enum(&KIND), "Disk or CD drive."),
-        ro("unpluggable", Bool, "It may be unplugged while the VM runs; none may."),
+        rw("unpluggable", Bool, "It may be unplugged while the VM runs.").or(Literal::Bool(true)),
         ro("storage_lock", Bool, "Locked by its SR."),
         fixed("empty", Bool, "Nothing is in the drive."),
         rw("other_config", STRING_MAP, "Free for clients."),
@@ -41,10 +54,34 @@ pub static VBD: Class = class(
         ro("metrics", Ref("VBD_metrics"), "Its metrics; not kept."),
     ],
     &[
-        message("insert", Role::VmOperator, "Puts a VDI into an empty CD drive of a halted VM.")
+        message("plug", Role::VmAdmin, "Gives it to its VM, which runs.").takes(&[SELF]).fails(&[
+            &VM_BAD_POWER_STATE,
+            &DEVICE_ALREADY_ATTACHED,
+            &VBD_IS_EMPTY,
+            &VDI_IN_USE,
+            &OTHER_OPERATION_IN_PROGRESS,
+        ]),
+        message(
+            "unplug",
+            Role::VmAdmin,
+            "Takes it from its VM, which runs; the guest has to let go of it.",
+        )
+        .takes(&[SELF])
+        .fails(UNPLUG_ERRORS),
+        message("unplug_force", Role::VmAdmin, "Takes it from its VM, whatever the guest says.")
+            .takes(&[SELF])
+            .fails(UNPLUG_ERRORS),
+        message(
+            "assert_attachable",
+            Role::VmAdmin,
+            "Fails with the reason why it cannot be attached.",
+        )
+        .takes(&[SELF])
+        .fails(&[&DEVICE_ALREADY_ATTACHED, &OTHER_OPERATION_IN_PROGRESS]),
+        message("insert", Role::VmOperator, "Puts a VDI into an empty CD drive.")
             .takes(&[param("vbd", Ref("VBD"), "the drive"), param("vdi", Ref("VDI"), "the VDI")])
             .fails(&[&VBD_NOT_REMOVABLE_MEDIA, &VBD_NOT_EMPTY, &VM_BAD_POWER_STATE]),
-        message("eject", Role::VmOperator, "Takes the VDI out of a CD drive of a halted VM.")
+        message("eject", Role::VmOperator, "Takes the VDI out of a CD drive.")
             .takes(&[param("vbd", Ref("VBD"), "the drive")])
             .fails(&[&VBD_NOT_REMOVABLE_MEDIA, &VBD_IS_EMPTY, &VM_BAD_POWER_STATE]),
     ],

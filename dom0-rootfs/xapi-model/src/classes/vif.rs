@@ -2,6 +2,8 @@
 //! `VIF`.
 
 use super::prelude::*;
+use crate::error::ErrorCode;
+use crate::message::Param;
 
 static OPERATIONS: EnumType =
     EnumType { name: "vif_operations", values: &["attach", "plug", "unplug"] };
@@ -16,6 +18,16 @@ static IPV4: EnumType =
 
 static IPV6: EnumType =
     EnumType { name: "vif_ipv6_configuration_mode", values: &["None", "Static", "Autoconf"] };
+
+const SELF: Param = param("self", Ref("VIF"), "the interface");
+
+const UNPLUG_ERRORS: &[&ErrorCode] = &[
+    &VM_BAD_POWER_STATE,
+    &DEVICE_ALREADY_DETACHED,
+    &DEVICE_DETACH_REJECTED,
+    &DEVICE_DETACH_TIMEOUT,
+    &OTHER_OPERATION_IN_PROGRESS,
+];
 
 /// A VM's network interface.
 pub static VIF: Class = class(
@@ -58,11 +70,28 @@ pub static VIF: Class = class(
         ro("ipv6_addresses", STRINGS, "The addresses it is told."),
         ro("ipv6_gateway", STRING, "The gateway it is told."),
     ],
-    &[message("move", Role::VmAdmin, "Puts it into another network, also while the VM runs.")
-        .takes(&[
-            param("self", Ref("VIF"), "the interface"),
-            param("network", Ref("network"), "the network"),
-        ])],
+    &[
+        message("plug", Role::VmAdmin, "Gives it to its VM, which runs.").takes(&[SELF]).fails(&[
+            &VM_BAD_POWER_STATE,
+            &DEVICE_ALREADY_ATTACHED,
+            &OTHER_OPERATION_IN_PROGRESS,
+        ]),
+        message(
+            "unplug",
+            Role::VmAdmin,
+            "Takes it from its VM, which runs; the guest has to let go of it.",
+        )
+        .takes(&[SELF])
+        .fails(UNPLUG_ERRORS),
+        message("unplug_force", Role::VmAdmin, "Takes it from its VM, whatever the guest says.")
+            .takes(&[SELF])
+            .fails(UNPLUG_ERRORS),
+        message("move", Role::VmAdmin, "Puts it into another network, also while the VM runs.")
+            .takes(&[
+                param("self", Ref("VIF"), "the interface"),
+                param("network", Ref("network"), "the network"),
+            ]),
+    ],
 )
 .written_by(Role::VmAdmin)
 .made_by(Role::VmAdmin);
