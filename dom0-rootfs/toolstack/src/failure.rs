@@ -30,6 +30,9 @@ pub fn xenops(error: &XenopsError, vm: &Ref) -> ApiError {
             errors::HOST_NOT_ENOUGH_FREE_MEMORY
                 .with([needed_kib.saturating_mul(1024), free_kib.saturating_mul(1024)])
         }
+        XenopsError::SuspendTimedOut(_) => {
+            errors::VM_FAILED_SUSPEND_ACKNOWLEDGMENT.with([vm.as_str()])
+        }
         XenopsError::NoHardwareVirtualization { .. } => errors::VM_HVM_REQUIRED.with([vm.as_str()]),
         other => errors::INTERNAL_ERROR.with([chain(other)]),
     }

@@ -32,5 +32,6 @@ pub mod store;
 pub mod task;
 pub mod templates;
 pub mod toolstack;
+pub mod unfinished;
 pub mod vdis;
 pub mod vm;

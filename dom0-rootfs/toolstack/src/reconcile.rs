@@ -13,7 +13,7 @@ use xenops::{DomId, DomainInfo, ShutdownReason};
 use crate::failure;
 use crate::toolstack::Toolstack;
 use crate::vm::start::note;
-use crate::vm::{hotplug, stop, watcher};
+use crate::vm::{hotplug, stop, suspend, watcher};
 
 /// Brings VMs in line with the domains that exist.
 pub fn domains(toolstack: &Arc<Toolstack>) -> Result<(), ApiError> {
@@ -67,6 +67,19 @@ fn compare(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<Option<Ended>, ApiErr
             let destroyed = toolstack.hypervisor.destroy(domain.id);
             destroyed.map_err(|e| failure::xenops(&e, vm))?;
         }
+        ("Suspended", None) => {}
+        ("Suspended", Some(domain)) => {
+            // A resume that was interrupted: its guest has not run.
+            tracing::warn!(%vm, domain = domain.id.0, "removing a domain of a suspended VM");
+            let destroyed = toolstack.hypervisor.destroy(domain.id);
+            destroyed.map_err(|e| failure::xenops(&e, vm))?;
+        }
+        (_, Some(_))
+            if toolstack.store.read(|objects| suspend::whole_image(objects, vm)).is_some() =>
+        {
+            tracing::warn!(%vm, "finishing to suspend it");
+            stop::tear_down(toolstack, vm)?;
+        }
         (_, None) => {
             tracing::warn!(%vm, "its domain is gone");
             stop::tear_down(toolstack, vm)?;
@@ -82,11 +95,21 @@ fn compare(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<Option<Ended>, ApiErr
             if known != Some(domain.id) {
                 tracing::warn!(%vm, domain = number, "its domain has another number");
             }
-            match domain.shutdown {
+            let shutdown = match domain.shutdown {
+                Some(ShutdownReason::Suspend) => {
+                    tracing::warn!(%vm, "letting it run on, for it was being suspended");
+                    let resumed = toolstack.hypervisor.resume(domain.id);
+                    resumed.map_err(|e| failure::xenops(&e, vm))?;
+                    None
+                }
+                other => other,
+            };
+            match shutdown {
                 Some(reason) => return Ok(Some((domain.id, reason))),
                 None => {
                     adopt(toolstack, vm)?;
                     hotplug::settle(toolstack, vm)?;
+                    suspend::forget_image(toolstack, vm)?;
                 }
             }
         }

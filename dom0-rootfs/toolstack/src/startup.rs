@@ -15,7 +15,7 @@ use xenops::HostInfo;
 use crate::store::Transaction;
 use crate::toolstack::{Context, Toolstack};
 use crate::vm::watcher;
-use crate::{api, failure, host_network, rbac, reconcile, templates};
+use crate::{api, failure, host_network, rbac, reconcile, templates, unfinished};
 
 /// How often figures of the host are brought up to date.
 const METRICS: Duration = Duration::from_secs(10);
@@ -55,6 +55,7 @@ pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
     plug_storage(toolstack);
     watcher::begin(toolstack).context("watching domains")?;
     reconcile::domains(toolstack).map_err(|e| anyhow!("comparing with the domains of Xen: {e}"))?;
+    unfinished::sweep(toolstack);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use xapi_model::{ApiError, Ref, Value, errors};
 
 use crate::failure;
-use crate::store::{Objects, Transaction};
+use crate::store::{Object, Objects, Transaction};
 use crate::toolstack::Toolstack;
 
 /// An SR with its driver.
@@ -122,6 +122,21 @@ pub fn refresh_sizes(toolstack: &Toolstack, open: &OpenSr) {
     }
 }
 
+/// Whether a suspended VM holds a VDI, as one of its disks or as its image; `user` may.
+pub fn held(objects: &Objects, vdi: &Ref, user: Option<&Ref>) -> bool {
+    let suspended = |vm: &Object| vm.text("power_state") == "Suspended";
+    let vbds = objects.find(vdi).map(|vdi| vdi.refs("VBDs")).unwrap_or_default();
+    let mut vbds = vbds.iter().filter(|vbd| Some(*vbd) != user).filter_map(|vbd| objects.find(vbd));
+    let disk = vbds.any(|vbd| {
+        let vm = objects.find(&vbd.to("VM"));
+        let runs_on = vm.is_some_and(|vm| suspended(vm) && !vm.bool("is_a_snapshot"));
+        runs_on && vbd.bool("currently_attached")
+    });
+    let image = || objects.all("VM").any(|vm| suspended(vm) && vm.to("suspend_VDI") == *vdi);
+    // Who resumes a VM reads its image.
+    disk || (user.is_none() && image())
+}
+
 /// VDIs that are active on this host, each with its users.
 #[derive(Debug, Default)]
 pub struct Activations(Mutex<HashMap<Ref, Active>>);
@@ -162,6 +177,9 @@ impl Activations {
                 active.users.insert(user.clone());
                 return Ok(active.path.clone());
             }
+            return Err(errors::VDI_IN_USE.with([vdi.as_str(), "attach"]));
+        }
+        if !sharable && toolstack.store.read(|objects| held(objects, vdi, Some(user))) {
             return Err(errors::VDI_IN_USE.with([vdi.as_str(), "attach"]));
         }
         let (open, uuid) = of_vdi(toolstack, vdi)?;

@@ -93,12 +93,17 @@ errors! {
     VDI_READONLY [vdi] "The VDI is read-only.";
     VDI_TOO_SMALL [vdi, minimum] "The VDI is too small, in bytes.";
     VM_BAD_POWER_STATE [vm, expected, actual] "The VM is in another power state than the operation needs.";
+    VM_CHECKPOINT_RESUME_FAILED [vm] "The VM could not be let run on after its checkpoint.";
+    VM_CHECKPOINT_SUSPEND_FAILED [vm, reason] "The VM could not be suspended for its checkpoint.";
+    VM_FAILED_SUSPEND_ACKNOWLEDGMENT [vm] "The guest was asked to suspend and did not.";
     VM_HVM_REQUIRED [vm] "The host cannot run hardware-virtualized VMs.";
     VM_IS_PROTECTED [vm] "The VM is protected.";
     VM_IS_TEMPLATE [vm] "The VM is a template.";
+    VM_NO_SUSPEND_SR [vm] "There is no SR for the memory of the VM.";
     VM_OLD_PV_DRIVERS [vm, major, minor] "The guest's drivers are too old.";
     VM_REQUIRES_NETWORK [vm, network] "The VM needs a network that its host has not.";
     VM_REQUIRES_SR [vm, sr] "The VM needs an SR that its host has not.";
+    VM_REVERT_FAILED [snapshot, vm] "There is no VM to revert to the snapshot.";
     VM_SHUTDOWN_TIMEOUT [vm, seconds] "The guest did not end in time.";
     XENOPS_FAILURE [reason] "The hypervisor refused or failed.";
 }

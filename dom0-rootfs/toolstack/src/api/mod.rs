@@ -14,7 +14,7 @@ pub mod sr;
 mod subject;
 mod task;
 mod vbd;
-mod vdi;
+pub(crate) mod vdi;
 mod vif;
 mod vm;
 mod vm_copy;

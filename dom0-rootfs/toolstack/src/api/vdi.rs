@@ -11,13 +11,19 @@ use super::Entry;
 use crate::copy;
 use crate::failure;
 use crate::toolstack::{Args, Context};
+use crate::unfinished;
 use crate::vdis::{self, Opened};
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VDI.create", |context, args| create(context, args).map(Value::Ref)),
     ("VDI.destroy", |context, args| destroy(context, &args.to("self")).map(|()| Value::Void)),
-    ("VDI.clone", |context, args| clone(context, &args.to("vdi"), false).map(Value::Ref)),
-    ("VDI.snapshot", |context, args| clone(context, &args.to("vdi"), true).map(Value::Ref)),
+    ("VDI.clone", |context, args| {
+        clone(context, &args.to("vdi"), Copying::default()).map(Value::Ref)
+    }),
+    ("VDI.snapshot", |context, args| {
+        let how = Copying { snapshot: true, ..Copying::default() };
+        clone(context, &args.to("vdi"), how).map(Value::Ref)
+    }),
     ("VDI.copy", copy_vdi),
     ("VDI.resize", resize),
     ("VDI.forget", forget),
@@ -33,15 +39,16 @@ fn create(context: &Context, args: &Args<'_>) -> Result<Ref, ApiError> {
     let size = record.get("virtual_size").and_then(Value::as_int).unwrap_or_default();
     let fields = COPIED.iter().chain(&["sm_config"]);
     let fields = fields.filter_map(|name| Some((*name, record.get(*name)?.clone()))).collect();
-    make(context, &sr, size, fields)
+    make(context, &sr, size, fields, false)
 }
 
-/// A new VDI of zeros.
-pub(super) fn make(
+/// A new VDI of zeros, with a note that it is unfinished if wanted.
+pub(crate) fn make(
     context: &Context,
     sr: &Ref,
     size: i64,
     mut fields: Vec<(&str, Value)>,
+    unfinished: bool,
 ) -> Result<Ref, ApiError> {
     let toolstack = &context.toolstack;
     let invalid = || errors::INVALID_VALUE.with(["virtual_size".to_owned(), size.to_string()]);
@@ -56,6 +63,9 @@ pub(super) fn make(
     let recorded = toolstack.store.write(|t| {
         let vdi = t.create(&classes::VDI, fields);
         vdis::record_info(t, &vdi, &info);
+        if unfinished {
+            unfinished::begin(t, &vdi);
+        }
         Ok(vdi)
     });
     if recorded.is_err() {
@@ -84,14 +94,15 @@ fn remove_data(open: &vdis::OpenSr, uuid: Uuid) {
 /// The caller holds the VDI's lock, so that it does not come into use meanwhile. Order of locks: the
 /// SR's, then the VDI's.
 fn refuse_used(context: &Context, vdi: &Ref, operation: &str) -> Result<(), ApiError> {
-    if context.toolstack.activations.in_use(vdi) {
+    let toolstack = &context.toolstack;
+    if toolstack.activations.in_use(vdi) || toolstack.store.read(|o| vdis::held(o, vdi, None)) {
         return Err(errors::VDI_IN_USE.with([vdi.as_str(), operation]));
     }
     Ok(())
 }
 
 /// Removes a VDI, its data and the VBDs that refer to it.
-pub(super) fn destroy(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
+pub(crate) fn destroy(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
     let toolstack = &context.toolstack;
     let sr = toolstack.look("VDI", vdi, |vdi, _| vdi.to("SR"))?;
     let lock = toolstack.lock_of(&sr);
@@ -131,15 +142,29 @@ fn forget(context: &Context, args: &Args<'_>) -> Reply {
     forget_object(context, &vdi).map(|()| Value::Void)
 }
 
+/// How a VDI is cloned.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Copying {
+    /// The new one is a snapshot of it.
+    pub(crate) snapshot: bool,
+    /// It may be in use: its guest is held, so its contents are those of one moment.
+    pub(crate) held: bool,
+    /// The new one gets a note that it is unfinished.
+    pub(crate) unfinished: bool,
+}
+
 /// A new VDI in the same SR with the same contents, copy on write where the driver can.
-pub(super) fn clone(context: &Context, vdi: &Ref, snapshot: bool) -> Result<Ref, ApiError> {
+pub(crate) fn clone(context: &Context, vdi: &Ref, how: Copying) -> Result<Ref, ApiError> {
+    let snapshot = how.snapshot;
     let toolstack = &context.toolstack;
     let (sr, mut fields) = toolstack.look("VDI", vdi, |vdi, _| (vdi.to("SR"), copied(vdi)))?;
     let lock = toolstack.lock_of(&sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let own = toolstack.lock_of(vdi);
     let _unused = own.lock().unwrap_or_else(PoisonError::into_inner);
-    refuse_used(context, vdi, if snapshot { "snapshot" } else { "clone" })?;
+    if !how.held {
+        refuse_used(context, vdi, if snapshot { "snapshot" } else { "clone" })?;
+    }
     let (open, from) = vdis::of_vdi(toolstack, vdi)?;
     let uuid = Uuid::new_v4();
     let made = open.driver.vdi_clone(&open.spec, from, uuid);
@@ -153,6 +178,9 @@ pub(super) fn clone(context: &Context, vdi: &Ref, snapshot: bool) -> Result<Ref,
     let recorded = toolstack.store.write(|t| {
         let vdi = t.create(&classes::VDI, fields);
         vdis::record_info(t, &vdi, &info);
+        if how.unfinished {
+            unfinished::begin(t, &vdi);
+        }
         Ok(vdi)
     });
     if recorded.is_err() {
@@ -174,14 +202,19 @@ fn copy_vdi(context: &Context, args: &Args<'_>) -> Reply {
     }
     let into = args.to("into_vdi");
     if into.is_null() {
-        return full_copy(context, &vdi, &args.to("sr")).map(Value::Ref);
+        return full_copy(context, &vdi, &args.to("sr"), false).map(Value::Ref);
     }
     copy_into(context, &vdi, &into)?;
     Ok(into.into())
 }
 
 /// A full copy in an SR; the default SR when null.
-pub(super) fn full_copy(context: &Context, vdi: &Ref, sr: &Ref) -> Result<Ref, ApiError> {
+pub(super) fn full_copy(
+    context: &Context,
+    vdi: &Ref,
+    sr: &Ref,
+    unfinished: bool,
+) -> Result<Ref, ApiError> {
     let toolstack = &context.toolstack;
     let (size, mut fields) =
         toolstack.look("VDI", vdi, |vdi, _| (vdi.int("virtual_size"), copied(vdi)))?;
@@ -192,7 +225,7 @@ pub(super) fn full_copy(context: &Context, vdi: &Ref, sr: &Ref) -> Result<Ref, A
     } else {
         sr.clone()
     };
-    let new = make(context, &sr, size, fields)?;
+    let new = make(context, &sr, size, fields, unfinished)?;
     if let Err(error) = copy_into(context, vdi, &new) {
         if let Err(error) = destroy(context, &new) {
             tracing::error!(%error, vdi = %new, "removing a half-made copy");

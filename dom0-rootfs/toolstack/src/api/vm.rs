@@ -12,10 +12,12 @@ use crate::failure;
 use crate::guards::{self, Limits};
 use crate::store::{Object, Transaction};
 use crate::toolstack::{Args, Context};
+use crate::unfinished;
 use crate::vdis;
 use crate::vm::devices;
 use crate::vm::operation::{Operation, obstacle};
 use crate::vm::plan::{Plan, plan};
+use crate::vm::suspend;
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VM.create", create),
@@ -96,12 +98,12 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
     let operation = Operation::begin(context, &vm, "destroy")?;
     let lock = context.toolstack.lock_of(&vm);
     let held = lock.lock().unwrap_or_else(PoisonError::into_inner);
-    context.store().write(|t| {
+    let image = context.store().write(|t| {
         let object = t.get("VM", &vm)?;
         // A guest that restarted by itself held the lock.
         let state = object.text("power_state");
-        if state != "Halted" {
-            let words = [vm.as_str(), "halted", &state.to_lowercase()];
+        if !["Halted", "Suspended"].contains(&state) {
+            let words = [vm.as_str(), "halted or suspended", &state.to_lowercase()];
             return Err(errors::VM_BAD_POWER_STATE.with(words));
         }
         let devices: Vec<Ref> = ["VBDs", "VIFs", "consoles"]
@@ -116,10 +118,15 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
         for snapshot in &snapshots {
             t.set(snapshot, "snapshot_of", Ref::null());
         }
+        let image = suspend::drop_image(t, &vm);
         t.remove(&vm);
-        Ok(())
+        Ok(image)
     })?;
     drop(held);
+    // Nobody else could go on from it.
+    if let Some(image) = image {
+        unfinished::remove(&context.toolstack, &image);
+    }
     drop(operation);
     Ok(Value::Void)
 }

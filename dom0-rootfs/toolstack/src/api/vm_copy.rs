@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 
 use xapi_model::{ApiError, DateTime, Field, Qualifier, Ref, Reply, Value, classes};
 
-use super::{Entry, vdi, vif, vm};
+use super::vdi::{self, Copying};
+use super::{Entry, vif, vm};
 use crate::store::{Object, Transaction};
 use crate::toolstack::{Args, Context};
+use crate::unfinished;
 use crate::vm::operation::Operation;
 
 pub(super) const HANDLERS: &[Entry] = &[
@@ -55,9 +57,7 @@ fn copy(context: &Context, args: &Args<'_>, how: &How) -> Reply {
         .and_then(|()| record(context, &from, args.text("new_name"), how, &disks));
     if made.is_err() {
         for disk in disks.iter().filter(|disk| disk.own) {
-            if let Err(error) = vdi::destroy(context, &disk.vdi) {
-                tracing::error!(%error, vdi = %disk.vdi, "removing a disk of a half-made VM");
-            }
+            unfinished::remove(&context.toolstack, &disk.vdi);
         }
     }
     made.map(Value::Ref)
@@ -82,16 +82,25 @@ fn copy_disks(
         // What lies in a CD drive is shared.
         let (vdi, own) = match how {
             _ if !disk || original.is_null() => (original, false),
-            How::Clone => (vdi::clone(context, &original, false)?, true),
+            How::Clone => (
+                vdi::clone(context, &original, Copying { unfinished: true, ..Copying::default() })?,
+                true,
+            ),
             How::Snapshot(left_out) if left_out.contains(&original) => continue,
-            How::Snapshot(_) => (vdi::clone(context, &original, true)?, true),
+            How::Snapshot(_) => (
+                {
+                    let how = Copying { snapshot: true, unfinished: true, held: false };
+                    vdi::clone(context, &original, how)?
+                },
+                true,
+            ),
             How::Copy(sr) => {
                 let sr = if sr.is_null() {
                     context.toolstack.look("VDI", &original, |vdi, _| vdi.to("SR"))?
                 } else {
                     sr.clone()
                 };
-                (vdi::full_copy(context, &original, &sr)?, true)
+                (vdi::full_copy(context, &original, &sr, true)?, true)
             }
         };
         disks.push(NewDisk { vbd, vdi, own });
@@ -149,6 +158,7 @@ fn record(
         let settings = settings(original);
         let new = vm::make(t, with(settings, replaced));
         for disk in disks {
+            unfinished::finish(t, &disk.vdi);
             let settings = settings_of(t, "VBD", &disk.vbd)?;
             let own = vec![("VM", Value::from(&new)), ("VDI", Value::from(&disk.vdi))];
             t.create(&classes::VBD, with(settings, own));

@@ -12,7 +12,7 @@ use crate::failure;
 use crate::store::Object;
 use crate::toolstack::{Args, Context};
 use crate::vm::operation::Operation;
-use crate::vm::{start, stop};
+use crate::vm::{start, stop, suspend};
 
 /// How long a guest may take to end before the message fails.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
@@ -35,6 +35,18 @@ pub(super) const HANDLERS: &[Entry] = &[
     ("VM.power_state_reset", |context, args| end(context, args, "power_state_reset")),
     ("VM.clean_reboot", clean_reboot),
     ("VM.hard_reboot", hard_reboot),
+    ("VM.suspend", |context, args| {
+        let vm = args.to("vm");
+        let _operation = Operation::begin(context, &vm, "suspend")?;
+        alone(context, &vm, || suspend::suspend(context, &vm))?;
+        Ok(Value::Void)
+    }),
+    ("VM.resume", |context, args| resume(context, args, "resume")),
+    ("VM.resume_on", |context, args| {
+        context.toolstack.look("host", &args.to("host"), |_, _| ())?;
+        resume(context, args, "resume_on")
+    }),
+    ("VM.set_suspend_VDI", set_suspend_vdi),
     ("VM.pause", |context, args| pause(context, args, true)),
     ("VM.unpause", |context, args| pause(context, args, false)),
 ];
@@ -55,6 +67,33 @@ fn boot(context: &Context, args: &Args<'_>, name: &'static str) -> Reply {
     let _operation = Operation::begin(context, &vm, name)?;
     alone(context, &vm, || start::start(context, &vm, args.bool("start_paused")))?;
     Ok(Value::Void)
+}
+
+fn resume(context: &Context, args: &Args<'_>, name: &'static str) -> Reply {
+    let vm = args.to("vm");
+    let _operation = Operation::begin(context, &vm, name)?;
+    alone(context, &vm, || start::resume(context, &vm, args.bool("start_paused")))?;
+    Ok(Value::Void)
+}
+
+/// Another copy of the image, as after a restore of an SR; what does not fit is refused at the resume.
+fn set_suspend_vdi(context: &Context, args: &Args<'_>) -> Reply {
+    let (vm, vdi) = (args.to("self"), args.to("value"));
+    alone(context, &vm, || {
+        context.store().write(|t| {
+            let state = t.get("VM", &vm)?.text("power_state");
+            if state != "Suspended" {
+                let words = [vm.as_str(), "suspended", &state.to_lowercase()];
+                return Err(errors::VM_BAD_POWER_STATE.with(words));
+            }
+            let kind = t.get("VDI", &vdi)?.text("type");
+            if kind != "suspend" {
+                return Err(errors::VDI_INCOMPATIBLE_TYPE.with([vdi.as_str(), kind]));
+            }
+            t.set(&vm, "suspend_VDI", &vdi);
+            Ok(Value::Void)
+        })
+    })
 }
 
 fn halted(vm: &Object) -> bool {

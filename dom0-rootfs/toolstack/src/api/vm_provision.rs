@@ -113,7 +113,7 @@ fn make_disks(
             ("name_description", "Made from a template".into()),
             ("type", Value::Enum(kind)),
         ];
-        let vdi = vdi::make(context, &sr, disk.size, fields)?;
+        let vdi = vdi::make(context, &sr, disk.size, fields, false)?;
         made.push(vdi.clone());
         let record = [
             ("VM", Value::from(vm)),

@@ -9,4 +9,5 @@ pub mod plan;
 pub mod start;
 pub mod steps;
 pub mod stop;
+pub mod suspend;
 pub mod watcher;

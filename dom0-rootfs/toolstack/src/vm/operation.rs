@@ -22,6 +22,8 @@ const HALTED: &[&str] = &["Halted"];
 const RUNNING: &[&str] = &["Running"];
 const PAUSED: &[&str] = &["Paused"];
 const ALIVE: &[&str] = &["Running", "Paused"];
+const SUSPENDED: &[&str] = &["Suspended"];
+const NOT_HALTED: &[&str] = &["Running", "Paused", "Suspended"];
 const ENDING: &[&str] = &["clean_shutdown", "clean_reboot", "shutdown"];
 
 const fn rule(
@@ -33,8 +35,8 @@ const fn rule(
     Rule { name, states, template, vm, during: &[] }
 }
 
-const fn forceful(name: &'static str) -> Rule {
-    Rule { name, states: ALIVE, template: false, vm: true, during: ENDING }
+const fn forceful(name: &'static str, states: &'static [&'static str]) -> Rule {
+    Rule { name, states, template: false, vm: true, during: ENDING }
 }
 
 const RULES: &[Rule] = &[
@@ -45,9 +47,12 @@ const RULES: &[Rule] = &[
     rule("clean_shutdown", RUNNING, false, true),
     rule("clean_reboot", RUNNING, false, true),
     rule("shutdown", ALIVE, false, true),
-    forceful("hard_shutdown"),
-    forceful("hard_reboot"),
-    forceful("power_state_reset"),
+    forceful("hard_shutdown", NOT_HALTED),
+    forceful("hard_reboot", ALIVE),
+    forceful("power_state_reset", NOT_HALTED),
+    rule("suspend", RUNNING, false, true),
+    rule("resume", SUSPENDED, false, true),
+    rule("resume_on", SUSPENDED, false, true),
     rule("clone", HALTED, true, true),
     rule("copy", HALTED, true, true),
     rule("snapshot", HALTED, false, true),
@@ -57,7 +62,7 @@ const RULES: &[Rule] = &[
     rule("changing_static_range", HALTED, true, true),
     rule("changing_dynamic_range", HALTED, true, true),
     rule("changing_VCPUs", HALTED, true, true),
-    rule("destroy", HALTED, true, true),
+    rule("destroy", &["Halted", "Suspended"], true, true),
 ];
 
 /// Why an operation is not allowed now; none if it is.

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Starting a VM.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use storage::Mode;
 use xapi_model::{ApiError, DateTime, Ref, Value, classes, errors};
 use xenops::{Created, Disk};
 
 use super::devices::DomainType;
 use super::plan::{Plan, PlannedNic, plan};
 use super::steps::{self, Step};
-use super::stop;
+use super::{stop, suspend};
 use crate::failure;
 use crate::store::Transaction;
 use crate::toolstack::{Context, Toolstack};
+use crate::unfinished;
 
 /// A start under way.
 struct Starting {
@@ -20,46 +23,78 @@ struct Starting {
     vm: Ref,
     plan: Plan,
     paused: bool,
+    /// The suspend image that it comes from, and who uses it.
+    image: Option<(Ref, Ref)>,
+    image_path: Option<PathBuf>,
     active: Vec<(Ref, Ref)>,
     created: Option<Created>,
     recorded: bool,
 }
 
 const STEPS: &[Step<Starting>] = &[
+    Step { name: "opening the image", act: open_image, undo: close_image },
     Step { name: "activating disks", act: activate, undo: deactivate },
     Step { name: "making bridges", act: bridge, undo: |_| Ok(()) },
     Step { name: "building the domain", act: build, undo: destroy },
     Step { name: "plugging network interfaces", act: plug, undo: unplug },
     Step { name: "recording the domain", act: record, undo: erase },
+    Step { name: "giving up the image", act: give_up_image, undo: |_| Ok(()) },
     Step { name: "letting the guest run", act: run, undo: |_| Ok(()) },
 ];
 
 /// Starts a halted VM. The caller holds the VM's lock and has begun the operation.
 pub fn start(context: &Context, vm: &Ref, paused: bool) -> Result<(), ApiError> {
+    bring_up(context, vm, paused, "Halted")
+}
+
+/// Lets a suspended VM go on where it was. The caller holds the VM's lock and has begun the operation.
+pub fn resume(context: &Context, vm: &Ref, paused: bool) -> Result<(), ApiError> {
+    bring_up(context, vm, paused, "Suspended")
+}
+
+fn bring_up(context: &Context, vm: &Ref, paused: bool, from: &'static str) -> Result<(), ApiError> {
     let toolstack = &context.toolstack;
-    let plan = toolstack.store.read(|objects| {
+    let (plan, image) = toolstack.store.read(|objects| {
         let host = objects.get("host", &toolstack_host(objects))?;
         if !host.bool("enabled") {
             return Err(errors::HOST_DISABLED.with([host.reference().as_str()]));
         }
         // Whoever had the lock before may have started it.
-        let state = objects.get("VM", vm)?.text("power_state");
-        if state != "Halted" {
-            let words = [vm.as_str(), "halted", &state.to_lowercase()];
+        let object = objects.get("VM", vm)?;
+        let state = object.text("power_state");
+        if state != from {
+            let words = [vm.as_str(), &from.to_lowercase(), &state.to_lowercase()];
             return Err(errors::VM_BAD_POWER_STATE.with(words));
         }
-        plan(objects, vm, &toolstack.boot)
+        let mut plan = plan(objects, vm, &toolstack.boot)?;
+        if from == "Halted" {
+            return Ok((plan, None));
+        }
+        // The guest has these devices and no others.
+        let had = |device: &Ref| objects.find(device).is_some_and(|d| d.bool("currently_attached"));
+        plan.disks.retain(|disk| had(&disk.vbd));
+        plan.nics.retain(|nic| had(&nic.vif));
+        plan.spec.nics = plan.nics.iter().map(|planned| planned.nic.clone()).collect();
+        Ok((plan, Some(object.to("suspend_VDI"))))
     })?;
     let mut starting = Starting {
         context: context.clone(),
         vm: vm.clone(),
         plan,
         paused,
+        image: image.map(|image| (image, Ref::new(&uuid::Uuid::new_v4().to_string()))),
+        image_path: None,
         active: Vec::new(),
         created: None,
         recorded: false,
     };
     steps::run(STEPS, &mut starting, |starting, done| starting.context.progress(done))?;
+    if let Some((image, _)) = starting.image.clone() {
+        if let Err(error) = close_image(&mut starting) {
+            tracing::error!(%error, %image, "closing a suspend image");
+        }
+        unfinished::remove(toolstack, &image);
+    }
     // The domain is up: what follows is looked after by the console hub itself.
     if let Some(path) = starting.created.as_ref().and_then(|created| created.console.clone()) {
         toolstack.consoles.attach(vm, &path);
@@ -75,6 +110,23 @@ impl Starting {
     fn toolstack(&self) -> &Arc<Toolstack> {
         &self.context.toolstack
     }
+}
+
+fn open_image(starting: &mut Starting) -> Result<(), ApiError> {
+    let Some((image, user)) = &starting.image else { return Ok(()) };
+    let toolstack = starting.toolstack();
+    let path = toolstack.activations.activate(toolstack, user, image, Mode::ReadOnly)?;
+    starting.image_path = Some(path);
+    Ok(())
+}
+
+fn close_image(starting: &mut Starting) -> Result<(), ApiError> {
+    if let (Some((image, user)), Some(_)) = (&starting.image, &starting.image_path) {
+        let toolstack = &starting.context.toolstack;
+        toolstack.activations.deactivate(toolstack, user, image)?;
+        starting.image_path = None;
+    }
+    Ok(())
 }
 
 fn activate(starting: &mut Starting) -> Result<(), ApiError> {
@@ -118,7 +170,11 @@ fn bridge(starting: &mut Starting) -> Result<(), ApiError> {
 }
 
 fn build(starting: &mut Starting) -> Result<(), ApiError> {
-    let created = starting.toolstack().hypervisor.create(&starting.plan.spec);
+    let (hypervisor, spec) = (&starting.toolstack().hypervisor, &starting.plan.spec);
+    let created = match &starting.image_path {
+        Some(image) => hypervisor.restore(spec, image),
+        None => hypervisor.create(spec),
+    };
     starting.created = Some(created.map_err(|e| failure::xenops(&e, &starting.vm))?);
     Ok(())
 }
@@ -182,9 +238,10 @@ fn record(starting: &mut Starting) -> Result<(), ApiError> {
         }
         for nic in &plan.nics {
             t.set(&nic.vif, "currently_attached", true);
+            t.set_entry(&nic.vif, "runtime_properties", stop::EMULATED, None);
         }
         consoles(t, vm, &created);
-        metrics(t, vm, plan);
+        metrics(t, vm, plan, starting.image.is_some());
         t.set_note(&note(&plan.spec.uuid.to_string()), Some(describe(&created)));
         Ok(())
     })
@@ -210,12 +267,14 @@ fn consoles(t: &mut Transaction<'_>, vm: &Ref, created: &Created) {
     }
 }
 
-fn metrics(t: &mut Transaction<'_>, vm: &Ref, plan: &Plan) {
+fn metrics(t: &mut Transaction<'_>, vm: &Ref, plan: &Plan, goes_on: bool) {
     let Ok(metrics) = t.get("VM", vm).map(|vm| vm.to("metrics")) else { return };
     let memory = i64::try_from(plan.spec.memory_kib.saturating_mul(1024)).unwrap_or(i64::MAX);
     t.set(&metrics, "memory_actual", memory);
     t.set(&metrics, "VCPUs_number", i64::from(plan.spec.vcpus));
-    t.set(&metrics, "start_time", DateTime::now());
+    if !goes_on {
+        t.set(&metrics, "start_time", DateTime::now());
+    }
     t.set(&metrics, "last_updated", DateTime::now());
     t.set(&metrics, "hvm", plan.kind != DomainType::Pv);
     t.set(&metrics, "current_domain_type", Value::Enum(plan.kind.name()));
@@ -226,10 +285,24 @@ fn erase(starting: &mut Starting) -> Result<(), ApiError> {
         return Ok(());
     }
     let vm = starting.vm.clone();
+    let image = starting.image.as_ref().map(|(image, _)| image);
     starting.toolstack().store.write(|t| {
-        stop::record_halted(t, &vm);
+        match image {
+            Some(image) => suspend::record_suspended(t, &vm, image),
+            None => stop::record_halted(t, &vm),
+        }
         Ok(())
     })
+}
+
+/// From the moment that the guest runs its disks and the image are not of one time any more, so the
+/// image goes before that.
+fn give_up_image(starting: &mut Starting) -> Result<(), ApiError> {
+    if starting.image.is_none() {
+        return Ok(());
+    }
+    let vm = starting.vm.clone();
+    starting.toolstack().store.write(|t| Ok(suspend::drop_image(t, &vm))).map(drop)
 }
 
 fn run(starting: &mut Starting) -> Result<(), ApiError> {
@@ -238,7 +311,15 @@ fn run(starting: &mut Starting) -> Result<(), ApiError> {
     };
     let vm = starting.vm.clone();
     let toolstack = starting.toolstack();
-    toolstack.hypervisor.unpause(created.domain).map_err(|e| failure::xenops(&e, &vm))?;
+    if let Err(error) = toolstack.hypervisor.unpause(created.domain) {
+        // A worker that died may have let it run before.
+        let runs = toolstack.hypervisor.domains().is_ok_and(|domains| {
+            domains.iter().any(|domain| domain.id == created.domain && !domain.paused)
+        });
+        if !runs {
+            return Err(failure::xenops(&error, &vm));
+        }
+    }
     toolstack.store.write(|t| {
         t.set(&vm, "power_state", Value::Enum("Running"));
         Ok(())

@@ -9,10 +9,12 @@ use xenops::{DomId, DomainInfo, ShutdownRequest, XenopsError};
 
 use super::devices::DomainType;
 use super::start::note;
+use super::suspend;
 use crate::failure;
 use crate::patience::within;
 use crate::store::{Object, Objects, Transaction};
 use crate::toolstack::{Context, Toolstack};
+use crate::unfinished;
 
 /// How often a wait looks whether its task was cancelled.
 const LOOK: Duration = Duration::from_millis(500);
@@ -58,8 +60,8 @@ fn holder(toolstack: &Toolstack, domain: DomId) -> Result<Option<DomainInfo>, Xe
     Ok(domains.find(|found| found.id == domain))
 }
 
-/// Removes the VM's domain with everything that belongs to it and records it as halted. Safe to
-/// repeat. The caller holds the VM's lock.
+/// Removes the VM's domain with everything that belongs to it and records it as halted, or as
+/// suspended where its image is whole. The image of a VM that was suspended goes. Safe to repeat. The caller holds the VM's lock.
 pub fn tear_down(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
     let (domain, links, vdis) = toolstack
         .look("VM", vm, |vm, objects| (domain(vm), links(objects, vm), active_vdis(objects, vm)))?;
@@ -90,10 +92,18 @@ pub fn tear_down(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
     for (vbd, vdi) in vdis {
         toolstack.activations.deactivate(toolstack, &vbd, &vdi)?;
     }
-    toolstack.store.write(|t| {
+    let image = toolstack.store.write(|t| {
+        if let Some(image) = suspend::whole_image(t.objects(), vm) {
+            suspend::record_suspended(t, vm, &image);
+            return Ok(None);
+        }
         record_halted(t, vm);
-        Ok(())
-    })
+        Ok(suspend::drop_image(t, vm))
+    })?;
+    if let Some(image) = image {
+        unfinished::remove(toolstack, &image);
+    }
+    Ok(())
 }
 
 /// Records that a VM has no domain.

@@ -12,6 +12,7 @@ use xenops::{DomId, Event, EventKind, ShutdownReason};
 
 use super::operation::under_way;
 use super::{start, stop};
+use crate::failure;
 use crate::store::Object;
 use crate::toolstack::{Context, Toolstack};
 
@@ -96,6 +97,11 @@ pub fn ended(
     if owner(toolstack, domain).as_ref() != Some(&vm) {
         return Ok(());
     }
+    if reason == Some(ShutdownReason::Suspend) {
+        // Whoever suspended it has let go of the lock: what is still suspended was given up.
+        let resumed = toolstack.hypervisor.resume(domain);
+        return resumed.map_err(|e| failure::xenops(&e, &vm));
+    }
     let fate = toolstack.look("VM", &vm, |vm, objects| {
         let started = objects.find(&vm.to("metrics")).map(|m| m.get("start_time").clone());
         let started = match started {
@@ -129,7 +135,7 @@ fn fate(vm: &Object, reason: ShutdownReason, age: i64) -> Fate {
         ShutdownReason::PowerOff => vm.text("actions_after_shutdown"),
         ShutdownReason::Reboot => vm.text("actions_after_reboot"),
         ShutdownReason::Crash | ShutdownReason::Watchdog => vm.text("actions_after_crash"),
-        ShutdownReason::Suspend => "destroy",
+        ShutdownReason::Suspend => "preserve",
     };
     let crashed = matches!(reason, ShutdownReason::Crash | ShutdownReason::Watchdog);
     match action {

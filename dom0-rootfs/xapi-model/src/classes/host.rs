@@ -56,7 +56,11 @@ pub static HOST: Class = class(
         mirror("resident_VMs", Set(&Ref("VM")), "resident_on", "VMs that run here."),
         ro("logging", STRING_MAP, "Settings of logging; none."),
         mirror("PIFs", Set(&Ref("PIF")), "host", "Its network interfaces."),
-        ro("suspend_image_sr", Ref("SR"), "Where memory of suspended VMs goes; none are."),
+        rw(
+            "suspend_image_sr",
+            Ref("SR"),
+            "Where memory of suspended VMs goes, when neither the VM nor the pool says so.",
+        ),
         ro("crash_dump_sr", Ref("SR"), "Where crash dumps go; none are made."),
         ro("crashdumps", Set(&Ref("host_crashdump")), "Crashes of the host."),
         ro("patches", Set(&Ref("host_patch")), "Patches; none."),

@@ -18,7 +18,7 @@ pub static POOL: Class = class(
         rw("name_description", STRING, "Description."),
         ro("master", Ref("host"), "The coordinator."),
         rw("default_SR", Ref("SR"), "Where VDIs go when nothing else is said."),
-        ro("suspend_image_SR", Ref("SR"), "Where memory of suspended VMs goes; none are."),
+        rw("suspend_image_SR", Ref("SR"), "Where memory of suspended VMs goes."),
         ro("crash_dump_SR", Ref("SR"), "Where crash dumps go; none are made."),
         rw("other_config", STRING_MAP, "Free for clients.").keyed(&[
             ("folder", Role::VmOperator),

@@ -173,7 +173,7 @@ pub static VM: Class = class(
         ro("order", Int, "Place in the order of start of an appliance."),
         ro("VGPUs", Set(&Ref("VGPU")), "Virtual graphics cards; none."),
         ro("attached_PCIs", Set(&Ref("PCI")), "PCI devices; none."),
-        ro("suspend_SR", Ref("SR"), "Where its memory goes when suspended; it cannot be."),
+        rw("suspend_SR", Ref("SR"), "Where its memory goes when it is suspended; the pool's when null."),
         ro("version", Int, "How often it was recovered."),
         ro("generation_id", STRING, "Generation; changes when time goes back for the guest.")
             .or(Str("0:0")),

@@ -31,6 +31,17 @@ const START_ERRORS: &[&ErrorCode] = &[
     &SR_NOT_ATTACHED,
 ];
 
+const SUSPEND_ERRORS: &[&ErrorCode] = &[
+    &VM_BAD_POWER_STATE,
+    &OTHER_OPERATION_IN_PROGRESS,
+    &OPERATION_NOT_ALLOWED,
+    &OPERATION_BLOCKED,
+    &VM_IS_TEMPLATE,
+    &VM_NO_SUSPEND_SR,
+    &VM_FAILED_SUSPEND_ACKNOWLEDGMENT,
+    &SR_FULL,
+];
+
 const COPY_ERRORS: &[&ErrorCode] =
     &[&VM_BAD_POWER_STATE, &SR_FULL, &OPERATION_NOT_ALLOWED, &OTHER_OPERATION_IN_PROGRESS];
 
@@ -54,11 +65,26 @@ pub(super) static MESSAGES: &[Message] = &[
         .fails(START_ERRORS),
     power("clean_shutdown", "Asks the guest to power off and waits until it has."),
     power("shutdown", "clean_shutdown, and hard_shutdown when that does not work."),
-    power("hard_shutdown", "Stops the VM at once, as if its plug were pulled."),
+    power(
+        "hard_shutdown",
+        "Stops the VM at once, as if its plug were pulled; the memory of a suspended one goes.",
+    ),
     power("clean_reboot", "Asks the guest to reboot and waits until it runs again."),
     power("hard_reboot", "Stops the VM at once and starts it again."),
     power("pause", "Stops its virtual CPUs."),
     power("unpause", "Lets a paused VM run."),
+    message("suspend", Role::VmOperator, "Writes its memory to a VDI and stops it.")
+        .takes(&[VM_PARAM])
+        .fails(SUSPEND_ERRORS),
+    message("resume", Role::VmOperator, "Lets a suspended VM go on.")
+        .takes(&[VM_PARAM, PAUSED, FORCE])
+        .fails(START_ERRORS),
+    message("resume_on", Role::VmPowerAdmin, "Lets a suspended VM go on on a host.")
+        .takes(&[VM_PARAM, param("host", Ref("host"), "the host"), PAUSED, FORCE])
+        .fails(START_ERRORS),
+    message("set_suspend_VDI", Role::PoolOperator, "Says where the memory of a suspended VM is.")
+        .takes(&[SELF, param("value", Ref("VDI"), "the image")])
+        .fails(&[&VM_BAD_POWER_STATE, &VDI_INCOMPATIBLE_TYPE]),
     message(
         "power_state_reset",
         Role::PoolOperator,
