@@ -7,6 +7,8 @@
                                                        run it, pause it, reboot it, shut it down, destroy it
     lifecycle.py URL PASSWORD leave DISK FILE          start a PVH guest and leave it running; note the records of
                                                        everything in FILE
+    lifecycle.py URL PASSWORD life DISK                give a PVH guest that runs a disk, a card and a processor, take
+                                                       them away, suspend and resume it, checkpoint it and revert
     lifecycle.py URL PASSWORD after FILE               the records and the guest left are whole; remove the guest
 """
 
@@ -274,6 +276,93 @@ def leave_guest(host, disk, file):
     say(f"left {host.api.VM.get_uuid(vm)} running")
 
 
+def ask(console, line, word):
+    """Types a line on the guest's console and waits for its answer."""
+    console.write(line.encode() + b"\n")
+    return read_until(console, word)
+
+
+def new_disk(host, vm):
+    vdi = host.api.VDI.create({
+        "name_label": "plugged", "name_description": "", "SR": host.default_sr(),
+        "virtual_size": str(8 << 20), "type": "user", "sharable": False, "read_only": False,
+        "other_config": {}, "xenstore_data": {}, "sm_config": {}, "tags": [],
+    })
+    vbd = host.api.VBD.create({
+        "VM": vm, "VDI": vdi, "userdevice": "autodetect", "bootable": False, "mode": "RW",
+        "type": "Disk", "empty": False, "other_config": {}, "qos_algorithm_type": "",
+        "qos_algorithm_params": {}, "unpluggable": True,
+    })
+    return vdi, vbd
+
+
+def new_card(host, vm):
+    return host.api.VIF.create({
+        "VM": vm, "network": host.management_network(), "device": "1", "MAC": "", "MTU": "1500",
+        "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {},
+    })
+
+
+def hotplug(host, vm, console):
+    vdi, vbd = new_disk(host, vm)
+    vif = new_card(host, vm)
+    host.api.VBD.plug(vbd)
+    ask(console, "disk xvdb", "guest: disk xvdb 16384 sectors")
+    host.api.VIF.plug(vif)
+    ask(console, "card eth1", f"guest: card eth1 {host.api.VIF.get_MAC(vif)}")
+    assert host.api.VBD.get_device(vbd) == "xvdb"
+    for device in (host.api.VBD.get_record(vbd), host.api.VIF.get_record(vif)):
+        assert device["currently_attached"] and "unplug" in device["allowed_operations"], device
+    host.api.VBD.unplug(vbd)
+    ask(console, "no disk xvdb", "guest: disk xvdb is gone")
+    host.api.VIF.unplug(vif)
+    ask(console, "no card eth1", "guest: card eth1 is gone")
+    host.api.VBD.plug(vbd)
+    ask(console, "disk xvdb", "guest: disk xvdb 16384 sectors")
+    host.api.VBD.unplug(vbd)
+    host.api.VBD.destroy(vbd)
+    host.api.VIF.destroy(vif)
+    host.api.VDI.destroy(vdi)
+    say("a disk and a card came and went")
+
+
+def go_on(host, vm):
+    """Resumes a VM and returns its console."""
+    host.call_and_wait("VM.resume", vm, True, False)
+    console = host.console(vm)
+    host.api.VM.unpause(vm)
+    return console
+
+
+def suspend(host, vm, console):
+    ask(console, "remember suspended", "guest: remembers suspended")
+    host.call_and_wait("VM.suspend", vm)
+    assert host.api.VM.get_power_state(vm) == "Suspended"
+    image = host.api.VM.get_suspend_VDI(vm)
+    say(f"its image has {int(host.api.VDI.get_virtual_size(image)) >> 20} MiB")
+    console = go_on(host, vm)
+    ask(console, "recall", "guest: recalls suspended, boots 1")
+    assert host.api.VM.get_suspend_VDI(vm) == "OpaqueRef:NULL"
+    say("it was suspended and went on")
+    return console
+
+
+def live(host, disk):
+    vm, _ = create(host, "pvh", "life", disk)
+    host.api.VM.start(vm, True, False)
+    console = host.console(vm)
+    host.api.VM.unpause(vm)
+    read_until(console, "boots 1")
+    read_until(console, "guest: ready")
+    hotplug(host, vm, console)
+    console = suspend(host, vm, console)
+    hotplug(host, vm, console)
+    host.api.VM.clean_shutdown(vm)
+    (vbd,) = host.api.VM.get_VBDs(vm)
+    vdi = host.api.VBD.get_VDI(vbd)
+    remove(host, vm, vdi)
+
+
 def after_power_cut(host, file):
     with open(file, encoding="utf-8") as notes:
         before, now = json.load(notes), host.lasting()
@@ -306,6 +395,8 @@ def main():
         run_guest(host, rest[0], rest[1], rest[2] if len(rest) > 2 else None)
     elif action == "leave":
         leave_guest(host, *rest)
+    elif action == "life":
+        live(host, rest[0])
     elif action == "after":
         after_power_cut(host, *rest)
     else:

@@ -4,6 +4,7 @@
 mod bench;
 mod boot;
 mod installed;
+mod life;
 mod netboot;
 mod screens;
 mod zero_touch;
@@ -12,8 +13,9 @@ pub use boot::{LIMIT, READY};
 
 use crate::runner::Case;
 
-/// How the names of cases begin that measure, boot over the network or make pictures.
-const ON_DEMAND: &[&str] = &["bench-", "netboot-", "picture-"];
+/// How the names of cases begin that measure, boot over the network, make pictures or look at all of a
+/// guest's life.
+const ON_DEMAND: &[&str] = &["bench-", "life-", "netboot-", "picture-"];
 
 /// Whether the case called `name` is meant by `filters`: all but those on demand if there are none,
 /// else those whose name contains one; a case on demand only by a filter that begins like its name.
@@ -32,6 +34,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(screens::cases());
     cases.extend(netboot::cases());
     cases.extend(zero_touch::cases());
+    cases.extend(life::cases());
     cases
 }
 
@@ -51,7 +54,8 @@ mod tests {
         assert_eq!(chosen("pxe"), [""; 0]);
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
+        assert_eq!(chosen("life-"), ["life-pvh"]);
         assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
-        assert_eq!(chosen("").len(), all().len() - 9);
+        assert_eq!(chosen("").len(), all().len() - 11);
     }
 }
