@@ -13,7 +13,7 @@ use xenops::{DomId, DomainInfo, ShutdownReason};
 use crate::failure;
 use crate::toolstack::Toolstack;
 use crate::vm::start::note;
-use crate::vm::{hotplug, stop, suspend, watcher};
+use crate::vm::{held, hotplug, stop, suspend, watcher};
 
 /// Brings VMs in line with the domains that exist.
 pub fn domains(toolstack: &Arc<Toolstack>) -> Result<(), ApiError> {
@@ -85,13 +85,17 @@ fn compare(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<Option<Ended>, ApiErr
             stop::tear_down(toolstack, vm)?;
         }
         (_, Some(domain)) => {
-            let state = if domain.paused { "Paused" } else { "Running" };
+            let held = toolstack.store.read(|objects| held::was_held(objects, vm));
+            let state = if domain.paused && !held { "Paused" } else { "Running" };
             let number = i64::from(domain.id.0);
             toolstack.store.write(|t| {
                 t.set(vm, "power_state", Value::Enum(state));
                 t.set(vm, "domid", number);
                 Ok(())
             })?;
+            if held {
+                held::settle(toolstack, vm, domain.id)?;
+            }
             if known != Some(domain.id) {
                 tracing::warn!(%vm, domain = number, "its domain has another number");
             }

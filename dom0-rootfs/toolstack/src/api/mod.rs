@@ -20,6 +20,7 @@ mod vm;
 mod vm_copy;
 mod vm_power;
 mod vm_provision;
+mod vm_revert;
 mod vm_settings;
 
 use std::collections::BTreeMap;
@@ -69,6 +70,7 @@ fn handlers() -> &'static BTreeMap<&'static str, Handler> {
             vm_copy::HANDLERS,
             vm_power::HANDLERS,
             vm_provision::HANDLERS,
+            vm_revert::HANDLERS,
             vm_settings::HANDLERS,
         ]
         .into_iter()

@@ -112,11 +112,15 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
             .chain([object.to("metrics")])
             .collect();
         let snapshots = object.refs("snapshots");
+        let (parent, children) = (object.to("parent"), object.refs("children"));
         for device in &devices {
             t.remove(device);
         }
         for snapshot in &snapshots {
             t.set(snapshot, "snapshot_of", Ref::null());
+        }
+        for child in &children {
+            t.set(child, "parent", &parent);
         }
         let image = suspend::drop_image(t, &vm);
         t.remove(&vm);

@@ -52,7 +52,7 @@ pub(super) const HANDLERS: &[Entry] = &[
 ];
 
 /// Runs work on the VM's domain while nobody else does.
-fn alone<T>(
+pub(super) fn alone<T>(
     context: &Context,
     vm: &Ref,
     work: impl FnOnce() -> Result<T, ApiError>,

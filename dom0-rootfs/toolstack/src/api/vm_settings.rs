@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `VM`: memory limits, several at once.
+//! `VM`: memory limits, several at once; virtual CPUs while it runs.
 
-use xapi_model::{ApiError, Ref, Reply, Value};
+use xapi_model::{ApiError, Ref, Reply, Value, errors};
 
 use super::Entry;
+use super::vm_power::alone;
+use crate::failure;
 use crate::guards::Limits;
-use crate::toolstack::Context;
+use crate::toolstack::{Args, Context};
 use crate::vm::operation::Operation;
+use crate::vm::stop;
 
 pub(super) const HANDLERS: &[Entry] = &[
+    ("VM.set_VCPUs_number_live", set_vcpus_live),
     ("VM.set_memory_limits", |context, args| {
         set(context, &args.to("self"), |limits| {
             *limits = Limits {
@@ -36,6 +40,29 @@ pub(super) const HANDLERS: &[Entry] = &[
         })
     }),
 ];
+
+/// Offers the guest more or fewer of its virtual CPUs.
+fn set_vcpus_live(context: &Context, args: &Args<'_>) -> Reply {
+    let (vm, wanted) = (args.to("self"), args.int("nvcpu"));
+    let _operation = Operation::begin(context, &vm, "changing_VCPUs_live")?;
+    alone(context, &vm, || {
+        let toolstack = &context.toolstack;
+        let (domain, most) =
+            toolstack.look("VM", &vm, |vm, _| (stop::domain(vm), vm.int("VCPUs_max")))?;
+        let gone = || errors::VM_BAD_POWER_STATE.with([vm.as_str(), "running", "halted"]);
+        let domain = domain.ok_or_else(gone)?;
+        let count = u32::try_from(wanted).ok().filter(|_| (1..=most).contains(&wanted));
+        let invalid = || errors::INVALID_VALUE.with(["nvcpu".to_owned(), wanted.to_string()]);
+        let changed = toolstack.hypervisor.set_vcpus(domain, count.ok_or_else(invalid)?);
+        changed.map_err(|e| failure::xenops(&e, &vm))?;
+        toolstack.store.write(|t| {
+            let metrics = t.get("VM", &vm)?.to("metrics");
+            t.set(&vm, "VCPUs_at_startup", wanted);
+            t.set(&metrics, "VCPUs_number", wanted);
+            Ok(Value::Void)
+        })
+    })
+}
 
 fn set(context: &Context, vm: &Ref, change: impl FnOnce(&mut Limits)) -> Reply {
     let _operation = Operation::begin(context, vm, "changing_memory_limits")?;

@@ -3,6 +3,7 @@
 
 pub mod device_operation;
 pub mod devices;
+pub mod held;
 pub mod hotplug;
 pub mod operation;
 pub mod plan;

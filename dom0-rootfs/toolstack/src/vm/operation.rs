@@ -23,6 +23,7 @@ const RUNNING: &[&str] = &["Running"];
 const PAUSED: &[&str] = &["Paused"];
 const ALIVE: &[&str] = &["Running", "Paused"];
 const SUSPENDED: &[&str] = &["Suspended"];
+const ANY: &[&str] = &["Halted", "Running", "Paused", "Suspended"];
 const NOT_HALTED: &[&str] = &["Running", "Paused", "Suspended"];
 const ENDING: &[&str] = &["clean_shutdown", "clean_reboot", "shutdown"];
 
@@ -55,13 +56,17 @@ const RULES: &[Rule] = &[
     rule("resume_on", SUSPENDED, false, true),
     rule("clone", HALTED, true, true),
     rule("copy", HALTED, true, true),
-    rule("snapshot", HALTED, false, true),
+    rule("snapshot", ANY, false, true),
+    rule("checkpoint", &["Running", "Suspended"], false, true),
+    rule("revert", ANY, true, false),
+    rule("reverting", ANY, false, true),
     rule("provision", HALTED, true, true),
     rule("make_into_template", HALTED, false, true),
     rule("changing_memory_limits", HALTED, true, true),
     rule("changing_static_range", HALTED, true, true),
     rule("changing_dynamic_range", HALTED, true, true),
     rule("changing_VCPUs", HALTED, true, true),
+    rule("changing_VCPUs_live", RUNNING, false, true),
     rule("destroy", &["Halted", "Suspended"], true, true),
 ];
 
@@ -83,6 +88,9 @@ pub fn obstacle(vm: &Object, operation: &str) -> Option<ApiError> {
     }
     if !template && !rule.vm {
         return Some(errors::OPERATION_NOT_ALLOWED.with(["this is no template"]));
+    }
+    if operation == "revert" && !vm.bool("is_a_snapshot") {
+        return Some(errors::OPERATION_NOT_ALLOWED.with(["this is no snapshot"]));
     }
     if operation == "destroy" && vm.bool("is_default_template") {
         return Some(errors::OPERATION_NOT_ALLOWED.with(["default templates are kept"]));

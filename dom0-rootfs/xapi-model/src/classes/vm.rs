@@ -62,10 +62,12 @@ pub(crate) static OPERATIONS: EnumType = EnumType {
         "changing_static_range",
         "changing_dynamic_range",
         "changing_VCPUs",
+        "changing_VCPUs_live",
         "make_into_template",
         "import",
         "export",
         "metadata_export",
+        "reverting",
         "destroy",
     ],
 };

@@ -112,6 +112,31 @@ pub(super) static MESSAGES: &[Message] = &[
         .gives(Ref("VM"))
         .fails(COPY_ERRORS),
     message(
+        "checkpoint",
+        Role::VmPowerAdmin,
+        "Its disks, settings and memory as they are now; the guest runs on.",
+    )
+    .takes(&[VM_PARAM, param("new_name", STRING, "name of the checkpoint")])
+    .gives(Ref("VM"))
+    .fails(&[
+        &VM_BAD_POWER_STATE,
+        &SR_FULL,
+        &OPERATION_NOT_ALLOWED,
+        &VM_NO_SUSPEND_SR,
+        &VM_CHECKPOINT_SUSPEND_FAILED,
+        &VM_CHECKPOINT_RESUME_FAILED,
+    ]),
+    message("revert", Role::VmPowerAdmin, "Turns the VM of a snapshot into what it was then.")
+        .takes(&[param("snapshot", Ref("VM"), "the snapshot")])
+        .fails(&[&VM_BAD_POWER_STATE, &OPERATION_NOT_ALLOWED, &SR_FULL, &VM_REVERT_FAILED]),
+    message(
+        "set_VCPUs_number_live",
+        Role::VmAdmin,
+        "Gives a VM that runs more or fewer of its virtual CPUs.",
+    )
+    .takes(&[SELF, param("nvcpu", Int, "how many, up to VCPUs_max")])
+    .fails(&[&VM_BAD_POWER_STATE, &OPERATION_NOT_ALLOWED, &INVALID_VALUE]),
+    message(
         "provision",
         Role::VmAdmin,
         "Turns a clone of a template into a VM, making the disks that the template asks for.",
