@@ -79,9 +79,24 @@ fn vm(vm: &Object, field: &str, value: &Value) -> Result<(), ApiError> {
         }
         "domain_type" if value.as_str() == Some("pv_in_pvh") => Err(errors::VALUE_NOT_SUPPORTED
             .with(["domain_type", "pv_in_pvh", "only hvm, pv and pvh are run here"])),
+        "xenstore_data" => {
+            match value.as_map().into_iter().flatten().find(|(k, v)| !in_xenstore(k, v)) {
+                Some((key, _)) => Err(errors::INVALID_VALUE.with(["xenstore_data", key])),
+                None => Ok(()),
+            }
+        }
         "VCPUs_params" => devices::scheduling(value.as_map()).map(drop),
         _ => Ok(()),
     }
+}
+
+/// Whether xenstore takes this path and value (`docs/misc/xenstore.txt` of Xen).
+fn in_xenstore(path: &str, value: &Value) -> bool {
+    let named = |name: &str| {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_@+:".contains(&b);
+        !name.is_empty() && name.bytes().all(allowed)
+    };
+    path.len() <= 1024 && path.split('/').all(named) && value.text().len() <= 2048
 }
 
 /// Numbers of virtual CPUs that go together.

@@ -17,6 +17,7 @@ pub mod event;
 pub mod failure;
 pub mod generated;
 pub mod guards;
+pub mod guest;
 pub mod host_network;
 pub mod notify;
 pub mod patience;

@@ -11,6 +11,7 @@ use xapi_model::{ApiError, Ref, Value, errors};
 use xenops::{DomId, DomainInfo, ShutdownReason};
 
 use crate::failure;
+use crate::guest;
 use crate::toolstack::Toolstack;
 use crate::vm::start::note;
 use crate::vm::{held, hotplug, stop, suspend, watcher};
@@ -112,6 +113,9 @@ fn compare(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<Option<Ended>, ApiErr
                 Some(reason) => return Ok(Some((domain.id, reason))),
                 None => {
                     adopt(toolstack, vm)?;
+                    if let Err(error) = guest::update(toolstack, domain.id) {
+                        tracing::warn!(%error, %vm, "reading what its guest says");
+                    }
                     hotplug::settle(toolstack, vm)?;
                     suspend::forget_image(toolstack, vm)?;
                 }

@@ -12,6 +12,7 @@ use xenops::Hypervisor;
 
 use crate::auth::Accounts;
 use crate::consoles::Consoles;
+use crate::guest;
 use crate::server::Identity;
 use crate::session::{Session, Sessions};
 use crate::store::{Objects, Store};
@@ -89,6 +90,8 @@ pub struct Toolstack {
     pub task_owners: Owners,
     /// Text consoles of running VMs.
     pub consoles: Consoles,
+    /// Guests that are being listened to.
+    pub guest_news: guest::News,
     /// The TLS certificate.
     pub identity: Arc<Identity>,
     locks: Mutex<HashMap<Ref, Arc<Mutex<()>>>>,
@@ -110,6 +113,7 @@ impl Toolstack {
             cancels: Cancels::default(),
             task_owners: Owners::default(),
             consoles: Consoles::default(),
+            guest_news: guest::News::default(),
             identity,
             locks: Mutex::default(),
         }

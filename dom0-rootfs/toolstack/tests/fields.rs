@@ -49,6 +49,7 @@ const READ: &[(&str, &str, &str)] = &[
     ("VDI", "read_only", "vm/plan.rs"),
     ("pool", "suspend_image_SR", "vm/suspend.rs"),
     ("host", "suspend_image_sr", "vm/suspend.rs"),
+    ("VM", "xenstore_data", "vm/plan.rs"),
     ("VM", "suspend_SR", "vm/suspend.rs"),
     ("VBD", "userdevice", "vm/plan.rs"),
     ("VBD", "mode", "vm/plan.rs"),

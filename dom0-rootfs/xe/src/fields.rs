@@ -83,7 +83,7 @@ pub(crate) fn of(class: &'static Class) -> Vec<CliField> {
 
 fn metrics_class(field: &Field) -> Option<&'static Class> {
     match field.ty {
-        Type::Ref(target) if field.name == "metrics" => known(target),
+        Type::Ref(target) if ["metrics", "guest_metrics"].contains(&field.name) => known(target),
         _ => None,
     }
 }

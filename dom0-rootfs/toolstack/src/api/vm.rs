@@ -109,7 +109,7 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
         let devices: Vec<Ref> = ["VBDs", "VIFs", "consoles"]
             .into_iter()
             .flat_map(|field| object.refs(field))
-            .chain([object.to("metrics")])
+            .chain([object.to("metrics"), object.to("guest_metrics")])
             .collect();
         let snapshots = object.refs("snapshots");
         let (parent, children) = (object.to("parent"), object.refs("children"));

@@ -92,9 +92,16 @@ pub fn plan(objects: &Objects, vm: &Ref, boot: &BootFiles) -> Result<Plan, ApiEr
         scheduling,
         disks: Vec::new(),
         nics: nics.iter().map(|planned| planned.nic.clone()).collect(),
-        xenstore: Default::default(),
+        xenstore: xenstore(vm),
     };
     Ok(Plan { kind, spec, disks, nics })
+}
+
+/// What is written for the guest: only below `vm-data`, where nobody else reads.
+fn xenstore(vm: &Object) -> std::collections::BTreeMap<String, String> {
+    let data = vm.map("xenstore_data").iter();
+    let shown = data.filter(|(key, _)| key.starts_with("vm-data/"));
+    shown.map(|(key, value)| (key.clone(), value.text())).collect()
 }
 
 fn guest_kind(vm: &Object, kind: DomainType, boot: &BootFiles) -> Result<GuestKind, ApiError> {

@@ -111,10 +111,12 @@ pub fn record_halted(t: &mut Transaction<'_>, vm: &Ref) {
     let Ok(object) = t.get("VM", vm) else { return };
     let (vbds, vifs, consoles) =
         (object.refs("VBDs"), object.refs("VIFs"), object.refs("consoles"));
-    let note = note(object.uuid());
+    let (note, guest) = (note(object.uuid()), object.to("guest_metrics"));
     t.set(vm, "power_state", Value::Enum("Halted"));
     t.set(vm, "domid", -1i64);
     t.set(vm, "resident_on", Ref::null());
+    t.set(vm, "guest_metrics", Ref::null());
+    t.remove(&guest);
     for device in vbds.iter().chain(&vifs) {
         t.set(device, "currently_attached", false);
     }

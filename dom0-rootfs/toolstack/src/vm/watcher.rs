@@ -13,6 +13,7 @@ use xenops::{DomId, Event, EventKind, ShutdownReason};
 use super::operation::under_way;
 use super::{start, stop};
 use crate::failure;
+use crate::guest;
 use crate::store::Object;
 use crate::toolstack::{Context, Toolstack};
 
@@ -35,7 +36,11 @@ fn watch_on(toolstack: &Weak<Toolstack>, handle: &Handle, mut events: Receiver<E
     loop {
         while let Ok(event) = events.recv() {
             let Some(toolstack) = toolstack.upgrade() else { return };
-            handle.spawn_blocking(move || on_event(&toolstack, &event));
+            if event.kind != EventKind::GuestData {
+                handle.spawn_blocking(move || on_event(&toolstack, &event));
+            } else if toolstack.guest_news.heard(event.domain) {
+                handle.spawn_blocking(move || guest::listen(&toolstack, event.domain));
+            }
         }
         // The hypervisor's side ended the watch. What happened meanwhile is found out from the list
         // of domains.

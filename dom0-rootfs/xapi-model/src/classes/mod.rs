@@ -20,6 +20,7 @@ mod vbd;
 mod vdi;
 mod vif;
 mod vm;
+mod vm_guest_metrics;
 mod vm_metrics;
 
 use crate::class::Class;
@@ -43,6 +44,7 @@ pub use vbd::VBD;
 pub use vdi::VDI;
 pub use vif::VIF;
 pub use vm::VM;
+pub use vm_guest_metrics::VM_GUEST_METRICS;
 pub use vm_metrics::VM_METRICS;
 
 /// Every class, in the order of the API reference.
@@ -56,6 +58,7 @@ pub static ALL: &[&Class] = &[
     &POOL,
     &VM,
     &VM_METRICS,
+    &VM_GUEST_METRICS,
     &HOST,
     &HOST_METRICS,
     &NETWORK,
