@@ -114,6 +114,21 @@ fn objects(class: &str) -> Value {
             ("OpaqueRef:v2", record("VM", "2-db", &[named("db")])),
             ("OpaqueRef:v3", record("VM", "3-db", &[named("db")])),
             (
+                "OpaqueRef:s3",
+                record(
+                    "VM",
+                    "3-snap",
+                    &[
+                        named("before"),
+                        ("is_a_template", Value::Bool(true)),
+                        ("is_a_snapshot", Value::Bool(true)),
+                        ("power_state", Value::from("Suspended")),
+                        ("snapshot_of", reference("OpaqueRef:v1")),
+                        ("VBDs", refs(&[])),
+                    ],
+                ),
+            ),
+            (
                 "OpaqueRef:t1",
                 record(
                     "VM",
@@ -252,6 +267,7 @@ fn answer(method: &str, params: &[Value]) -> Reply {
             Ok(Value::string_map([("disks", "<provision><disk sr=\"\"/></provision>")]))
         }
         ("VM.clone", _) => Ok(reference("OpaqueRef:v2")),
+        ("VM.checkpoint" | "VM.snapshot", _) => Ok(reference("OpaqueRef:s3")),
         ("VDI.create", _) => Ok(reference("OpaqueRef:d1")),
         ("VBD.create", _) => Ok(reference("OpaqueRef:b1")),
         ("VIF.create", _) => Ok(reference("OpaqueRef:i1")),

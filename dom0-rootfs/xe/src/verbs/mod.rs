@@ -3,6 +3,7 @@
 
 mod access;
 mod disk;
+mod life;
 mod memory;
 mod power;
 mod storage;
@@ -64,6 +65,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Verb> {
         vm::VERBS,
         memory::VERBS,
         disk::VERBS,
+        life::VERBS,
         storage::VERBS,
         transfer::VERBS,
         wait::VERBS,

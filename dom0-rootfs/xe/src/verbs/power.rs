@@ -55,7 +55,7 @@ pub(super) static VERBS: &[Verb] = &[
     },
 ];
 
-fn vms() -> Result<View, Failure> {
+pub(super) fn vms() -> Result<View, Failure> {
     views::find("vm").ok_or_else(|| Failure::plain("this API has no VMs"))
 }
 
@@ -75,7 +75,7 @@ fn start(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Fa
     })
 }
 
-fn host(api: &mut Api, name: &str) -> Result<Value, Failure> {
+pub(super) fn host(api: &mut Api, name: &str) -> Result<Value, Failure> {
     let class = known("host").ok_or_else(|| Failure::plain("this API has no hosts"))?;
     let records = api.records(class)?;
     let found = records

@@ -59,6 +59,16 @@ pub(super) static VERBS: &[Verb] = &[
         )
     },
     Verb {
+        required: NEW,
+        optional: &["new-name-description"],
+        ..on_vms(
+            "vm-checkpoint",
+            &["VM.checkpoint"],
+            "Keeps the disks, settings and memory of a VM as they are now; the guest runs on.",
+            |api, params, out| copy(api, params, out, "VM.checkpoint"),
+        )
+    },
+    Verb {
         optional: &["force"],
         ..on_vms(
             "vm-uninstall",
@@ -66,6 +76,17 @@ pub(super) static VERBS: &[Verb] = &[
             "Removes VMs and the disks that were made for them: those whose VBD has the key 'owner' \
              in other-config. To keep the disks, use vm-destroy.",
             uninstall_vms,
+        )
+    },
+    Verb {
+        common: true,
+        ..plain(
+            "snapshot-uninstall",
+            &[],
+            &["snapshot-uuid", "uuid", "force"],
+            &["VM.destroy", "VDI.destroy"],
+            "Removes a snapshot with its disks.",
+            uninstall_snapshot,
         )
     },
     Verb {
@@ -227,6 +248,16 @@ fn uninstall_template(api: &mut Api, params: &Params, out: &mut Output<'_>) -> R
     uninstall(api, params, out, &[Found { reference, record }])
 }
 
+fn uninstall_snapshot(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {
+    let uuid = params.get("snapshot-uuid").or_else(|| params.get("uuid"));
+    let uuid = uuid.ok_or_else(|| Failure::Missing("snapshot-uuid".into()))?;
+    let (reference, record) = api.by_uuid(&classes::VM, uuid)?;
+    if text(&record, "is_a_snapshot") != "true" {
+        return Err(Failure::plain("This operation can only be performed on a VM snapshot."));
+    }
+    uninstall(api, params, out, &[Found { reference, record }])
+}
+
 /// Removes VMs with their own disks, after asking.
 fn uninstall(
     api: &mut Api,
@@ -248,7 +279,8 @@ fn uninstall(
         return Ok(());
     }
     for (vm, disks) in plans {
-        if text(&vm.record, "power_state") != "Halted" {
+        let snapshot = text(&vm.record, "is_a_snapshot") == "true";
+        if text(&vm.record, "power_state") != "Halted" && !snapshot {
             api.act("VM.hard_shutdown", [vm.reference.clone()])?;
         }
         api.act("VM.destroy", [vm.reference.clone()])?;
@@ -271,6 +303,8 @@ fn own_disks(api: &mut Api, vm: &Record) -> Result<Vec<(Value, Record)>, Failure
         let users = vdi.get("VBDs").and_then(Value::as_set).map_or(0, <[Value]>::len);
         let config = vbd.get("other_config").and_then(Value::as_map);
         let owned = config.is_some_and(|config| config.contains_key("owner"));
+        // A snapshot's disks were made for it.
+        let owned = owned || (text(vm, "is_a_snapshot") == "true" && text(vbd, "type") == "Disk");
         if owned && users <= 1 {
             disks.push((Value::Ref(Ref::new(&reference)), vdi.clone()));
         }
