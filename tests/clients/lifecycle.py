@@ -7,8 +7,10 @@
                                                        run it, pause it, reboot it, shut it down, destroy it
     lifecycle.py URL PASSWORD leave DISK FILE          start a PVH guest and leave it running; note the records of
                                                        everything in FILE
-    lifecycle.py URL PASSWORD life DISK                give a PVH guest that runs a disk, a card and a processor, take
-                                                       them away, suspend and resume it, checkpoint it and revert
+    lifecycle.py URL PASSWORD life DISK                give a PVH guest that runs a disk and a card, take them away,
+                                                       suspend it and resume it
+    lifecycle.py URL PASSWORD back DISK                give a PVH guest a processor, checkpoint it, snapshot it while it
+                                                       runs, and revert it
     lifecycle.py URL PASSWORD after FILE               the records and the guest left are whole; remove the guest
 """
 
@@ -363,6 +365,47 @@ def live(host, disk):
     remove(host, vm, vdi)
 
 
+def back(host, disk):
+    vm, _ = create(host, "pvh", "back", disk)
+    host.api.VM.set_VCPUs_max(vm, "2")
+    host.api.VM.start(vm, True, False)
+    console = host.console(vm)
+    host.api.VM.unpause(vm)
+    read_until(console, "boots 1")
+    read_until(console, "guest: ready")
+    host.api.VM.set_VCPUs_number_live(vm, "2")
+    ask(console, "cpu cpu1", "guest: has 2 processors")
+    ask(console, "remember early", "guest: remembers early")
+    domain = host.api.VM.get_domid(vm)
+    checkpoint = host.api.VM.checkpoint(vm, "with its memory")
+    assert host.api.VM.get_domid(vm) == domain
+    ask(console, "recall", "guest: recalls early, boots 1")
+    say("it runs on after a checkpoint")
+    ask(console, "remember late", "guest: remembers late")
+    snapshot = host.api.VM.snapshot(vm, "its disks")
+    ask(console, "recall", "guest: recalls late, boots 1")
+    say("it runs on after a snapshot")
+    host.call_and_wait("VM.revert", checkpoint)
+    assert host.api.VM.get_power_state(vm) == "Suspended"
+    assert host.api.VM.get_parent(vm) == checkpoint
+    console = go_on(host, vm)
+    ask(console, "recall", "guest: recalls early, boots 1")
+    say("it is what it was at the checkpoint")
+    host.call_and_wait("VM.revert", snapshot)
+    assert host.api.VM.get_power_state(vm) == "Halted"
+    host.api.VM.start(vm, True, False)
+    console = host.console(vm)
+    host.api.VM.unpause(vm)
+    # As after a power cut: what it wrote at its first boot is there.
+    read_until(console, "boots 2")
+    read_until(console, "guest: ready")
+    say("it starts from the snapshot of its disks")
+    host.api.VM.hard_shutdown(vm)
+    for one in (checkpoint, snapshot, vm):
+        (vbd,) = host.api.VM.get_VBDs(one)
+        remove(host, one, host.api.VBD.get_VDI(vbd))
+
+
 def after_power_cut(host, file):
     with open(file, encoding="utf-8") as notes:
         before, now = json.load(notes), host.lasting()
@@ -397,6 +440,8 @@ def main():
         leave_guest(host, *rest)
     elif action == "life":
         live(host, rest[0])
+    elif action == "back":
+        back(host, rest[0])
     elif action == "after":
         after_power_cut(host, *rest)
     else:

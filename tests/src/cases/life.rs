@@ -9,18 +9,26 @@ use isobuild::emulator::Forward;
 use super::boot::{LIMIT, READY};
 use crate::install;
 use crate::lab::{Lab, free_port};
-use crate::runner::{Case, Figures};
+use crate::runner::Case;
 use crate::vm::{Setup, Vm};
 
+/// One for each kind of change.
 pub fn cases() -> Vec<Case> {
-    vec![Case {
-        name: "life-pvh",
-        about: "a PVH guest: hotplug, suspend, checkpoint; on request",
-        run: pvh,
-    }]
+    vec![
+        Case {
+            name: "life-pvh",
+            about: "a PVH guest: disks and cards come and go, suspend and resume; on request",
+            run: |lab, folder, _| drive(lab, folder, "life"),
+        },
+        Case {
+            name: "life-checkpoint",
+            about: "a PVH guest: processors come, checkpoint, snapshot, revert; on request",
+            run: |lab, folder, _| drive(lab, folder, "back"),
+        },
+    ]
 }
 
-fn pvh(lab: &Lab, folder: &Path, _figures: &Figures) -> Result<()> {
+fn drive(lab: &Lab, folder: &Path, action: &str) -> Result<()> {
     install::install(lab, folder, false, "lvm-thin")?;
     let api = free_port()?;
     let setup = Setup {
@@ -30,5 +38,5 @@ fn pvh(lab: &Lab, folder: &Path, _figures: &Figures) -> Result<()> {
     };
     let mut vm = Vm::start(lab, folder, "first", &setup)?;
     vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
-    lab.client(api, &folder.join("client.log"), &["life", "/guest.img"])
+    lab.client(api, &folder.join("client.log"), &[action, "/guest.img"])
 }

@@ -54,8 +54,8 @@ mod tests {
         assert_eq!(chosen("pxe"), [""; 0]);
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
-        assert_eq!(chosen("life-"), ["life-pvh"]);
+        assert_eq!(chosen("life-"), ["life-pvh", "life-checkpoint"]);
         assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
-        assert_eq!(chosen("").len(), all().len() - 11);
+        assert_eq!(chosen("").len(), all().len() - 12);
     }
 }
