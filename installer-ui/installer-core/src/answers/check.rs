@@ -11,7 +11,8 @@ use appliance_model::nearest;
 use super::raw::{RawAnswers, RawDisk, RawNetwork};
 use super::{
     Answers, AnswersError, BadField, DiskChoice, Glob, Hostname, InterfaceChoice, NetworkAnswer,
-    NtpServer, OnSuccess, PasswordHash, Problem, RegionalAnswer, SshKey, hooks, ipv4_cidr, ipv4_gateway,
+    NtpServer, OnSuccess, PasswordHash, Problem, RegionalAnswer, SshKey, hooks, ipv4_cidr,
+    ipv4_gateway,
 };
 
 /// Words of `on-success`.
