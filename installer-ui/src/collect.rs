@@ -70,7 +70,7 @@ fn part(path: &Path) -> Option<Part> {
 pub fn save(machine: &Machine, destination: &Destination) -> Result<String> {
     let bundle = bundle(machine)?;
     if destination.needs_network() {
-        online::bring_up()?;
+        online::bring_up(&mut |text| tracing::info!("{text}"))?;
     }
     let waiting = Path::new(FOLDER).join("logs");
     let place = deliver(&bundle, destination, &waiting, &mut program::on_terminal);

@@ -65,7 +65,7 @@ fn access(cmdline: &str) -> Result<Access> {
     write("authorized_keys", &proof.authorized_keys())?;
     write("sshd_config", &proof.configuration(FOLDER, SESSION))?;
     add_account(&proof.account()?)?;
-    online::bring_up()?;
+    online::bring_up(&mut |text| tracing::info!("{text}"))?;
     let json = Program::new("ip").args(["-json", "address", "show", "scope", "global"]).run()?;
     let addresses = addresses(&json).context("understanding what ip prints")?;
     Ok(Access { addresses, proof, fingerprint })

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use isobuild::emulator::Forward;
 
 use super::boot::{LIMIT, READY};
-use crate::install;
+use crate::install::{self, From};
 use crate::lab::{Lab, free_port};
 use crate::runner::Case;
 use crate::vm::{Setup, Vm};
@@ -29,7 +29,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn drive(lab: &Lab, folder: &Path, action: &str) -> Result<()> {
-    install::install(lab, folder, false, "lvm-thin")?;
+    install::install(lab, folder, false, "lvm-thin", From::Volume)?;
     let api = free_port()?;
     let setup = Setup {
         disks: vec![install::system_disk()],
