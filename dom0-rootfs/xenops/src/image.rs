@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The beginning of a suspend image, which says whose it is and that it is whole.
 //!
-//! It fills [`LENGTH`] bytes: [`MAGIC`], then a line of JSON ([`Header`]), then zeros. What
-//! follows is the hypervisor's own stream (`docs/specs/libxl-migration-stream.pandoc` of Xen). It is
-//! written last, after everything else is on the disk, so an image that was cut off has none.
+//! It fills [`LENGTH`] bytes: a line that names the format, a line of JSON ([`Header`]), then zeros.
+//! What follows is the hypervisor's own stream (`docs/specs/libxl-migration-stream.pandoc` of Xen).
+//! It is written last, after everything else is on the disk, so an image that was cut off has none.
 
 use std::fs::File;
 use std::io;
