@@ -43,7 +43,7 @@ impl DiskLayout {
             .create_from_device(Opaque(&mut *disk), Some(self.guid()))
             .map_err(WriteError::Gpt)?;
         let entries = self.partitions().iter().map(|planned| Partition {
-            part_type_guid: planned.role.partition_type(),
+            part_type_guid: planned.role.partition_type(self.is_mirrored()),
             part_guid: planned.guid,
             first_lba: planned.first_sector,
             last_lba: planned.last_sector(),

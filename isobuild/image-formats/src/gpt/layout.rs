@@ -90,8 +90,16 @@ impl Role {
         }
     }
 
-    pub(super) fn partition_type(self) -> Type {
+    /// Whether two disks that mirror each other have this in an array over both; of the others each
+    /// disk has its own, because firmware knows nothing of arrays.
+    #[must_use]
+    pub fn is_mirrored(self) -> bool {
+        !matches!(self, Self::BiosBoot | Self::Esp)
+    }
+
+    pub(super) fn partition_type(self, mirrored: bool) -> Type {
         match self {
+            _ if mirrored && self.is_mirrored() => partition_types::LINUX_RAID,
             Self::BiosBoot => partition_types::BIOS,
             Self::Esp => partition_types::EFI,
             // Not the "root" type: systemd would mount it where it thinks it belongs.
@@ -148,6 +156,7 @@ pub struct DiskLayout {
     guid: Uuid,
     sector_size: SectorSize,
     sectors: u64,
+    mirrored: bool,
     partitions: Vec<PlannedPartition>,
 }
 
@@ -164,11 +173,35 @@ impl DiskLayout {
         sector_size: SectorSize,
         guids: &DiskGuids,
     ) -> Result<Self, LayoutError> {
-        if bytes < Self::MINIMUM_BYTES {
-            return Err(LayoutError::TooSmall { bytes });
+        Self::lay_out((bytes, bytes), sector_size, guids, false)
+    }
+
+    /// Lays out one of two disks that mirror each other, with `bytes` bytes; the smaller of both has
+    /// `smaller` bytes. Both get partitions of the same sizes at the same places.
+    ///
+    /// # Errors
+    /// A disk is too small.
+    pub fn mirrored(
+        bytes: u64,
+        smaller: u64,
+        sector_size: SectorSize,
+        guids: &DiskGuids,
+    ) -> Result<Self, LayoutError> {
+        Self::lay_out((bytes, smaller.min(bytes)), sector_size, guids, true)
+    }
+
+    /// Of the disk's `bytes`, partitions take the first `used`.
+    fn lay_out(
+        (bytes, used): (u64, u64),
+        sector_size: SectorSize,
+        guids: &DiskGuids,
+        mirrored: bool,
+    ) -> Result<Self, LayoutError> {
+        if used < Self::MINIMUM_BYTES {
+            return Err(LayoutError::TooSmall { bytes: used });
         }
         let per_sector = sector_size.bytes();
-        let end = (bytes - TAIL) / MIB * MIB;
+        let end = (used - TAIL) / MIB * MIB;
         let mut at = MIB;
         let mut partitions = Vec::with_capacity(Role::ALL.len());
         for (role, guid) in Role::ALL.into_iter().zip(guids.partitions) {
@@ -177,7 +210,8 @@ impl DiskLayout {
             partitions.push(PlannedPartition { role, guid, first_sector, sectors });
             at += size;
         }
-        Ok(Self { guid: guids.disk, sector_size, sectors: bytes / per_sector, partitions })
+        let (guid, sectors) = (guids.disk, bytes / per_sector);
+        Ok(Self { guid, sector_size, sectors, mirrored, partitions })
     }
 
     /// The disk's id.
@@ -196,6 +230,12 @@ impl DiskLayout {
     #[must_use]
     pub fn sectors(&self) -> u64 {
         self.sectors
+    }
+
+    /// Whether the disk is one of two that mirror each other.
+    #[must_use]
+    pub fn is_mirrored(&self) -> bool {
+        self.mirrored
     }
 
     /// In the order of the disk.

@@ -133,3 +133,28 @@ fn a_damaged_table_is_an_error() {
     let error = read(&mut Cursor::new(&mut disk), SectorSize::B512).unwrap_err();
     assert!(matches!(error, ReadError::Unsupported { count: 128, bytes: 384 }), "{error:?}");
 }
+
+#[test]
+fn mirrored_disks_have_the_same_partitions_though_one_is_larger() {
+    let other = DiskGuids {
+        disk: Uuid::from_u128(0xef01),
+        partitions: std::array::from_fn(|at| Uuid::from_u128(at as u128 + 0x100)),
+    };
+    let smaller = DISK_BYTES - 3_000_000_000;
+    let one = DiskLayout::mirrored(DISK_BYTES, smaller, SectorSize::B512, &guids()).unwrap();
+    let two = DiskLayout::mirrored(smaller, smaller, SectorSize::B512, &other).unwrap();
+    let places = |layout: &DiskLayout| -> Vec<(u64, u64)> {
+        layout.partitions().iter().map(|found| (found.first_sector, found.sectors)).collect()
+    };
+    assert_eq!(places(&one), places(&two));
+    assert!(one.sectors() > two.sectors());
+    // Firmware must see its own partitions as such.
+    let mut disk = SparseDisk::default();
+    one.write(&mut disk, &[0x90; BOOT_CODE_SIZE]).unwrap();
+    let types: Vec<_> = read(&mut disk, SectorSize::B512).unwrap().unwrap().partitions;
+    let types: Vec<String> =
+        types.iter().map(|found| found.type_guid.to_string()[..8].to_owned()).collect();
+    assert_eq!(types, ["21686148", "c12a7328", "a19d880f", "a19d880f", "a19d880f", "a19d880f"]);
+    let error = DiskLayout::mirrored(DISK_BYTES, 15_999_999_999, SectorSize::B512, &other);
+    assert_eq!(error, Err(LayoutError::TooSmall { bytes: 15_999_999_999 }));
+}
