@@ -16,7 +16,7 @@ use crate::glob::Patterns;
 use crate::tree::{Tree, failed};
 use crate::{initramfs, modules};
 
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// Stays whatever a profile trims: the terms that the packages are passed on under. (The names in
 /// `usr/share/doc` itself are links between packages that share theirs.)
@@ -116,7 +116,13 @@ impl Recipe for Base {
         build.status("packing the initramfs");
         let cpio = build.scratch().join("initrd.cpio");
         let time = u32::try_from(build.source_date_epoch())?;
-        initramfs::write(&tree, &version, file_system(self.profile.image.format), time, &cpio)?;
+        let root_fs = file_system(self.profile.image.format);
+        let inside = |path: &str| format!("/out/tree/{path}");
+        let (libraries, mdadm) = (inside(initramfs::LIBRARIES), inside(initramfs::MDADM));
+        let list = ["--library-path", libraries.as_str(), "--list", mdadm.as_str()];
+        let list = sandbox.output(&inside(initramfs::LOADER), list)?;
+        let libraries = initramfs::libraries(&String::from_utf8(list)?)?;
+        initramfs::write(&tree, &version, root_fs, &libraries, time, &cpio)?;
         sandbox.run(
             "zstd",
             [INITRD_LEVEL, "--quiet", "-T1", "/build/initrd.cpio", "-o", "/out/initrd.img"],

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The initramfs: busybox, the drivers that lead to the root image, and `init/init`.
+//! The initramfs: busybox, the drivers that lead to the root image, mdadm for mirrors, and `init/init`.
 //!
 //! Netboot has a second archive behind it, with the drivers of network cards and `init/netboot`, so that
 //! no medium and no installed host carries them.
@@ -27,6 +27,13 @@ const NETBOOT_MODULES: &str = include_str!("../init/netboot-modules");
 /// Text that stands for the root image's file system.
 const ROOT_FS: &str = "@ROOT_FS@";
 
+/// Puts mirrors together. It is the only program that is not static, so its libraries come along.
+pub(crate) const MDADM: &str = "usr/sbin/mdadm";
+/// What starts programs that are not static, in the tree and, by the name that is in them, in the archive.
+pub(crate) const LOADER: &str = "usr/lib64/ld-linux-x86-64.so.2";
+/// The folder of the libraries in the tree.
+pub(crate) const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
+
 /// Indexes of depmod that busybox's modprobe reads; each line is about one module.
 const INDEXES: &[&str] = &["modules.dep", "modules.alias", "modules.softdep"];
 
@@ -41,6 +48,12 @@ pub(crate) enum InitramfsError {
     NoModule {
         /// The name.
         module: String,
+    },
+    /// The loader did not find what a program needs.
+    #[error("{MDADM} needs {library}, which is not in {LIBRARIES}")]
+    NoLibrary {
+        /// Its name.
+        library: String,
     },
     /// Writing the archive.
     #[error("writing the initramfs")]
@@ -60,11 +73,30 @@ pub(crate) fn netboot_texts() -> [&'static str; 4] {
     [MODULES, NETBOOT, NETBOOT_DHCP, NETBOOT_MODULES]
 }
 
-/// Writes the archive of `tree`, whose modules have been indexed, to `to`.
+/// The libraries that a program needs, by the names of their files in [`LIBRARIES`], out of what
+/// `ld.so --list PROGRAM` prints; see ld.so(8).
+pub(crate) fn libraries(list: &str) -> Result<Vec<String>, InitramfsError> {
+    let mut libraries = Vec::new();
+    for line in list.lines() {
+        // The loader itself and the kernel's page have no arrow, or an arrow to nothing.
+        let Some((name, path)) = line.trim().split_once(" => ") else { continue };
+        let library = name.rsplit('/').next().unwrap_or(name).to_owned();
+        match path.split_once('/') {
+            _ if library == LOADER.rsplit('/').next().unwrap_or_default() => {}
+            Some(_) => libraries.push(library),
+            None => return Err(InitramfsError::NoLibrary { library }),
+        }
+    }
+    libraries.sort();
+    Ok(libraries)
+}
+
+/// Writes the archive of `tree`, whose modules have been indexed, to `to`. `libraries` are mdadm's.
 pub(crate) fn write(
     tree: &Tree,
     version: &str,
     root_fs: &str,
+    libraries: &[String],
     time: u32,
     to: &Path,
 ) -> Result<(), InitramfsError> {
@@ -77,6 +109,15 @@ pub(crate) fn write(
     // The kernel calls /sbin/modprobe when it wants a module.
     cpio.symlink("sbin", "bin")?;
     copy(&mut cpio, &tree.path("usr/bin/busybox"), "bin/busybox", 0o755)?;
+    copy(&mut cpio, &tree.path(MDADM), "bin/mdadm", 0o755)?;
+    cpio.folders("lib64")?;
+    let loader = LOADER.trim_start_matches("usr/");
+    copy(&mut cpio, &tree.path(LOADER), loader, 0o755)?;
+    cpio.folders("lib")?;
+    for library in libraries {
+        let path = tree.path(&format!("{LIBRARIES}/{library}"));
+        copy(&mut cpio, &path, &format!("lib/{library}"), 0o644)?;
+    }
     let init = INIT.replace(ROOT_FS, root_fs).replace("@MODULES@", &chosen.at_once.join(" "));
     cpio.file("init", 0o755, init.len() as u64, init.as_bytes())?;
     put_modules(&mut cpio, tree, version, &chosen.paths, &BTreeSet::new())?;
@@ -220,6 +261,17 @@ mod tests {
     }
 
     #[test]
+    fn libraries_are_those_that_the_loader_finds() {
+        let list = "\tlinux-vdso.so.1 (0x00007ffc1a5f2000)\n\
+                    \tlibudev.so.1 => /out/tree/usr/lib/x86_64-linux-gnu/libudev.so.1 (0x1)\n\
+                    \tlibc.so.6 => /out/tree/usr/lib/x86_64-linux-gnu/libc.so.6 (0x2)\n\
+                    \t/lib64/ld-linux-x86-64.so.2 => /out/tree/usr/lib64/ld-linux-x86-64.so.2 (0x3)\n";
+        assert_eq!(libraries(list).unwrap(), ["libc.so.6", "libudev.so.1"]);
+        let error = libraries("\tlibdlm_lt.so.3 => not found\n").unwrap_err();
+        assert!(error.to_string().contains("libdlm_lt.so.3"), "{error}");
+    }
+
+    #[test]
     fn indexes_keep_only_what_is_there() {
         let paths = choose("+other_one\n", DEP, "").unwrap().paths;
         assert_eq!(only("modules.dep", DEP, &paths), "kernel/x/other-one.ko:\n");
@@ -233,6 +285,9 @@ mod tests {
     fn tree(dir: &Path) -> Tree {
         let tree = Tree::at(dir.join("tree"));
         tree.write("usr/bin/busybox", b"busy", 0o755).unwrap();
+        tree.write(MDADM, b"raid", 0o755).unwrap();
+        tree.write(LOADER, b"load", 0o755).unwrap();
+        tree.write(&format!("{LIBRARIES}/libc.so.6"), b"<libc>", 0o644).unwrap();
         let lists = MODULES.replace(ROOT_FS, "squashfs") + NETBOOT_MODULES;
         let list: Vec<String> = lists
             .lines()
@@ -261,7 +316,7 @@ mod tests {
         let tree = tree(dir.path());
         let build = |file: &str| {
             let path = dir.path().join(file);
-            write(&tree, "6.1", "squashfs", 7, &path).unwrap();
+            write(&tree, "6.1", "squashfs", &["libc.so.6".to_owned()], 7, &path).unwrap();
             std::fs::read(path).unwrap()
         };
         let (one, two) = (build("1"), build("2"));
@@ -271,6 +326,9 @@ mod tests {
             "lib/modules/6.1/kernel/squashfs.ko",
             "mount -t squashfs",
             "modprobe -a -b -q loop squashfs",
+            "bin/mdadm",
+            "lib64/ld-linux-x86-64.so.2",
+            "<libc>",
         ] {
             assert!(text.contains(part), "{part}");
         }
