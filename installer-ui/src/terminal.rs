@@ -132,7 +132,7 @@ impl App {
                     let found = machine.look().map(Box::new);
                     let found = found.map_err(|error| format!("{error:#}"));
                     // The receiver is gone only when the installer ends.
-                    let _ = sender.send(Event::Found(found, Ids::random()));
+                    let _ = sender.send(Event::Found(found, Box::new(Ids::random())));
                 });
             }
             Action::Own => {

@@ -13,12 +13,17 @@ const DOM0: &str = "console=tty0 console=hvc0";
 
 /// The text of `grub.cfg`.
 pub fn grub_cfg(plan: &Plan) -> String {
-    let (root, state) = (plan.partuuid(Role::SlotA), plan.partuuid(Role::State));
+    let (root, state) = (plan.boot_name(Role::SlotA), plan.boot_name(Role::State));
     let build = plan.medium.build_id;
     let xen = with_options(XEN, &plan.medium.boot_options.xen);
+    let arrays = plan.arrays().into_iter().map(|(role, id)| format!("{}={id}", role.name()));
+    let arrays = match arrays.collect::<Vec<_>>().join(",").as_str() {
+        "" => String::new(),
+        arrays => format!("xenith.arrays={arrays} "),
+    };
     let dom0 = format!(
         "{DOM0} xenith.mode=installed xenith.slot=a xenith.root={root} xenith.state={state} \
-         xenith.build={build}"
+         {arrays}xenith.build={build}"
     );
     let dom0 = with_options(&dom0, &plan.medium.boot_options.dom0);
     let mut text = String::from(

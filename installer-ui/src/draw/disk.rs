@@ -48,7 +48,7 @@ fn line(disk: &Disk) -> String {
     line.chars().take(74).collect()
 }
 
-fn details(body: &mut Body, disk: &Disk) {
+pub(super) fn details(body: &mut Body, disk: &Disk) {
     if let Some(refusal) = Refusal::of(disk) {
         body.wrapped(&format!("Cannot be used: {refusal}."));
     }
@@ -58,10 +58,7 @@ fn details(body: &mut Body, disk: &Disk) {
     let contents: Vec<String> = disk
         .contents
         .iter()
-        .map(|content| match &content.label {
-            Some(label) => format!("{} {} {label:?}", content.device, content.kind),
-            None => format!("{} {}", content.device, content.kind),
-        })
+        .map(|content| format!("{} {}", content.device, content.words()))
         .collect();
     let text = match contents.is_empty() {
         true => "Nothing was recognised on it.".to_owned(),

@@ -7,6 +7,7 @@ mod check;
 mod choose;
 mod disk;
 mod hardware;
+mod more_disks;
 mod progress;
 mod regional;
 mod save_logs;
@@ -77,7 +78,12 @@ fn bar(frame: &mut Frame<'_>, row: u16, left: &str, right: &str) {
 }
 
 fn counter(state: &State) -> String {
-    match QUESTIONS.iter().position(|screen| *screen == state.screen) {
+    // What the other disks are for belongs to the question of the disk.
+    let asked = match state.screen {
+        Screen::MoreDisks => &Screen::Disk,
+        ref screen => screen,
+    };
+    match QUESTIONS.iter().position(|screen| screen == asked) {
         Some(at) => format!("{} of {} ", at + 1, QUESTIONS.len()),
         None => String::new(),
     }
@@ -124,6 +130,11 @@ fn screen(state: &State) -> Drawn {
             "disk",
             "Up/Down disk  Left/Right storage  Enter next  r look again  Esc back  F2 log",
             disk::body(state),
+        ),
+        Screen::MoreDisks => (
+            "other disks",
+            "Up/Down disk  Left/Right purpose  Enter next  Esc back  F2 log",
+            more_disks::body(state),
         ),
         Screen::Hostname => ("host name", "Enter next  Esc back  F2 log", ask::hostname(state)),
         Screen::Network => (

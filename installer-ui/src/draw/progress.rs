@@ -13,7 +13,7 @@ pub(super) fn body(state: &State) -> Body {
     let mut body = Body::default();
     let run = &state.run;
     if let Some(plan) = &state.plan {
-        body.text(&format!("Installing on {}", plan.disk_line()));
+        body.text(&format!("Installing on {}", plan.disk_names()));
     }
     body.gap();
     for step in Step::ALL {
@@ -51,7 +51,7 @@ pub(super) fn success(state: &State) -> Body {
     body.bold("The installation is complete.");
     body.gap();
     if let Some(plan) = &state.plan {
-        body.text(&format!("{} is on {}.", plan.hostname, plan.disk.path.display()));
+        body.text(&format!("{} is on {}.", plan.hostname, plan.disk_names()));
         body.gap();
     }
     body.wrapped(

@@ -15,7 +15,7 @@ use ratatui::style::Color;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use super::*;
-use crate::state::tests::{found, press, to_summary, type_in, volume};
+use crate::state::tests::{found, press, to_summary, type_in, volume, with_more_disks};
 use crate::state::{Event, Key};
 
 fn shown(state: &State) -> String {
@@ -90,7 +90,7 @@ fn before_the_questions() {
     let mut state = State::new(Ids::random());
     golden("looking", &state);
     let error = "reading /run/xenith/medium/xenith/build-id: No such file or directory".to_owned();
-    state.on(Event::Found(Err(error), Ids::random()));
+    state.on(Event::Found(Err(error), Box::new(Ids::random())));
     golden("look-failed", &state);
     let mut state = found();
     golden("welcome", &state);
@@ -181,12 +181,26 @@ fn the_questions() {
 }
 
 #[test]
+fn further_disks() {
+    let mut state = with_more_disks();
+    golden("more-disks", &state);
+    press(&mut state, &[Key::Down, Key::Right]);
+    golden("more-disks-mirror", &state);
+    press(&mut state, &[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
+    type_in(&mut state, "correct horse");
+    press(&mut state, &[Key::Enter]);
+    type_in(&mut state, "correct horse");
+    press(&mut state, &[Key::Enter, Key::Enter]);
+    golden("summary-mirror", &state);
+}
+
+#[test]
 fn a_machine_with_nothing() {
     let mut state = State::new(Ids::random());
     let mut machine = crate::state::tests::machine();
     machine.disks.clear();
     machine.nics.clear();
-    state.on(Event::Found(Ok(Box::new(machine)), Ids::random()));
+    state.on(Event::Found(Ok(Box::new(machine)), Box::new(Ids::random())));
     state.on(Event::Owner(Ok(())));
     golden("hardware-refused", &state);
     press(&mut state, &[Key::Enter, Key::Enter]);
@@ -216,7 +230,7 @@ fn a_machine_on_which_little_works() {
         why: "Linux has no driver for it".to_owned(),
     }];
     let mut state = State::new(Ids::random());
-    state.on(Event::Found(Ok(Box::new(machine)), Ids::random()));
+    state.on(Event::Found(Ok(Box::new(machine)), Box::new(Ids::random())));
     state.on(Event::Owner(Ok(())));
     golden("hardware-warnings", &state);
     press(&mut state, &[Key::PageDown, Key::PageDown]);

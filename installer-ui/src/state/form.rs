@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What was chosen and typed, and the answers it makes.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use appliance_model::handover::{AddressMode, LocalSrKind};
 use installer_core::answers::{
     Answers, BadField, DiskChoice, Hostname, InterfaceChoice, NetworkAnswer, OnSuccess,
@@ -10,7 +13,7 @@ use installer_core::discovery::{Discovery, Disk};
 use installer_core::hooks::HookAnswers;
 use installer_core::plan::Refusal;
 
-use super::{Field, RegionalForm};
+use super::{Field, Purpose, RegionalForm};
 
 /// Kinds of local storage, in the order of the screen.
 pub const STORAGE: &[(&str, Option<LocalSrKind>)] = &[
@@ -27,6 +30,10 @@ pub const NETWORK_FIELDS: [&str; 5] = ["Card", "Address", "Address/prefix", "Gat
 pub struct Form {
     /// Index among the candidates.
     pub disk: usize,
+    /// What further disks are for, by path.
+    pub purposes: BTreeMap<PathBuf, Purpose>,
+    /// Index among the further disks.
+    pub more: usize,
     /// Index in [`STORAGE`].
     pub storage: usize,
     /// The host's name.
@@ -75,6 +82,8 @@ impl Default for Form {
     fn default() -> Self {
         Self {
             disk: 0,
+            purposes: BTreeMap::new(),
+            more: 0,
             storage: 0,
             hostname: Field::new("xenith"),
             network: NetworkForm::default(),
@@ -94,6 +103,7 @@ impl Form {
         let kept = disks.iter().position(|disk| Some(&disk.path) == path);
         let usable = disks.iter().position(|disk| Refusal::of(disk).is_none());
         self.disk = kept.or(usable).unwrap_or(0);
+        self.purposes.retain(|path, _| disks.iter().any(|disk| disk.path == *path));
         let connected = found.nics.iter().position(|nic| nic.carrier == Some(true));
         self.network.card = connected.unwrap_or(0);
         self.consent = Field::default();
@@ -162,6 +172,7 @@ impl Form {
         let disk = self.disk(found).ok_or_else(|| BadField::new("no disk is selected"))?;
         Ok(Answers {
             disk: DiskChoice::Device(disk.path.clone()),
+            mirror: self.disks_for(Purpose::Mirror, found).pop().map(DiskChoice::Device),
             hostname: self.hostname()?,
             network: self.network(found)?,
             root_password: self.password()?,

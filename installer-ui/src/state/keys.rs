@@ -104,10 +104,11 @@ impl State {
                 None
             }
             Screen::Disk => self.disk_key(key),
+            Screen::MoreDisks => self.more_disks_key(key),
             Screen::Hostname => {
                 match key {
                     Key::Enter => self.next_if(self.form.hostname().map(drop), Screen::Network),
-                    Key::Esc => self.go(Screen::Disk),
+                    Key::Esc => self.go(self.before_hostname()),
                     key => self.typed(key, |state| &mut state.form.hostname),
                 }
                 None
@@ -199,7 +200,7 @@ impl State {
             Key::Enter => {
                 let disk = self.found.as_ref().and_then(|found| self.form.disk(found));
                 match disk.map(Refusal::of) {
-                    Some(None) => self.go(Screen::Hostname),
+                    Some(None) => self.go(self.after_disk()),
                     Some(Some(refusal)) => {
                         self.message = Some(format!("This disk cannot be used: {refusal}."));
                     }
@@ -301,7 +302,8 @@ impl State {
                 return Some(Action::Install(Box::new(plan)));
             }
             Key::Enter => {
-                let text = format!("Type the word \"{CONSENT}\" to wipe the disk and install.");
+                let text =
+                    format!("Type the word \"{CONSENT}\" to wipe what is listed and install.");
                 self.message = Some(text);
             }
             key => self.typed(key, |state| &mut state.form.consent),

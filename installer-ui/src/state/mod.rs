@@ -6,6 +6,7 @@ mod field;
 mod form;
 mod hardware;
 mod keys;
+mod more_disks;
 mod pick;
 mod regional;
 mod run;
@@ -26,6 +27,7 @@ pub use choose::Choice;
 pub use field::Field;
 pub use form::{Form, NETWORK_FIELDS, STORAGE};
 pub use hardware::HARDWARE_SHOWN;
+pub use more_disks::{PURPOSES, Purpose};
 pub use pick::{PICK_SHOWN, Pick};
 pub use regional::{LICENCE_SHOWN, RegionalForm};
 pub use run::Run;
@@ -66,7 +68,7 @@ pub enum Event {
     /// A key was pressed.
     Key(Key),
     /// Looking at the machine ended. The ids are for the next plan.
-    Found(Result<Box<Discovery>, String>, Ids),
+    Found(Result<Box<Discovery>, String>, Box<Ids>),
     /// Whether this console has the installation now.
     Owner(Result<(), String>),
     /// How far the check of the medium is.
@@ -148,6 +150,8 @@ pub enum Screen {
     Licence,
     /// Which disk.
     Disk,
+    /// What the other disks are for, if there are any.
+    MoreDisks,
     /// The host's name.
     Hostname,
     /// The management network.
@@ -249,7 +253,7 @@ impl State {
         match event {
             Event::Key(key) => self.on_key(key),
             Event::Found(found, ids) => {
-                self.ids = ids;
+                self.ids = *ids;
                 match found {
                     Ok(found) => {
                         self.form.fit(&found, self.found.as_ref());

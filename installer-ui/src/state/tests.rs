@@ -35,6 +35,7 @@ pub(crate) fn machine() -> Discovery {
         device: device.into(),
         kind: kind.into(),
         label: label.map(str::to_owned),
+        part_of: None,
     };
     let mut small = disk("nvme0n1", 8_000_000_000, "FlashCo 8");
     small.contents = vec![content("nvme0n1", "ext4", None)];
@@ -110,7 +111,7 @@ pub(crate) fn regional() -> RegionalForm {
 pub(crate) fn found() -> State {
     let mut state = State::new(Ids::random());
     state.form.regional = regional();
-    assert_eq!(state.on(Event::Found(Ok(Box::new(machine())), Ids::random())), None);
+    assert_eq!(state.on(Event::Found(Ok(Box::new(machine())), Box::new(Ids::random()))), None);
     state
 }
 
@@ -168,6 +169,51 @@ fn the_whole_way_makes_the_plan_that_was_typed() {
     assert_eq!((address.as_str(), gateway.as_deref()), ("192.0.2.10/24", Some("192.0.2.1")));
     assert_eq!(dns, ["192.0.2.53", "192.0.2.54"]);
     assert_eq!(state.screen, Screen::Progress);
+}
+
+/// A machine with one more disk, at the screen with the other disks.
+pub(crate) fn with_more_disks() -> State {
+    let mut state = found();
+    let mut machine = machine();
+    machine.disks.push(disk("sdc", 500_000_000_000, "WDC WD5000"));
+    machine.disks.push(disk("sdd", 600_000_000_000, "WDC WD6000"));
+    state.on(Event::Found(Ok(Box::new(machine)), Box::new(Ids::random())));
+    press(&mut state, &[Key::Enter]);
+    state.on(Event::Owner(Ok(())));
+    press(&mut state, &[Key::Enter, Key::Enter]);
+    assert_eq!(state.screen, Screen::MoreDisks);
+    state
+}
+
+#[test]
+fn a_second_disk_becomes_the_mirror() {
+    let mut state = with_more_disks();
+    press(&mut state, &[Key::Right, Key::Down, Key::Char(' ')]);
+    let path = |name: &str| std::path::PathBuf::from(format!("/dev/{name}"));
+    assert_eq!(state.form.purposes[&path("sdd")], Purpose::Mirror);
+    assert_eq!(state.form.purposes.get(&path("sdc")), None, "there is one mirror");
+    // The disk that is selected as the system disk is no longer anything else.
+    press(&mut state, &[Key::Esc, Key::Down, Key::Down, Key::Enter]);
+    let names = |state: &State| -> Vec<String> {
+        let disks = state.form.more_disks(state.found.as_ref().unwrap());
+        disks.iter().map(|disk| disk.path.display().to_string()).collect()
+    };
+    assert_eq!(names(&state), ["/dev/sda", "/dev/sdc"]);
+    press(&mut state, &[Key::Esc, Key::Up, Key::Up, Key::Enter, Key::Enter]);
+    assert_eq!(state.screen, Screen::Hostname);
+    assert_eq!(press(&mut state, &[Key::Esc]), None);
+    assert_eq!(state.screen, Screen::MoreDisks);
+    press(&mut state, &[Key::Enter, Key::Enter, Key::Down, Key::Enter]);
+    type_in(&mut state, "correct horse");
+    press(&mut state, &[Key::Enter]);
+    type_in(&mut state, "correct horse");
+    press(&mut state, &[Key::Enter, Key::Enter]);
+    let plan = state.plan.as_ref().unwrap();
+    assert_eq!(plan.disk_names(), "/dev/sda and /dev/sdd");
+    // A look at the machine forgets disks that are gone.
+    press(&mut state, &[Key::Esc]);
+    state.on(Event::Found(Ok(Box::new(machine())), Box::new(Ids::random())));
+    assert!(state.form.purposes.is_empty());
 }
 
 #[test]
@@ -229,7 +275,7 @@ fn a_failure_can_be_tried_again() {
     state.on(Event::Install(at, News::Failed { step: Step::Wipe, error }));
     assert_eq!(state.screen, Screen::Failure);
     assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Look));
-    state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
+    state.on(Event::Found(Ok(Box::new(machine())), Box::new(Ids::random())));
     assert_eq!(state.screen, Screen::Hardware);
     assert_eq!(state.form.consent.text(), "", "the consent was for the other run");
     assert_eq!(state.form.hostname.text(), "xen1.example.org");
@@ -281,7 +327,7 @@ fn the_menus_check_of_the_medium_goes_on_to_the_installer() {
     assert_eq!(press(&mut state, &[Key::Char('c')]), Some(Action::CheckMedium));
     state.on(Event::Checked(Ok(Checked::Whole { bytes: 1 })));
     assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Look));
-    state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
+    state.on(Event::Found(Ok(Box::new(machine())), Box::new(Ids::random())));
     assert_eq!(state.screen, Screen::Welcome);
 
     // Another console checks: this one waits for it, or begins without.
@@ -296,7 +342,7 @@ fn a_machine_that_cannot_be_installed_on_goes_no_further() {
     let mut state = found();
     let mut none = machine();
     none.disks.clear();
-    state.on(Event::Found(Ok(Box::new(none)), Ids::random()));
+    state.on(Event::Found(Ok(Box::new(none)), Box::new(Ids::random())));
     assert_eq!(press(&mut state, &[Key::Enter]), Some(Action::Own));
     state.on(Event::Owner(Ok(())));
     press(&mut state, &[Key::Enter, Key::Enter]);
@@ -306,16 +352,16 @@ fn a_machine_that_cannot_be_installed_on_goes_no_further() {
     assert_eq!(press(&mut state, &[Key::Down, Key::Enter]), Some(Action::Shell));
     assert_eq!(state.on(Event::BackFromShell), Some(Action::Look));
     // A disk is plugged in.
-    state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
+    state.on(Event::Found(Ok(Box::new(machine())), Box::new(Ids::random())));
     assert_eq!((&state.screen, &state.message), (&Screen::Choose, &None));
     press(&mut state, &[Key::Esc]);
     assert_eq!(press(&mut state, &[Key::Char('r')]), Some(Action::Look));
-    state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
+    state.on(Event::Found(Ok(Box::new(machine())), Box::new(Ids::random())));
     assert_eq!(state.screen, Screen::Hardware);
     press(&mut state, &[Key::Enter, Key::Home, Key::Enter, Key::Enter, Key::Enter]);
     assert_eq!(state.screen, Screen::Disk);
     assert_eq!(press(&mut state, &[Key::Char('r')]), Some(Action::Look));
-    state.on(Event::Found(Ok(Box::new(machine())), Ids::random()));
+    state.on(Event::Found(Ok(Box::new(machine())), Box::new(Ids::random())));
     assert_eq!(state.screen, Screen::Disk);
 }
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use appliance_model::handover::{AddressMode, LocalSrKind};
 use appliance_model::nearest;
 
-use super::raw::{RawAnswers, RawDisk, RawNetwork};
+use super::raw::{RawAnswers, RawChoice, RawDisk, RawNetwork};
 use super::{
     Answers, AnswersError, BadField, DiskChoice, Glob, Hostname, InterfaceChoice, NetworkAnswer,
     NtpServer, OnSuccess, PasswordHash, Problem, RegionalAnswer, SshKey, hooks, ipv4_cidr,
@@ -80,7 +80,7 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
         None => Some(OnSuccess::default()),
         Some(text) => findings.word("on-success", text, ON_SUCCESS),
     };
-    let disk = disk(&mut findings, raw.disk);
+    let disks = disks(&mut findings, raw.disk);
     let proxy = raw.network.as_ref().and_then(|network| network.proxy.as_deref());
     let proxy = hooks::proxy(&mut findings, proxy);
     let network = raw.network.map(|network| self::network(&mut findings, network));
@@ -100,13 +100,18 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
     if pool_name.chars().any(char::is_control) {
         findings.add(Problem::new("pool.name", "holds a control character"));
     }
-    match (disk, hostname, root_password, on_success, storage) {
-        (Some(disk), Some(hostname), Some(root_password), Some(on_success), Some(storage))
-            if findings.0.is_empty() =>
-        {
+    match (disks, hostname, root_password, on_success, storage) {
+        (
+            Some((disk, mirror)),
+            Some(hostname),
+            Some(root_password),
+            Some(on_success),
+            Some(storage),
+        ) if findings.0.is_empty() => {
             let ssh_keys: Vec<SshKey> = ssh_keys.into_iter().flatten().collect();
             Ok(Answers {
                 disk,
+                mirror,
                 hostname,
                 network: network.flatten(),
                 root_password,
@@ -172,7 +177,10 @@ fn time_servers(findings: &mut Findings, raw: &[String]) -> Vec<NtpServer> {
     servers
 }
 
-fn disk(findings: &mut Findings, raw: Option<RawDisk>) -> Option<DiskChoice> {
+fn disks(
+    findings: &mut Findings,
+    raw: Option<RawDisk>,
+) -> Option<(DiskChoice, Option<DiskChoice>)> {
     let Some(raw) = raw else {
         let problem = Problem::new("disk", "the table [disk] is missing");
         findings.add(problem.hint("[disk] with device = \"/dev/sda\" and wipe = true"));
@@ -184,57 +192,73 @@ fn disk(findings: &mut Findings, raw: Option<RawDisk>) -> Option<DiskChoice> {
                 .hint("nothing is installed without that consent"),
         );
     }
+    let RawDisk { device, serial, filter, select, mirror, wipe: _ } = raw;
+    let system = disk(findings, "disk", RawChoice { device, serial, filter, select });
+    let mirror = match mirror {
+        Some(raw) => Some(disk(findings, "disk.mirror", raw)?),
+        None => None,
+    };
+    Some((system?, mirror))
+}
+
+/// One disk, which is named by the table `table`.
+fn disk(findings: &mut Findings, table: &str, raw: RawChoice) -> Option<DiskChoice> {
     let mut choices = Vec::new();
     if let Some(device) = raw.device {
-        choices.push(("device", device_path(findings, &device)));
+        choices.push(("device", device_path(findings, table, &device)));
     }
     if let Some(serial) = raw.serial {
-        let glob = pattern(findings, "disk.serial", &serial);
+        let glob = pattern(findings, &format!("{table}.serial"), &serial);
         let filter = glob.map(|glob| BTreeMap::from([("ID_SERIAL_SHORT".to_owned(), glob)]));
         choices.push(("serial", filter.map(DiskChoice::Filter)));
     }
     if let Some(filter) = raw.filter {
-        choices.push(("filter", disk_filter(findings, &filter)));
+        choices.push(("filter", disk_filter(findings, table, &filter)));
     }
     if let Some(select) = raw.select {
-        let found = findings.word("disk.select", &select, SELECT);
+        let found = findings.word(&format!("{table}.select"), &select, SELECT);
         choices.push(("select", found.map(|()| DiskChoice::Smallest)));
     }
     match choices.as_mut_slice() {
         [(_, choice)] => choice.take(),
         [] => {
-            let problem = Problem::new("disk", "no disk is named");
+            let problem = Problem::new(table, "no disk is named");
             findings.add(problem.hint("give one of device, serial, filter, select"));
             None
         }
         several => {
             let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
             let message = format!("the disk is named {} times: {}", names.len(), names.join(", "));
-            findings.add(Problem::new("disk", message).hint("keep one of them"));
+            findings.add(Problem::new(table, message).hint("keep one of them"));
             None
         }
     }
 }
 
-fn device_path(findings: &mut Findings, text: &str) -> Option<DiskChoice> {
+fn device_path(findings: &mut Findings, table: &str, text: &str) -> Option<DiskChoice> {
     let path = PathBuf::from(text);
     let plain = path.components().all(|c| !matches!(c, std::path::Component::ParentDir));
     if !path.starts_with("/dev") || text == "/dev" || !plain {
         let message = format!("{text:?} is not a path below /dev");
-        findings.add(Problem::new("disk.device", message));
+        findings.add(Problem::new(&format!("{table}.device"), message));
         return None;
     }
     Some(DiskChoice::Device(path))
 }
 
-fn disk_filter(findings: &mut Findings, raw: &BTreeMap<String, String>) -> Option<DiskChoice> {
+fn disk_filter(
+    findings: &mut Findings,
+    table: &str,
+    raw: &BTreeMap<String, String>,
+) -> Option<DiskChoice> {
     if raw.is_empty() {
-        findings.add(Problem::new("disk.filter", "is empty, so it would match every disk"));
+        let key = format!("{table}.filter");
+        findings.add(Problem::new(&key, "is empty, so it would match every disk"));
         return None;
     }
     let mut filter = BTreeMap::new();
     for (property, text) in raw {
-        let key = format!("disk.filter.{property}");
+        let key = format!("{table}.filter.{property}");
         let name_of_udev = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
         if !property.bytes().all(name_of_udev) {
             let problem = Problem::new(&key, "is not the name of a udev property");

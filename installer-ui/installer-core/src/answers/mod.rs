@@ -10,7 +10,8 @@
 //!
 //! [disk]
 //! device = "/dev/sda"                  # or serial = "S3Z*", or select = "smallest", or [disk.filter]
-//! wipe = true                          # consent: everything on that disk is lost
+//! mirror = { device = "/dev/sdb" }     # software RAID 1; left out: one disk
+//! wipe = true                          # consent: everything on these disks is lost
 //!
 //! [network]
 //! interface = "eth0"                   # or mac = "52:54:00:12:34:56"
@@ -60,6 +61,8 @@ pub use schema::schema;
 pub struct Answers {
     /// The disk that is wiped.
     pub disk: DiskChoice,
+    /// A second one, which gets the same content; none: no mirror.
+    pub mirror: Option<DiskChoice>,
     /// Name of the host.
     pub hostname: Hostname,
     /// The management interface; none: the first card with DHCP, found at every first start.

@@ -53,23 +53,37 @@ pub(super) struct RawAnswers {
     pub(super) webhook: Option<RawWebhook>,
 }
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(extend("oneOf" = one_of(&["device", "serial", "filter", "select"])))]
-pub(super) struct RawDisk {
-    /// A device path, such as /dev/sda; links below /dev/disk too.
-    pub(super) device: Option<String>,
-    /// The disk's serial number; * and ? are wildcards.
-    pub(super) serial: Option<String>,
-    /// udev properties that must all match, such as ID_MODEL; * and ? are wildcards.
-    pub(super) filter: Option<BTreeMap<String, String>>,
-    /// The smallest disk that can be used and is not removable.
-    #[schemars(extend("enum" = words(check::SELECT)))]
-    pub(super) select: Option<String>,
-    /// Consent: everything on that disk is lost.
-    #[schemars(required, extend("const" = true))]
-    pub(super) wipe: Option<bool>,
+/// A table that names one disk in exactly one way, and may say more. (Flattened structures would give
+/// errors without the line.)
+macro_rules! disk_table {
+    ($name:ident { $($(#[$meta:meta])* $field:ident: $kind:ty,)* }) => {
+        #[derive(Debug, Default, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        #[schemars(extend("oneOf" = one_of(&["device", "serial", "filter", "select"])))]
+        pub(super) struct $name {
+            /// A device path, such as /dev/sda; links below /dev/disk too.
+            pub(super) device: Option<String>,
+            /// The disk's serial number; * and ? are wildcards.
+            pub(super) serial: Option<String>,
+            /// udev properties that must all match, such as ID_MODEL; * and ? are wildcards.
+            pub(super) filter: Option<BTreeMap<String, String>>,
+            /// The smallest disk that can be used and is not removable.
+            #[schemars(extend("enum" = words(check::SELECT)))]
+            pub(super) select: Option<String>,
+            $($(#[$meta])* pub(super) $field: $kind,)*
+        }
+    };
 }
+
+disk_table!(RawChoice {});
+
+disk_table!(RawDisk {
+    /// A second disk with the same content, so that the host outlives the loss of either.
+    mirror: Option<RawChoice>,
+    /// Consent: everything on every disk that is named is lost.
+    #[schemars(required, extend("const" = true))]
+    wipe: Option<bool>,
+});
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

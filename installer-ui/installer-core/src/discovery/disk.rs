@@ -54,6 +54,24 @@ pub struct Content {
     pub kind: String,
     /// Label of the file system or name of the partition.
     pub label: Option<String>,
+    /// What it is a part of, maybe with other disks: an array's id, or the name of a volume group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<String>,
+}
+
+impl Content {
+    /// In words, without its device.
+    pub fn words(&self) -> String {
+        let label = self.label.as_ref().map(|label| format!(" {label:?}")).unwrap_or_default();
+        match (self.kind.as_str(), &self.part_of) {
+            ("linux_raid_member", _) => format!("member of the software RAID{label}"),
+            ("isw_raid_member" | "ddf_raid_member", _) => {
+                format!("member of a RAID of the firmware ({})", self.kind)
+            }
+            ("LVM2_member", Some(group)) => format!("physical volume of the group {group:?}"),
+            (kind, _) => format!("{kind}{label}"),
+        }
+    }
 }
 
 /// A device that the kernel keeps on top of a disk.
@@ -107,6 +125,7 @@ pub(super) fn look(
     medium: &[String],
 ) -> Result<Vec<Disk>, DiscoveryError> {
     let mut disks = Vec::new();
+    let groups = (roots.groups)(roots)?;
     for name in roots.sys_names("block") {
         let loop_device = name.starts_with("loop");
         if NO_DISKS.iter().any(|no| name.starts_with(no)) || (loop_device && !roots.loop_devices) {
@@ -118,7 +137,12 @@ pub(super) fn look(
         let boot_area = block.name.starts_with("mmcblk")
             && (block.name.contains("boot") || block.name.contains("rpmb"));
         if sectors > 0 && !hidden && !boot_area {
-            disks.push(disk(&block, sectors * 512, mounts, medium)?);
+            let mut disk = disk(&block, sectors * 512, mounts, medium)?;
+            let volumes = disk.contents.iter_mut().filter(|found| found.kind == "LVM2_member");
+            volumes.for_each(|volume| {
+                volume.part_of = groups.get(&roots.dev.join(&volume.device)).cloned();
+            });
+            disks.push(disk);
         }
     }
     Ok(disks)
@@ -201,10 +225,13 @@ fn content(block: &Block<'_>, found: &BTreeMap<String, String>) -> Option<Conten
     let label = get("LABEL").or_else(|| get("PART_ENTRY_NAME"));
     let kind = get("TYPE").or_else(|| get("PTTYPE"));
     match kind {
-        Some(kind) => Some(Content { device: block.name.clone(), kind, label }),
+        Some(kind) => {
+            let part_of = if kind == "linux_raid_member" { get("UUID") } else { None };
+            Some(Content { device: block.name.clone(), kind, label, part_of })
+        }
         None if is_partition => {
             let kind = "unknown".to_owned();
-            Some(Content { device: block.name.clone(), kind, label })
+            Some(Content { device: block.name.clone(), kind, label, part_of: None })
         }
         None => None,
     }

@@ -13,6 +13,9 @@ use crate::program::{Program, ProgramError};
 /// A device that cannot be read gives the reason.
 pub type Probe = fn(&Path) -> Result<Result<BTreeMap<String, String>, String>, DiscoveryError>;
 
+/// Finds out which volume group each physical volume belongs to, by device path.
+pub type Groups = fn(&Roots) -> Result<BTreeMap<PathBuf, String>, DiscoveryError>;
+
 /// The folders that discovery reads.
 #[derive(Debug, Clone)]
 pub struct Roots {
@@ -32,6 +35,8 @@ pub struct Roots {
     pub clock: fn(&Self) -> u64,
     /// How devices are probed.
     pub probe: Probe,
+    /// How volume groups are found.
+    pub groups: Groups,
     /// Offers loop devices as disks too: for trying the installer on an image file.
     pub loop_devices: bool,
 }
@@ -47,6 +52,7 @@ impl Default for Roots {
             xl_info: |_| Program::new("xl").args(["info"]).run(),
             clock: |_| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
             probe: blkid,
+            groups: |_| volume_groups(),
             loop_devices: false,
         }
     }
@@ -85,6 +91,32 @@ impl Roots {
     }
 }
 
+/// What pvs(8) tells; it only reads.
+fn volume_groups() -> Result<BTreeMap<PathBuf, String>, DiscoveryError> {
+    let program = Program::new("pvs").args([
+        "--readonly",
+        "--noheadings",
+        "--separator",
+        "|",
+        "--options",
+        "pv_name,vg_name",
+    ]);
+    let text = program.run().map_err(|source| DiscoveryError::Program {
+        what: "the volume groups".to_owned(),
+        source,
+    })?;
+    Ok(groups(&text))
+}
+
+/// Lines such as `  /dev/sda2|vg0`; a volume that is in no group has nothing behind the bar.
+fn groups(text: &str) -> BTreeMap<PathBuf, String> {
+    let lines = text.lines().filter_map(|line| line.trim().split_once('|'));
+    let named = lines.filter(|(_, group)| !group.is_empty());
+    // Names are of a few letters, but what is on a disk may be anything.
+    let plain = |text: &str| text.replace(char::is_control, "?");
+    named.map(|(device, group)| (PathBuf::from(device), plain(group))).collect()
+}
+
 /// Reads the superblocks themselves, not a cache that may be out of date. Status 2 means nothing
 /// found, or an error that is told in words.
 fn blkid(device: &Path) -> Result<Result<BTreeMap<String, String>, String>, DiscoveryError> {
@@ -99,4 +131,17 @@ fn blkid(device: &Path) -> Result<Result<BTreeMap<String, String>, String>, Disc
     }
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     Ok(Ok(pairs.map(|(k, v)| (k.to_owned(), v.replace("\\ ", " "))).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volumes_belong_to_the_groups_that_are_told() {
+        let found = groups("  /dev/sda2|vg0\n  /dev/sdb|\n\n  /dev/sdc1|xsr-1\n  noise\n");
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|(path, group)| (path.to_str().unwrap(), group.as_str())).collect();
+        assert_eq!(found, [("/dev/sda2", "vg0"), ("/dev/sdc1", "xsr-1")]);
+    }
 }

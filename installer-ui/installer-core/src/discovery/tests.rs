@@ -82,6 +82,7 @@ impl Tree {
                 text.map_or(MADE + 86400, |text| text.trim().parse().unwrap())
             },
             probe,
+            groups: |_| Ok(BTreeMap::from([("/dev/sda2".into(), "vg0".to_owned())])),
             loop_devices: false,
         };
         Discovery::look(&roots, &self.path("medium")).unwrap()
@@ -94,6 +95,11 @@ fn probe(device: &Path) -> Result<Result<BTreeMap<String, String>, String>, Disc
         "/dev/sda" => &[("PTTYPE", "gpt")],
         "/dev/sda1" => &[("TYPE", "ext4"), ("LABEL", "data")],
         "/dev/sda2" => &[("TYPE", "LVM2_member"), ("PART_ENTRY_NAME", "old-sr")],
+        "/dev/sdm" => &[
+            ("TYPE", "linux_raid_member"),
+            ("LABEL", "old:0"),
+            ("UUID", "0a0b0c0d-1111-2222-3333-444455556666"),
+        ],
         "/dev/sdz" => return Ok(Err("blkid: error: /dev/sdz: Input/output error".to_owned())),
         _ => &[],
     };
@@ -142,6 +148,20 @@ fn disks_are_described() {
     assert_eq!(found.medium.build_id.to_string(), "0123456789abcdef");
     let options = &found.medium.boot_options;
     assert_eq!((options.xen[0].grub().as_str(), options.dom0[0].grub().as_str()), ("a=1", "quiet"));
+}
+
+#[test]
+fn parts_of_something_larger_are_told() {
+    let tree = machine();
+    tree.block("", "sdm", "8:192", 40_000_000);
+    let found = tree.look();
+    let part = |disk: usize, at: usize| {
+        let content = &found.disks[disk].contents[at];
+        (content.words(), content.part_of.clone().unwrap())
+    };
+    assert_eq!(part(0, 2), ("physical volume of the group \"vg0\"".into(), "vg0".into()));
+    let id = "0a0b0c0d-1111-2222-3333-444455556666";
+    assert_eq!(part(1, 0), ("member of the software RAID \"old:0\"".into(), id.into()));
 }
 
 #[test]

@@ -6,7 +6,60 @@ use crate::answers::{DiskChoice, InterfaceChoice};
 use crate::discovery::{Discovery, Disk, Nic};
 use crate::size::Size;
 
-pub(super) fn disk<'a>(choice: &DiskChoice, found: &'a Discovery) -> Result<&'a Disk, PlanError> {
+/// The system disk, and the second one if there is to be a mirror.
+pub(super) fn disks<'a>(
+    system: &DiskChoice,
+    mirror: Option<&DiskChoice>,
+    found: &'a Discovery,
+) -> Result<(&'a Disk, Option<&'a Disk>), PlanError> {
+    match (system, mirror) {
+        // Of two that are alike neither is the smallest, but the pair is what is meant.
+        (DiskChoice::Smallest, Some(DiskChoice::Smallest)) => {
+            let (first, second) = smallest_two(found)?;
+            Ok((first, Some(second)))
+        }
+        (system, None) => Ok((disk(system, found, &[])?, None)),
+        (system, Some(mirror)) => {
+            let system = disk(system, found, &[])?;
+            Ok((system, Some(disk(mirror, found, &[system])?)))
+        }
+    }
+}
+
+/// A stick that somebody forgot is no disk to install on, unless it is named.
+fn usable(disk: &Disk) -> bool {
+    Refusal::of(disk).is_none() && !disk.removable
+}
+
+fn smallest_two(found: &Discovery) -> Result<(&Disk, &Disk), PlanError> {
+    let what = || "the two smallest usable disks".to_owned();
+    let mut disks: Vec<&Disk> = found.candidates().filter(|disk| usable(disk)).collect();
+    disks.sort_by_key(|disk| disk.size);
+    match disks.as_slice() {
+        [] | [_] => Err(PlanError::NoDisk { what: what(), found: all(found) }),
+        [_, second, third, ..] if second.size == third.size => {
+            let alike = disks.iter().filter(|disk| disk.size <= second.size);
+            let found = alike.map(|disk| describe(disk)).collect();
+            Err(PlanError::AmbiguousDisk { what: what(), found })
+        }
+        [first, second, ..] => Ok((first, second)),
+    }
+}
+
+fn all(found: &Discovery) -> Vec<String> {
+    or_nothing(found.disks.iter().map(|disk| match Refusal::of(disk) {
+        Some(refusal) => format!("{} ({refusal})", describe(disk)),
+        None => describe(disk),
+    }))
+}
+
+/// The one disk that is meant; rules never mean one that is `taken`.
+fn disk<'a>(
+    choice: &DiskChoice,
+    found: &'a Discovery,
+    taken: &[&Disk],
+) -> Result<&'a Disk, PlanError> {
+    let free = |disk: &&Disk| !taken.iter().any(|taken| taken.path == disk.path);
     let (what, matching): (String, Vec<&Disk>) = match choice {
         DiskChoice::Device(path) => {
             let is = |disk: &&Disk| disk.path == *path || disk.links.contains(path);
@@ -19,26 +72,20 @@ pub(super) fn disk<'a>(choice: &DiskChoice, found: &'a Discovery) -> Result<&'a 
                 })
             };
             let words: Vec<String> = filter.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            (words.join(" "), found.candidates().filter(matches).collect())
+            (words.join(" "), found.candidates().filter(free).filter(matches).collect())
         }
         DiskChoice::Smallest => {
-            // A stick that somebody forgot is no disk to install on, unless it is named.
-            let usable = |disk: &&Disk| Refusal::of(disk).is_none() && !disk.removable;
-            let usable: Vec<&Disk> = found.candidates().filter(usable).collect();
+            let usable = found.candidates().filter(free).filter(|disk| usable(disk));
+            let usable: Vec<&Disk> = usable.collect();
             let size = usable.iter().map(|disk| disk.size).min();
             let smallest = usable.into_iter().filter(|disk| Some(disk.size) == size);
             ("the smallest usable disk".to_owned(), smallest.collect())
         }
     };
     match matching.as_slice() {
+        [disk] if !free(disk) => Err(PlanError::NamedTwice { disk: disk.path.clone() }),
         [disk] => Ok(disk),
-        [] => Err(PlanError::NoDisk {
-            what,
-            found: or_nothing(found.disks.iter().map(|disk| match Refusal::of(disk) {
-                Some(refusal) => format!("{} ({refusal})", describe(disk)),
-                None => describe(disk),
-            })),
-        }),
+        [] => Err(PlanError::NoDisk { what, found: all(found) }),
         several => Err(PlanError::AmbiguousDisk {
             what,
             found: several.iter().map(|disk| describe(disk)).collect(),

@@ -8,7 +8,7 @@ mod show;
 use std::path::PathBuf;
 
 use appliance_model::handover::{Handover, LocalSr, Management};
-use image_formats::gpt::{DiskGuids, DiskLayout, Role, SectorSize};
+use image_formats::gpt::{DiskGuids, DiskLayout, LayoutError, Role, SectorSize};
 use uuid::Uuid;
 
 pub use refusal::{PlanError, Refusal};
@@ -20,6 +20,10 @@ use crate::discovery::{Discovery, Disk, Medium};
 use crate::hooks::{ScriptSource, Stage};
 use crate::web::{Proxy, Url};
 
+/// Where an array's content begins on its partitions, in bytes: what lies before it tells the kernel
+/// what it is, so nothing takes one disk of a mirror for the whole.
+pub const ARRAY_START: u64 = 1 << 20;
+
 /// A decided installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -27,6 +31,10 @@ pub struct Plan {
     pub disk: Disk,
     /// Its new partitions.
     pub layout: DiskLayout,
+    /// The second disk with the same content; none: the host is on one disk.
+    pub mirror: Option<Mirror>,
+    /// What other disks lose by it, a line for each thing.
+    pub torn: Vec<String>,
     /// What is copied.
     pub medium: Medium,
     /// Name of the host.
@@ -57,6 +65,15 @@ pub struct Plan {
     pub ids: Ids,
 }
 
+/// The second disk of a host that is on two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// The disk, as it was found.
+    pub disk: Disk,
+    /// Its new partitions, of the same sizes and at the same places as the first disk's.
+    pub layout: DiskLayout,
+}
+
 /// Everything random about an installation, drawn before the plan is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ids {
@@ -66,20 +83,36 @@ pub struct Ids {
     pub state: Uuid,
     /// Serial number of the EFI system partition's file system.
     pub esp: u32,
+    /// For a mirror.
+    pub mirror: MirrorIds,
     /// The host's machine-id.
     pub machine: Uuid,
     /// The local SR's uuid.
     pub sr: Uuid,
 }
 
+/// What a mirror has besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MirrorIds {
+    /// Of the second disk and its partitions.
+    pub guids: DiskGuids,
+    /// Serial number of the second EFI system partition's file system.
+    pub esp: u32,
+    /// Of the arrays, by the place of what they hold in [`Role::ALL`].
+    pub arrays: [Uuid; Role::ALL.len()],
+}
+
 impl Ids {
     /// New ones.
     pub fn random() -> Self {
-        let partitions = std::array::from_fn(|_| Uuid::new_v4());
+        let partitions = || std::array::from_fn(|_| Uuid::new_v4());
+        let guids = || DiskGuids { disk: Uuid::new_v4(), partitions: partitions() };
+        let serial = || Uuid::new_v4().as_fields().0;
         Self {
-            guids: DiskGuids { disk: Uuid::new_v4(), partitions },
+            guids: guids(),
             state: Uuid::new_v4(),
-            esp: Uuid::new_v4().as_fields().0,
+            esp: serial(),
+            mirror: MirrorIds { guids: guids(), esp: serial(), arrays: partitions() },
             machine: Uuid::new_v4(),
             sr: Uuid::new_v4(),
         }
@@ -92,19 +125,30 @@ impl Plan {
     /// # Errors
     /// The answers do not name exactly one disk or network card, or what they name cannot be used.
     pub fn make(answers: &Answers, found: &Discovery, ids: Ids) -> Result<Self, PlanError> {
-        let disk = choose::disk(&answers.disk, found)?;
-        if let Some(refusal) = Refusal::of(disk) {
-            return Err(PlanError::Disk { disk: disk.path.clone(), refusal });
-        }
-        let sector_size = sector_size(disk).ok_or_else(|| PlanError::Disk {
-            disk: disk.path.clone(),
-            refusal: Refusal::SectorSize(disk.sector_size),
-        })?;
-        let layout = DiskLayout::new(disk.size, sector_size, &ids.guids).map_err(|_| {
-            PlanError::Disk { disk: disk.path.clone(), refusal: Refusal::TooSmall(disk.size) }
-        })?;
+        let (disk, second) = choose::disks(&answers.disk, answers.mirror.as_ref(), found)?;
+        let sector_size = usable(disk)?;
+        let (layout, mirror) = match second {
+            None => (lay_out(disk, DiskLayout::new(disk.size, sector_size, &ids.guids))?, None),
+            Some(second) => {
+                if usable(second)? != sector_size {
+                    return Err(PlanError::SectorSizes {
+                        disks: [disk.path.clone(), second.path.clone()],
+                        sizes: [disk.sector_size, second.sector_size],
+                    });
+                }
+                let smaller = disk.size.min(second.size);
+                let half = |disk: &Disk, guids| {
+                    lay_out(disk, DiskLayout::mirrored(disk.size, smaller, sector_size, guids))
+                };
+                let layout = half(second, &ids.mirror.guids)?;
+                let mirror = Mirror { disk: second.clone(), layout };
+                (half(disk, &ids.guids)?, Some(mirror))
+            }
+        };
+        let wiped: Vec<&Disk> = [Some(disk), second].into_iter().flatten().collect();
+        let start = if mirror.is_some() { ARRAY_START } else { 0 };
         let room = |role| layout.partition(role).sectors * sector_size.bytes();
-        let (slot, esp) = (room(Role::SlotA), room(Role::Esp));
+        let (slot, esp) = (room(Role::SlotA) - start, room(Role::Esp));
         if found.medium.root_image_size > slot {
             let size = found.medium.root_image_size;
             return Err(PlanError::ImageTooLarge { what: "the system's image", size, room: slot });
@@ -128,6 +172,8 @@ impl Plan {
         Ok(Self {
             disk: disk.clone(),
             layout,
+            torn: torn(&wiped, found),
+            mirror,
             medium: found.medium.clone(),
             hostname: answers.hostname.clone(),
             root_password: answers.root_password.clone(),
@@ -155,10 +201,77 @@ impl Plan {
         self.medium.path.join(name)
     }
 
-    /// The id of a partition, as the kernel command line names it.
-    pub fn partuuid(&self, role: Role) -> String {
-        format!("PARTUUID={}", self.layout.partition(role).guid)
+    /// What the kernel command line calls a partition, or the array of a mirror.
+    pub fn boot_name(&self, role: Role) -> String {
+        match self.mirror {
+            None => format!("PARTUUID={}", self.layout.partition(role).guid),
+            Some(_) => format!("MD={}", role.name()),
+        }
     }
+
+    /// The arrays of a mirror with their ids; none without one.
+    pub fn arrays(&self) -> Vec<(Role, Uuid)> {
+        let all = Role::ALL.into_iter().zip(self.ids.mirror.arrays);
+        all.filter(|(role, _)| self.mirror.is_some() && role.is_mirrored()).collect()
+    }
+
+    /// Every disk that gets partitions, the first one first.
+    pub fn disks(&self) -> impl Iterator<Item = (&Disk, &DiskLayout)> {
+        let second = self.mirror.as_ref().map(|mirror| (&mirror.disk, &mirror.layout));
+        std::iter::once((&self.disk, &self.layout)).chain(second)
+    }
+
+    /// Their paths in words.
+    pub fn disk_names(&self) -> String {
+        let names: Vec<String> =
+            self.disks().map(|(disk, _)| disk.path.display().to_string()).collect();
+        names.join(" and ")
+    }
+}
+
+/// What lies on a disk that is wiped and on one that is not.
+fn torn(wiped: &[&Disk], found: &Discovery) -> Vec<String> {
+    let others = found.disks.iter().filter(|disk| !wiped.iter().any(|w| w.path == disk.path));
+    let others: Vec<&Disk> = others.collect();
+    let mut lines = Vec::new();
+    for content in wiped.iter().flat_map(|disk| &disk.contents) {
+        let Some(whole) = &content.part_of else { continue };
+        let has = |disk: &&&Disk| disk.contents.iter().any(|c| c.part_of.as_ref() == Some(whole));
+        let rest: Vec<String> =
+            others.iter().filter(has).map(|disk| disk.path.display().to_string()).collect();
+        let line = match content.kind.as_str() {
+            _ if rest.is_empty() => continue,
+            "LVM2_member" => format!(
+                "group {whole:?} is also on {}: what lies on both is lost there too",
+                rest.join(", ")
+            ),
+            _ => format!(
+                "software RAID {:?} is also on {}, without this part then",
+                content.label.as_deref().unwrap_or(whole),
+                rest.join(", ")
+            ),
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// The disk's sectors, if it can be installed on.
+fn usable(disk: &Disk) -> Result<SectorSize, PlanError> {
+    let refused = |refusal| PlanError::Disk { disk: disk.path.clone(), refusal };
+    if let Some(refusal) = Refusal::of(disk) {
+        return Err(refused(refusal));
+    }
+    sector_size(disk).ok_or_else(|| refused(Refusal::SectorSize(disk.sector_size)))
+}
+
+fn lay_out(disk: &Disk, layout: Result<DiskLayout, LayoutError>) -> Result<DiskLayout, PlanError> {
+    layout.map_err(|_| PlanError::Disk {
+        disk: disk.path.clone(),
+        refusal: Refusal::TooSmall(disk.size),
+    })
 }
 
 fn sector_size(disk: &Disk) -> Option<SectorSize> {

@@ -91,6 +91,23 @@ pub enum PlanError {
         /// What matches.
         found: Vec<String>,
     },
+    /// One disk cannot have two purposes.
+    #[error("{} is named twice; each disk has one purpose", disk.display())]
+    NamedTwice {
+        /// Which.
+        disk: PathBuf,
+    },
+    /// An array over such disks could not be read by either half alone.
+    #[error(
+        "{} has sectors of {} bytes and {} of {}; a mirror needs disks with the same",
+        disks[0].display(), sizes[0], disks[1].display(), sizes[1]
+    )]
+    SectorSizes {
+        /// Which.
+        disks: [PathBuf; 2],
+        /// In bytes.
+        sizes: [u32; 2],
+    },
     /// Nothing matches.
     #[error("no network card is {what}; found: {}", found.join(", "))]
     NoNic {

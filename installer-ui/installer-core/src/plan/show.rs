@@ -8,28 +8,26 @@ use image_formats::gpt::Role;
 
 use super::Plan;
 use crate::answers::{NtpServer, OnSuccess};
+use crate::discovery::Disk;
 use crate::size::Size;
 
 impl Plan {
-    /// One line about the disk.
-    pub fn disk_line(&self) -> String {
-        let mut line = format!("{}  {}", self.disk.path.display(), Size(self.disk.size));
-        if let Some(model) = &self.disk.model {
+    /// One line about a disk.
+    fn disk_line(disk: &Disk) -> String {
+        let mut line = format!("{}  {}", disk.path.display(), Size(disk.size));
+        if let Some(model) = &disk.model {
             line.push_str(&format!("  {model}"));
         }
-        if let Some(serial) = &self.disk.serial {
+        if let Some(serial) = &disk.serial {
             line.push_str(&format!("  (serial {serial})"));
         }
         line
     }
 
-    /// What is lost, a line for each thing; empty for an empty disk.
-    pub fn lost(&self) -> Vec<String> {
-        let lines = self.disk.contents.iter().map(|content| {
-            let label = content.label.as_ref().map(|label| format!(" {label:?}"));
-            format!("{}: {}{}", content.device, content.kind, label.unwrap_or_default())
-        });
-        lines.collect()
+    /// What is lost with a disk, a line for each thing; empty for an empty disk.
+    fn lost(disk: &Disk) -> Vec<String> {
+        let contents = disk.contents.iter();
+        contents.map(|content| format!("{}: {}", content.device, content.words())).collect()
     }
 
     /// The management network in words.
@@ -85,13 +83,20 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Xenith {} will be installed:", self.medium.build_id)?;
-        writeln!(f, "  disk      {}", self.disk_line())?;
-        match self.lost().as_slice() {
-            [] => writeln!(f, "            nothing was recognised on it")?,
-            lost => {
-                writeln!(f, "            EVERYTHING on it will be lost:")?;
-                lost.iter().try_for_each(|line| writeln!(f, "              {line}"))?;
+        for (index, (disk, _)) in self.disks().enumerate() {
+            let title = if index == 0 { "disk" } else { "mirror" };
+            writeln!(f, "  {title:<8}  {}", Self::disk_line(disk))?;
+            match Self::lost(disk).as_slice() {
+                [] => writeln!(f, "            nothing was recognised on it")?,
+                lost => {
+                    writeln!(f, "            EVERYTHING on it will be lost:")?;
+                    lost.iter().try_for_each(|line| writeln!(f, "              {line}"))?;
+                }
             }
+        }
+        self.torn.iter().try_for_each(|line| writeln!(f, "  torn      {line}"))?;
+        if self.mirror.is_some() {
+            writeln!(f, "            both disks get these, 3 to 6 as software RAID 1:")?;
         }
         for partition in self.layout.partitions() {
             let size = partition.sectors * self.layout.sector_size().bytes();

@@ -50,8 +50,13 @@ pub(crate) fn machine() -> Discovery {
     medium.is_medium = true;
     let mut sda = disk("sda", 480_000_000_000);
     sda.contents = vec![
-        Content { device: "sda".into(), kind: "gpt".into(), label: None },
-        Content { device: "sda1".into(), kind: "ntfs".into(), label: Some("Photos".into()) },
+        Content { device: "sda".into(), kind: "gpt".into(), label: None, part_of: None },
+        Content {
+            device: "sda1".into(),
+            kind: "ntfs".into(),
+            label: Some("Photos".into()),
+            part_of: None,
+        },
     ];
     Discovery {
         disks: vec![sda, disk("sdb", 240_000_000_000), stick, medium],
@@ -98,6 +103,14 @@ pub(crate) fn ids() -> Ids {
         guids: DiskGuids { disk: Uuid::from_u128(0xd15c), partitions },
         state: Uuid::from_u128(0x57a7e),
         esp: 0x1234_5678,
+        mirror: MirrorIds {
+            guids: DiskGuids {
+                disk: Uuid::from_u128(0x2d15c),
+                partitions: std::array::from_fn(|at| Uuid::from_u128(0x20 + at as u128)),
+            },
+            esp: 0x1234_5679,
+            arrays: std::array::from_fn(|at| Uuid::from_u128(0xa0 + at as u128)),
+        },
         machine: Uuid::from_u128(0xbac),
         sr: Uuid::from_u128(0x5a),
     }
@@ -259,4 +272,105 @@ fn scripts_are_in_the_plan() {
     let expected = "  script    before: https://192.0.2.1/a.sh\n  \
                     script    populated: a script in the answers\n  then ";
     assert!(text.contains(expected) && !text.contains("secret"), "{text}");
+}
+
+fn pair(system: DiskChoice, mirror: DiskChoice, found: &Discovery) -> Result<Plan, PlanError> {
+    Plan::make(&Answers { disk: system, mirror: Some(mirror), ..answers() }, found, ids())
+}
+
+#[test]
+fn a_mirror_reads_like_this() {
+    let mut found = machine();
+    let member = |device: &str, array: &str| Content {
+        device: device.into(),
+        kind: "linux_raid_member".into(),
+        label: Some("old:0".into()),
+        part_of: Some(array.into()),
+    };
+    let volume = |device: &str| Content {
+        device: device.into(),
+        kind: "LVM2_member".into(),
+        label: None,
+        part_of: Some("vg0".into()),
+    };
+    found.disks[0].contents = vec![member("sda1", "id-1"), volume("sda2")];
+    found.disks[1].contents = vec![member("sdb1", "id-1"), volume("sdb2")];
+    found.disks[2].contents = vec![volume("sdc")];
+    let device = |name: &str| DiskChoice::Device(name.into());
+    let plan = pair(device("/dev/sda"), device("/dev/sdb"), &found).unwrap();
+    let expected = "\
+Xenith 0123456789abcdef will be installed:
+  disk      /dev/sda  480 GB  TESTDISK  (serial SER-sda)
+            EVERYTHING on it will be lost:
+              sda1: member of the software RAID \"old:0\"
+              sda2: physical volume of the group \"vg0\"
+  mirror    /dev/sdb  240 GB  TESTDISK  (serial SER-sdb)
+            EVERYTHING on it will be lost:
+              sdb1: member of the software RAID \"old:0\"
+              sdb2: physical volume of the group \"vg0\"
+  torn      group \"vg0\" is also on /dev/sdc: what lies on both is lost there too
+            both disks get these, 3 to 6 as software RAID 1:
+            1  xenith-bios     1.0 MB  boot loader for BIOS
+            2  xenith-esp      536 MB  EFI system partition
+            3  xenith-a        1.0 GB  system
+            4  xenith-b        1.0 GB  room for the next version
+            5  xenith-state    4.2 GB  settings, logs, database
+            6  xenith-sr       233 GB  local storage
+  host      xen1
+  network   the first network card, by DHCP
+  login     root, by password; SSH off
+  storage   233 GB, image files on ext4
+  then      restart into the installed host";
+    assert_eq!(plan.to_string(), expected);
+    let lone = Plan::make(&answers(), &found, ids()).unwrap();
+    let raid = "software RAID \"old:0\" is also on /dev/sdb, without this part then";
+    assert_eq!(lone.torn[0], raid);
+    assert!(lone.torn[1].starts_with("group \"vg0\" is also on /dev/sdb, /dev/sdc: "));
+}
+
+#[test]
+fn a_mirror_needs_two_disks_that_are_alike_enough() {
+    let device = |name: &str| DiskChoice::Device(name.into());
+    let by_model = || DiskChoice::Filter(BTreeMap::from([("ID_MODEL".into(), Glob::new("T*"))]));
+    let mut found = machine();
+    let paths = |plan: Plan| plan.disk_names();
+    let smallest = || DiskChoice::Smallest;
+    assert_eq!(paths(pair(smallest(), smallest(), &found).unwrap()), "/dev/sdb and /dev/sda");
+    let twice = pair(device("/dev/sda"), device("/dev/disk/by-id/SER-sda"), &found);
+    let text = "/dev/sda is named twice; each disk has one purpose";
+    assert_eq!(twice.unwrap_err().to_string(), text);
+    // A rule never means the disk that is the system disk already.
+    let text = pair(device("/dev/sda"), by_model(), &found).unwrap_err().to_string();
+    assert!(text.starts_with("ID_MODEL=T* is not one disk but 2: /dev/sdb"), "{text}");
+    found.disks[2].is_medium = true;
+    assert_eq!(
+        paths(pair(device("/dev/sda"), by_model(), &found).unwrap()),
+        "/dev/sda and /dev/sdb"
+    );
+    // Two that are alike are a pair, three are not.
+    found.disks[0].size = found.disks[1].size;
+    assert_eq!(paths(pair(smallest(), smallest(), &found).unwrap()), "/dev/sda and /dev/sdb");
+    found.disks.push(disk("sde", found.disks[0].size));
+    let text = pair(smallest(), smallest(), &found).unwrap_err().to_string();
+    assert!(text.starts_with("the two smallest usable disks is not one disk but 3"), "{text}");
+    found.disks.truncate(1);
+    let text = pair(smallest(), smallest(), &found).unwrap_err().to_string();
+    assert!(
+        text.starts_with("no disk is the two smallest usable disks; found: /dev/sda"),
+        "{text}"
+    );
+    let mut found = machine();
+    found.disks[1].sector_size = 4096;
+    let text = pair(device("/dev/sda"), device("/dev/sdb"), &found).unwrap_err().to_string();
+    let expected = "/dev/sda has sectors of 512 bytes and /dev/sdb of 4096; a mirror needs disks \
+                    with the same";
+    assert_eq!(text, expected);
+    found.disks[1].uses = vec!["sdb1 is mounted at /x".into()];
+    let text = pair(device("/dev/sda"), device("/dev/sdb"), &found).unwrap_err().to_string();
+    assert_eq!(text, "/dev/sdb cannot be installed on: it is in use: sdb1 is mounted at /x");
+    // The image has to fit behind what the arrays keep for themselves.
+    let mut found = machine();
+    found.medium.root_image_size = 1 << 30;
+    assert!(Plan::make(&answers(), &found, ids()).is_ok());
+    assert!(pair(device("/dev/sda"), device("/dev/sdb"), &found).is_err());
 }

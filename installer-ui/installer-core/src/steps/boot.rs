@@ -14,15 +14,17 @@ use crate::layout::{BOOT_EFI, ESP_LABEL, GRUB_CFG, SLOT_A_FOLDER};
 use crate::system::{Device, System};
 
 impl Run<'_> {
-    /// A new EFI system partition with everything but a boot loader.
+    /// On each disk a new EFI system partition with everything but a boot loader.
     pub(super) fn copy_boot_files(&mut self) -> Result<(), StepError> {
         let plan = self.plan;
-        let (device, bytes) = (self.partition(Role::Esp), self.size_of(Role::Esp));
+        let (devices, bytes) = (self.partitions(Role::Esp), self.size_of(Role::Esp));
         let sector = plan.layout.sector_size().bytes();
-        let volume = FatVolume { bytes, label: ESP_LABEL, id: plan.ids.esp };
-        let target = Device::new(self.system, &device, bytes);
-        let fat = FatWriter::format_with_sectors(target, &volume, sector);
-        fat.and_then(FatWriter::finish).map_err(StepError::Fat)?;
+        for (device, id) in devices.iter().zip([plan.ids.esp, plan.ids.mirror.esp]) {
+            let volume = FatVolume { bytes, label: ESP_LABEL, id };
+            let target = Device::new(self.system, device, bytes);
+            let fat = FatWriter::format_with_sectors(target, &volume, sector);
+            fat.and_then(FatWriter::finish).map_err(StepError::Fat)?;
+        }
         let mut done = 0;
         for (name, file) in
             [("xen.gz", paths::XEN), ("vmlinuz", paths::KERNEL), ("initrd.img", paths::INITRD)]
@@ -30,11 +32,12 @@ impl Run<'_> {
             let content = self.read_medium(file)?;
             done += content.len() as u64;
             let path = format!("{SLOT_A_FOLDER}/{name}");
-            put(self.system, &device, bytes, &[(&path, &content)])?;
+            for device in &devices {
+                put(self.system, device, bytes, &[(&path, &content)])?;
+            }
             self.progress(done, plan.medium.boot_size);
         }
-        self.system.sync(&device)?;
-        Ok(())
+        devices.iter().try_for_each(|device| Ok(self.system.sync(device)?))
     }
 
     /// UEFI's boot loader after its menu, BIOS's first sector after the rest of GRUB: each start
@@ -42,21 +45,24 @@ impl Run<'_> {
     pub(super) fn write_boot_loader(&mut self) -> Result<(), StepError> {
         self.write_efi_boot_loader()?;
         self.write_bios_boot_loader()?;
-        let (device, bytes) = (self.partition(Role::Esp), self.size_of(Role::Esp));
         let build = self.plan.medium.build_id;
         let text = format!("{build}\n");
-        put(self.system, &device, bytes, &[(&build.installed(), text.as_bytes())])?;
-        self.system.sync(&device)?;
-        Ok(())
+        self.put_on_esps(&[(&build.installed(), text.as_bytes())])
     }
 
     fn write_efi_boot_loader(&mut self) -> Result<(), StepError> {
-        let plan = self.plan;
-        let (device, bytes) = (self.partition(Role::Esp), self.size_of(Role::Esp));
-        let menu = grub_cfg(plan);
+        let menu = grub_cfg(self.plan);
         let boot_efi = self.read_medium(paths::GRUB_EFI)?;
-        put(self.system, &device, bytes, &[(GRUB_CFG, menu.as_bytes()), (BOOT_EFI, &boot_efi)])?;
-        self.system.sync(&device)?;
+        self.put_on_esps(&[(GRUB_CFG, menu.as_bytes()), (BOOT_EFI, &boot_efi)])
+    }
+
+    /// Each disk's EFI system partition gets the files.
+    fn put_on_esps(&mut self, files: &[(&str, &[u8])]) -> Result<(), StepError> {
+        let bytes = self.size_of(Role::Esp);
+        for device in self.partitions(Role::Esp) {
+            put(self.system, &device, bytes, files)?;
+            self.system.sync(&device)?;
+        }
         Ok(())
     }
 
@@ -65,13 +71,16 @@ impl Run<'_> {
         let Some(boot) = self.boot_sectors()? else {
             return Ok(());
         };
-        let bios = self.partition(Role::BiosBoot);
-        self.system.write_at(&bios, 0, &boot.core)?;
-        self.system.sync(&bios)?;
-        let signature = plan.layout.guid().as_fields().0;
-        let sector = mbr::protective(&boot.boot_code, signature, plan.layout.sectors());
-        self.system.write_at(&plan.disk.path, 0, &sector)?;
-        self.system.sync(&plan.disk.path)?;
+        for bios in self.partitions(Role::BiosBoot) {
+            self.system.write_at(&bios, 0, &boot.core)?;
+            self.system.sync(&bios)?;
+        }
+        for (disk, layout) in plan.disks() {
+            let signature = layout.guid().as_fields().0;
+            let sector = mbr::protective(&boot.boot_code, signature, layout.sectors());
+            self.system.write_at(&disk.path, 0, &sector)?;
+            self.system.sync(&disk.path)?;
+        }
         Ok(())
     }
 }

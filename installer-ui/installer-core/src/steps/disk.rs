@@ -13,9 +13,15 @@ use crate::system::Device;
 const SIGNATURES: u64 = 1 << 20;
 
 impl Run<'_> {
-    /// Takes down volume groups and arrays that the kernel found on the disk by itself.
+    /// Takes down volume groups and arrays that the kernel found on the disks by itself.
     pub(super) fn release(&mut self) -> Result<(), StepError> {
-        for holder in &self.plan.disk.holders {
+        let mut done: Vec<&Holder> = Vec::new();
+        for holder in self.plan.disks().flat_map(|(disk, _)| &disk.holders) {
+            // Both disks of an old mirror have the same array on top.
+            if done.contains(&holder) {
+                continue;
+            }
+            done.push(holder);
             let program = match holder {
                 Holder::Mapper(name) => Program::new("dmsetup").args(["remove", "--retry", name]),
                 Holder::Raid(path) => {
@@ -29,36 +35,41 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Zeroes both ends of the disk and of every new partition. The start of the disk goes first:
+    /// Zeroes both ends of each disk and of every new partition. The start of a disk goes first:
     /// from then on it starts nothing.
     pub(super) fn wipe(&mut self) -> Result<(), StepError> {
-        let plan = self.plan;
-        let per_sector = plan.layout.sector_size().bytes();
-        let mut ranges = vec![(0, plan.disk.size)];
-        ranges.extend(plan.layout.partitions().iter().map(|partition| {
-            (partition.first_sector * per_sector, partition.sectors * per_sector)
-        }));
         let zeros = vec![0; SIGNATURES as usize];
-        let device = &plan.disk.path;
-        for (start, length) in ranges {
-            let ends = [start, start + length - SIGNATURES.min(length)];
-            for offset in ends {
-                let bytes = usize::try_from(length.min(SIGNATURES)).unwrap_or(zeros.len());
-                self.system.write_at(device, offset, &zeros[..bytes])?;
-            }
+        // No disk may start anything once another has lost what it holds.
+        for (disk, _) in self.plan.disks() {
+            self.system.write_at(&disk.path, 0, &zeros)?;
         }
-        self.system.sync(device)?;
+        for (disk, layout) in self.plan.disks() {
+            let per_sector = layout.sector_size().bytes();
+            let mut ranges = vec![(0, disk.size)];
+            ranges.extend(layout.partitions().iter().map(|partition| {
+                (partition.first_sector * per_sector, partition.sectors * per_sector)
+            }));
+            for (start, length) in ranges {
+                let ends = [start, start + length - SIGNATURES.min(length)];
+                for offset in ends {
+                    let bytes = usize::try_from(length.min(SIGNATURES)).unwrap_or(zeros.len());
+                    self.system.write_at(&disk.path, offset, &zeros[..bytes])?;
+                }
+            }
+            self.system.sync(&disk.path)?;
+        }
         Ok(())
     }
 
-    /// Writes the table with an empty boot sector, and makes the kernel see it.
+    /// Writes the tables with empty boot sectors, makes the kernel see them, and makes the arrays of
+    /// a mirror.
     pub(super) fn write_table(&mut self) -> Result<(), StepError> {
-        let plan = self.plan;
-        let path = &plan.disk.path;
-        let mut device = Device::new(self.system, path, plan.disk.size);
-        plan.layout.write(&mut device, &[0; BOOT_CODE_SIZE]).map_err(StepError::Table)?;
-        self.system.sync(path)?;
-        self.system.reread_partitions(path, &plan.layout)?;
-        Ok(())
+        for (disk, layout) in self.plan.disks() {
+            let mut device = Device::new(self.system, &disk.path, disk.size);
+            layout.write(&mut device, &[0; BOOT_CODE_SIZE]).map_err(StepError::Table)?;
+            self.system.sync(&disk.path)?;
+            self.system.reread_partitions(&disk.path, layout)?;
+        }
+        self.make_arrays()
     }
 }

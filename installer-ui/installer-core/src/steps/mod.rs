@@ -5,6 +5,7 @@ mod boot;
 mod disk;
 mod hooks;
 mod medium;
+mod mirror;
 mod parents;
 mod root_image;
 mod state;
@@ -63,7 +64,7 @@ pub enum StepError {
     )]
     ReadBack {
         /// Which part.
-        what: &'static str,
+        what: String,
         /// As written.
         expected: Digest,
         /// As read.
@@ -147,9 +148,19 @@ impl Run<'_> {
         (self.sink)(Event::Progress { done, total });
     }
 
-    /// Device of a partition.
-    fn partition(&self, role: Role) -> PathBuf {
-        self.system.partition(&self.plan.disk.path, role.number())
+    /// Device that holds `role`: a partition, or the array over one of each disk. Firmware's own
+    /// partitions are never arrays; see [`Run::partitions`].
+    fn device(&self, role: Role) -> PathBuf {
+        match self.plan.mirror.is_some() && role.is_mirrored() {
+            true => mirror::device(role),
+            false => self.system.partition(&self.plan.disk.path, role.number()),
+        }
+    }
+
+    /// The partition of each disk.
+    fn partitions(&self, role: Role) -> Vec<PathBuf> {
+        let disks = self.plan.disks();
+        disks.map(|(disk, _)| self.system.partition(&disk.path, role.number())).collect()
     }
 
     /// Size of a partition in bytes.

@@ -22,7 +22,7 @@ impl Run<'_> {
         let reading = |source| SystemError::Io { doing: "reading", path: SHADOW.into(), source };
         read.map_err(reading)?;
         let entries = entries(self.plan, &shadow)?;
-        let device = self.partition(Role::State);
+        let device = self.device(Role::State);
         let content = Ext4 { label: STATE_LABEL, uuid: self.plan.ids.state, entries: &entries };
         self.system.make_ext4(&device, &content)?;
         Ok(())

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The local storage repository, as the toolstack's drivers would make it.
+//! The local storage repository, as the toolstack's drivers would make it. Afterwards nothing keeps
+//! the disks.
 
-use appliance_model::handover::LocalSrKind;
+use appliance_model::handover::{LocalSr, LocalSrKind};
 use image_formats::gpt::Role;
 
 use super::{Run, StepError};
@@ -9,11 +10,15 @@ use crate::program::Program;
 
 impl Run<'_> {
     pub(super) fn make_storage(&mut self) -> Result<(), StepError> {
-        let Some(sr) = self.plan.handover.local_sr.clone() else {
-            return Ok(());
-        };
+        if let Some(sr) = self.plan.handover.local_sr.clone() {
+            self.make_sr(&sr)?;
+        }
+        self.stop_arrays()
+    }
+
+    fn make_sr(&mut self, sr: &LocalSr) -> Result<(), StepError> {
         let group = format!("xsr-{}", sr.uuid);
-        let device = self.partition(Role::Sr).display().to_string();
+        let device = self.device(Role::Sr).display().to_string();
         let programs = match sr.kind {
             LocalSrKind::Ext => vec![
                 Program::new("vgcreate").args(["--yes", &group, &device]),

@@ -8,9 +8,11 @@ use appliance_model::handover::{Handover, LocalSrKind};
 use appliance_model::medium as paths;
 
 use super::*;
+use crate::answers::{Answers, DiskChoice};
 use crate::discovery::Holder;
 use crate::hooks::Script;
 use crate::layout::EntryKind;
+use crate::plan::ARRAY_START;
 use crate::plan::tests::{answers, ids, machine};
 use crate::system::fake::Fake;
 
@@ -28,6 +30,22 @@ fn plan() -> Plan {
     Plan::make(&answers, &found, ids()).unwrap()
 }
 
+/// The same on two disks, of which the second is larger, and which were a mirror before.
+fn mirrored() -> Plan {
+    mirrored_over(vec![Holder::Mapper("vg0-root".into()), Holder::Raid("/dev/md/old".into())])
+}
+
+fn mirrored_over(holders: Vec<Holder>) -> Plan {
+    let mut found = machine();
+    found.disks[0].size = 20_000_000_000;
+    found.disks[1].size = 21_000_000_000;
+    for disk in &mut found.disks[..2] {
+        disk.holders.clone_from(&holders);
+    }
+    let mirror = Some(DiskChoice::Device("/dev/sdb".into()));
+    Plan::make(&Answers { mirror, ..answers() }, &found, ids()).unwrap()
+}
+
 fn boot_img() -> Vec<u8> {
     let mut image = vec![0x11; 512];
     image[0x66] = 0xeb;
@@ -43,6 +61,9 @@ fn core_img() -> Vec<u8> {
 
 fn fake(plan: &Plan) -> Fake {
     let mut fake = Fake::new(&plan.disk.path, plan.disk.size);
+    if let Some(mirror) = &plan.mirror {
+        fake.attach(&mirror.disk.path, mirror.disk.size);
+    }
     let image = (0..plan.medium.root_image_size).map(|i| (i % 251) as u8).collect();
     for (name, bytes) in [
         (paths::XEN, vec![1; 4000]),
@@ -84,9 +105,9 @@ fn a_whole_installation() {
 
     assert!(fake.starts());
     let image = &fake.files[&plan.source(paths::ROOT_IMAGE)];
-    assert_eq!(&fake.partition_bytes(3, image.len()), image);
-    assert_eq!(fake.partition_bytes(1, 4)[..], [0x22; 4]);
-    let files: BTreeMap<String, Vec<u8>> = fake.esp_files().into_iter().collect();
+    assert_eq!(&fake.partition_bytes(0, 3, image.len()), image);
+    assert_eq!(fake.partition_bytes(0, 1, 4)[..], [0x22; 4]);
+    let files: BTreeMap<String, Vec<u8>> = fake.esp_files(0).into_iter().collect();
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
     assert_eq!(
         names,
@@ -158,34 +179,98 @@ fn the_state_partition_holds_the_hosts_settings() {
         EntryKind::Link { target } if target.ends_with("ssh.service"))));
 }
 
-/// For every step, its first operation, its last and one in between fail (a write only half done);
-/// afterwards the disk starts nothing, or everything is on it, and a new run succeeds.
+#[test]
+fn a_mirror_is_made_whole_on_both_disks() {
+    let plan = mirrored();
+    let mut fake = fake(&plan);
+    run(&plan, &mut fake).1.unwrap();
+    let image = &fake.files[&plan.source(paths::ROOT_IMAGE)];
+    let start = usize::try_from(ARRAY_START).unwrap();
+    for disk in 0..2 {
+        assert_eq!(&fake.partition_bytes(disk, 3, start + image.len())[start..], image);
+        assert_eq!(fake.partition_bytes(disk, 1, 4)[..], [0x22; 4]);
+    }
+    assert_eq!(fake.esp_files(0), fake.esp_files(1));
+    let files: BTreeMap<String, Vec<u8>> = fake.esp_files(1).into_iter().collect();
+    let menu = String::from_utf8(files["/boot/grub/grub.cfg"].clone()).unwrap();
+    let line = "xenith.root=MD=xenith-a xenith.state=MD=xenith-state \
+                xenith.arrays=xenith-a=00000000-0000-0000-0000-0000000000a2,\
+                xenith-b=00000000-0000-0000-0000-0000000000a3,\
+                xenith-state=00000000-0000-0000-0000-0000000000a4,\
+                xenith-sr=00000000-0000-0000-0000-0000000000a5 xenith.build=";
+    assert!(menu.contains(line), "{menu}");
+    let (device, _) = fake.state.as_ref().unwrap();
+    assert_eq!(device, &PathBuf::from("/dev/md/xenith-state"));
+    let create = |name: &str, id: &str, clean: &str, number: u32| {
+        format!(
+            "mdadm --create /dev/md/{name} --run --level=1 --raid-devices=2 --metadata=1.2 \
+             --data-offset=1024K --bitmap=internal --homehost=any --name={name} \
+             --uuid=00000000-0000-0000-0000-0000000000{id}{clean} /dev/sda{number} /dev/sdb{number}"
+        )
+    };
+    let programs: Vec<&str> = fake.programs.iter().map(String::as_str).collect();
+    assert_eq!(programs[..2], ["dmsetup remove --retry vg0-root", "mdadm --stop /dev/md/old"]);
+    assert_eq!(
+        programs[2..6],
+        [
+            create("xenith-a", "a2", " --assume-clean", 3),
+            create("xenith-b", "a3", " --assume-clean", 4),
+            create("xenith-state", "a4", "", 5),
+            create("xenith-sr", "a5", "", 6),
+        ]
+    );
+    assert!(programs[6].ends_with(" /dev/md/xenith-sr"), "{}", programs[6]);
+    assert_eq!(
+        programs[programs.len() - 4..],
+        [
+            "mdadm --stop /dev/md/xenith-a",
+            "mdadm --stop /dev/md/xenith-b",
+            "mdadm --stop /dev/md/xenith-state",
+            "mdadm --stop /dev/md/xenith-sr",
+        ]
+    );
+}
+
 #[test]
 fn every_step_may_fail_and_be_repeated() {
-    let plan = plan();
-    let mut whole = fake(&plan);
+    each_step_fails(&plan(), &plan());
+}
+
+#[test]
+fn every_step_of_a_mirror_may_fail_and_be_repeated() {
+    // The next look at the machine finds what runs of the arrays.
+    let arrays = ["xenith-a", "xenith-b", "xenith-state", "xenith-sr"];
+    let arrays = arrays.map(|name| Holder::Raid(format!("/dev/md/{name}").into()));
+    each_step_fails(&mirrored(), &mirrored_over(arrays.into()));
+}
+
+/// For every step, its first operation, its last and one in between fail (a write only half done);
+/// afterwards the disk starts nothing, or everything is on it, and a new run, of the plan `again`,
+/// succeeds.
+fn each_step_fails(plan: &Plan, again: &Plan) {
+    let mut whole = fake(plan);
     // How many operations there were when a step began, from a run without failures.
     let mut begins = Vec::new();
     for stop in 0..Step::ALL.len() {
-        let mut probe = fake(&plan);
+        let mut probe = fake(plan);
         let hooks = Hooks::default();
         let (hooks, system, sink) = (&hooks, &mut probe, &mut |_| {});
-        let mut run = Run { plan: &plan, hooks, system, sink, listed: None };
+        let mut run = Run { plan, hooks, system, sink, listed: None };
         for step in &Step::ALL[..stop] {
             run.step(*step).unwrap();
         }
         begins.push(probe.operations);
     }
-    run(&plan, &mut whole).1.unwrap();
+    run(plan, &mut whole).1.unwrap();
     begins.push(whole.operations);
     for (index, step) in Step::ALL.into_iter().enumerate() {
         let (first, last) = (begins[index] + 1, begins[index + 1]);
         assert!(first <= last, "{step} does nothing");
         for part in 0..=2 {
             let at = first + (last - first) * part / 2;
-            let mut fake = fake(&plan);
+            let mut fake = fake(plan);
             fake.fail_at = Some(at);
-            let (events, result) = run(&plan, &mut fake);
+            let (events, result) = run(plan, &mut fake);
             let error = result.unwrap_err();
             assert_eq!(error.step, step, "operation {at}");
             let text = chain(&error);
@@ -193,15 +278,31 @@ fn every_step_may_fail_and_be_repeated() {
             assert!(matches!(events.last(), Some(Event::Failed { step: s, .. }) if *s == step));
             match error.disk {
                 DiskState::Untouched => assert!(!fake.written && fake.starts(), "{at}"),
-                // The very first write was cut: the old boot sector may be there.
+                // The very first write was cut: the second disk may be as it was.
+                DiskState::DoesNotStart if at == first && plan.mirror.is_some() => {}
                 DiskState::DoesNotStart => assert!(!fake.starts(), "{step}, operation {at}"),
                 DiskState::MayStart => assert_eq!(step, Step::BootLoader),
             }
             fake.fail_at = None;
-            run(&plan, &mut fake).1.unwrap();
+            run(again, &mut fake).1.unwrap();
             assert_eq!(fake.get(0, 1 << 20), whole.get(0, 1 << 20), "operation {at}");
-            assert_eq!(fake.esp_files(), whole.esp_files(), "operation {at}");
+            for disk in 0..plan.disks().count() {
+                assert_eq!(fake.esp_files(disk), whole.esp_files(disk), "operation {at}");
+            }
         }
+    }
+}
+
+#[test]
+fn a_mirror_with_one_disk_that_forgets_is_noticed() {
+    let plan = mirrored();
+    for disk in 0..2 {
+        let mut fake = fake(&plan);
+        fake.rotten = Some(disk);
+        let error = run(&plan, &mut fake).1.unwrap_err();
+        assert_eq!(error.step, Step::Verify);
+        let partition = ["the system in /dev/sda3", "the system in /dev/sdb3"][disk];
+        assert!(chain(&error).contains(partition), "{}", chain(&error));
     }
 }
 
@@ -209,7 +310,7 @@ fn every_step_may_fail_and_be_repeated() {
 fn a_disk_that_forgets_is_noticed() {
     let plan = plan();
     let mut fake = fake(&plan);
-    fake.rotten = true;
+    fake.rotten = Some(0);
     let error = run(&plan, &mut fake).1.unwrap_err();
     assert_eq!(error.step, Step::Verify);
     assert!(chain(&error).contains("the disk does not keep what is written to it"));

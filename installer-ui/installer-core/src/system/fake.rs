@@ -18,13 +18,20 @@ use crate::program::{Program, ProgramError};
 
 const PAGE: u64 = 4096;
 
-/// One disk, a medium, and a record of everything done.
-pub(crate) struct Fake {
-    pub(crate) disk: PathBuf,
-    pub(crate) size: u64,
+/// A disk of which only what is written takes memory.
+pub(crate) struct FakeDisk {
+    path: PathBuf,
+    size: u64,
     pages: BTreeMap<u64, Vec<u8>>,
     /// Byte ranges of partitions as the kernel last read them.
     partitions: Vec<(u64, u64)>,
+}
+
+/// Disks, a medium, and a record of everything done.
+pub(crate) struct Fake {
+    disks: Vec<FakeDisk>,
+    /// Running arrays with their partitions.
+    arrays: BTreeMap<PathBuf, Vec<PathBuf>>,
     pub(crate) files: BTreeMap<PathBuf, Vec<u8>>,
     /// Files whose cached content was dropped.
     pub(crate) forgotten: Vec<PathBuf>,
@@ -40,17 +47,18 @@ pub(crate) struct Fake {
     pub(crate) written: bool,
     /// A file that is good as often as this when it is opened, and damaged from then on.
     pub(crate) fades: Option<(PathBuf, usize)>,
-    /// Reads of partition 3 return something else than was written.
-    pub(crate) rotten: bool,
+    /// Reads of partition 3 of this disk return something else than was written.
+    pub(crate) rotten: Option<usize>,
 }
+
+/// Where on which disk.
+type Place = (usize, u64, u64);
 
 impl Fake {
     pub(crate) fn new(disk: &Path, size: u64) -> Self {
         Self {
-            disk: disk.to_owned(),
-            size,
-            pages: BTreeMap::new(),
-            partitions: Vec::new(),
+            disks: vec![FakeDisk::new(disk, size)],
+            arrays: BTreeMap::new(),
             files: BTreeMap::new(),
             forgotten: Vec::new(),
             programs: Vec::new(),
@@ -60,7 +68,7 @@ impl Fake {
             fail_at: None,
             written: false,
             fades: None,
-            rotten: false,
+            rotten: None,
         }
     }
 
@@ -74,14 +82,87 @@ impl Fake {
         SystemError::Io { doing, path: path.to_owned(), source }
     }
 
-    /// Where a device lies on the disk.
-    fn locate(&self, device: &Path) -> (u64, u64) {
-        if device == self.disk {
-            return (0, self.size);
+    /// Attaches one more disk.
+    pub(crate) fn attach(&mut self, disk: &Path, size: u64) {
+        self.disks.push(FakeDisk::new(disk, size));
+    }
+
+    /// Where a device lies: a disk, a partition, or an array, which lies in several places.
+    fn locate(&self, device: &Path) -> Vec<Place> {
+        if let Some(members) = self.arrays.get(device) {
+            let places = members.iter().flat_map(|member| self.locate(member));
+            let start = crate::plan::ARRAY_START;
+            return places.map(|(disk, at, size)| (disk, at + start, size - start)).collect();
         }
         let name = device.to_str().unwrap();
-        let number = name.strip_prefix(self.disk.to_str().unwrap()).unwrap();
-        self.partitions[number.parse::<usize>().unwrap() - 1]
+        for (index, disk) in self.disks.iter().enumerate() {
+            match name.strip_prefix(disk.path.to_str().unwrap()) {
+                Some("") => return vec![(index, 0, disk.size)],
+                Some(number) => {
+                    let (start, size) = disk.partitions[number.parse::<usize>().unwrap() - 1];
+                    return vec![(index, start, size)];
+                }
+                None => {}
+            }
+        }
+        panic!("there is no {name}");
+    }
+
+    /// What the kernel does with a command line of mdadm.
+    fn mdadm(&mut self, program: &Program) {
+        let args = &program.args;
+        match args[0].as_str() {
+            "--create" => {
+                let members = args.iter().skip(2).filter(|arg| !arg.starts_with("--"));
+                let members = members.map(PathBuf::from).collect();
+                assert!(self.arrays.insert(PathBuf::from(&args[1]), members).is_none());
+            }
+            "--stop" => drop(self.arrays.remove(Path::new(&args[1]))),
+            other => panic!("mdadm {other}"),
+        }
+    }
+
+    /// Bytes at the start of the first disk.
+    pub(crate) fn get(&self, at: u64, length: usize) -> Vec<u8> {
+        self.disks[0].get(at, length)
+    }
+
+    /// Bytes of a disk's partition, by its number.
+    pub(crate) fn partition_bytes(&self, disk: usize, number: usize, length: usize) -> Vec<u8> {
+        let disk = &self.disks[disk];
+        disk.get(disk.partitions[number - 1].0, length)
+    }
+
+    /// Writes the list of the medium at `root`, as its files are now.
+    pub(crate) fn list_medium(&mut self, root: &Path) {
+        let mut sums = Sums::default();
+        for (path, bytes) in &self.files {
+            if let Ok(name) = path.strip_prefix(root) {
+                sums.put(name.to_str().unwrap(), Digest::new(Sha256::digest(bytes).into()));
+            }
+        }
+        self.files.insert(root.join(SUMS), sums.to_string().into_bytes());
+    }
+
+    /// Fills the start of each disk with something that a BIOS would start.
+    pub(crate) fn put_old_system(&mut self) {
+        self.disks.iter_mut().for_each(|disk| disk.put(0, &[0xee; 8192]));
+    }
+
+    /// Whether a BIOS or UEFI firmware would start something from any disk.
+    pub(crate) fn starts(&self) -> bool {
+        self.disks.iter().any(FakeDisk::starts)
+    }
+
+    /// Every file of a disk's EFI system partition, none without one.
+    pub(crate) fn esp_files(&self, disk: usize) -> Vec<(String, Vec<u8>)> {
+        self.disks[disk].esp_files()
+    }
+}
+
+impl FakeDisk {
+    fn new(path: &Path, size: u64) -> Self {
+        Self { path: path.to_owned(), size, pages: BTreeMap::new(), partitions: Vec::new() }
     }
 
     fn put(&mut self, at: u64, bytes: &[u8]) {
@@ -102,7 +183,7 @@ impl Fake {
         }
     }
 
-    pub(crate) fn get(&self, at: u64, length: usize) -> Vec<u8> {
+    fn get(&self, at: u64, length: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(length);
         while bytes.len() < length {
             let here = at + bytes.len() as u64;
@@ -116,42 +197,19 @@ impl Fake {
         bytes
     }
 
-    /// Bytes of a partition, by its number.
-    pub(crate) fn partition_bytes(&self, number: usize, length: usize) -> Vec<u8> {
-        self.get(self.partitions[number - 1].0, length)
-    }
-
-    /// Writes the list of the medium at `root`, as its files are now.
-    pub(crate) fn list_medium(&mut self, root: &Path) {
-        let mut sums = Sums::default();
-        for (path, bytes) in &self.files {
-            if let Ok(name) = path.strip_prefix(root) {
-                sums.put(name.to_str().unwrap(), Digest::new(Sha256::digest(bytes).into()));
-            }
-        }
-        self.files.insert(root.join(SUMS), sums.to_string().into_bytes());
-    }
-
-    /// Fills the start of the disk with something that a BIOS would start.
-    pub(crate) fn put_old_system(&mut self) {
-        self.put(0, &[0xee; 8192]);
-    }
-
-    /// Whether a BIOS or UEFI firmware would start something from the disk.
-    pub(crate) fn starts(&self) -> bool {
+    fn starts(&self) -> bool {
         let bios = self.get(0, 440).iter().any(|b| *b != 0);
         bios || self.esp_files().iter().any(|(name, _)| name.ends_with(".EFI"))
     }
 
-    /// Every file of the EFI system partition, none without one.
-    pub(crate) fn esp_files(&self) -> Vec<(String, Vec<u8>)> {
-        let mut disk = Reader { fake: self, start: 0, size: self.size, at: 0 };
+    fn esp_files(&self) -> Vec<(String, Vec<u8>)> {
+        let mut disk = Reader { disk: self, start: 0, size: self.size, at: 0 };
         let Ok(Some(table)) = image_formats::gpt::read(&mut disk, SectorSize::B512) else {
             return Vec::new();
         };
         let esp = &table.partitions[1];
         let size = (esp.last_sector + 1 - esp.first_sector) * 512;
-        let volume = Reader { fake: self, start: esp.first_sector * 512, size, at: 0 };
+        let volume = Reader { disk: self, start: esp.first_sector * 512, size, at: 0 };
         let Ok(fat) = fatfs::FileSystem::new(volume, fatfs::FsOptions::new()) else {
             return Vec::new();
         };
@@ -181,7 +239,7 @@ fn collect(folder: &fatfs::Dir<'_, Reader<'_>>, path: &str, files: &mut Vec<(Str
 
 /// Reads a part of the disk; writes are dropped.
 struct Reader<'a> {
-    fake: &'a Fake,
+    disk: &'a FakeDisk,
     start: u64,
     size: u64,
     at: u64,
@@ -190,7 +248,7 @@ struct Reader<'a> {
 impl Read for Reader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let take = usize::try_from(self.size.saturating_sub(self.at)).unwrap().min(buffer.len());
-        buffer[..take].copy_from_slice(&self.fake.get(self.start + self.at, take));
+        buffer[..take].copy_from_slice(&self.disk.get(self.start + self.at, take));
         self.at += take as u64;
         Ok(take)
     }
@@ -228,26 +286,28 @@ impl System for Fake {
         if self.fails() {
             return Err(Self::error("reading", device));
         }
-        let (start, size) = self.locate(device);
+        let (disk, start, size) = self.locate(device)[0];
         assert!(offset + buffer.len() as u64 <= size, "read beyond {}", device.display());
-        buffer.copy_from_slice(&self.get(start + offset, buffer.len()));
-        if self.rotten && self.partitions.get(2).is_some_and(|slot| slot.0 == start) {
-            buffer[0] ^= 1;
-        }
+        let found = &self.disks[disk];
+        buffer.copy_from_slice(&found.get(start + offset, buffer.len()));
+        let slot = found.partitions.get(2).is_some_and(|slot| slot.0 == start);
+        buffer[0] ^= u8::from(slot && self.rotten == Some(disk));
         Ok(())
     }
 
     fn write_at(&mut self, device: &Path, offset: u64, bytes: &[u8]) -> Result<(), SystemError> {
-        let (start, size) = self.locate(device);
-        assert!(offset + bytes.len() as u64 <= size, "write beyond {}", device.display());
+        // Whoever opens a disk alone is refused while an array has a part of it.
+        let whole = self.disks.iter().any(|disk| disk.path == device);
+        assert!(!whole || self.arrays.is_empty(), "the kernel keeps {}", device.display());
         self.written = true;
-        if self.fails() {
-            // A power cut leaves half of it.
-            self.put(start + offset, &bytes[..bytes.len() / 2]);
-            return Err(Self::error("writing", device));
+        let fails = self.fails();
+        // A power cut leaves half of it.
+        let length = if fails { bytes.len() / 2 } else { bytes.len() };
+        for (disk, start, size) in self.locate(device) {
+            assert!(offset + bytes.len() as u64 <= size, "write beyond {}", device.display());
+            self.disks[disk].put(start + offset, &bytes[..length]);
         }
-        self.put(start + offset, bytes);
-        Ok(())
+        if fails { Err(Self::error("writing", device)) } else { Ok(()) }
     }
 
     fn sync(&mut self, device: &Path) -> Result<(), SystemError> {
@@ -297,6 +357,9 @@ impl System for Fake {
                 stderr: "injected failure".into(),
             }));
         }
+        if program.name == "mdadm" {
+            self.mdadm(program);
+        }
         Ok(String::new())
     }
 
@@ -335,7 +398,8 @@ impl System for Fake {
         let per_sector = layout.sector_size().bytes();
         let ranges = layout.partitions().iter();
         let ranges = ranges.map(|p| (p.first_sector * per_sector, p.sectors * per_sector));
-        self.partitions = ranges.collect();
+        let found = self.disks.iter_mut().find(|found| found.path == disk).unwrap();
+        found.partitions = ranges.collect();
         Ok(())
     }
 

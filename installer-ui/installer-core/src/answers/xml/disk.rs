@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The disk and the local storage on it.
 
-use super::super::raw::{RawDisk, RawStorage};
+use super::super::raw::{RawChoice, RawDisk, RawStorage};
 use super::{Element, Translation, tag};
 
 /// What the elements say of disks; only together do they decide.
@@ -11,6 +11,8 @@ pub(super) struct Disks {
     primary: Option<String>,
     /// Whether the rest of the primary disk is local storage.
     storage: Option<bool>,
+    /// An array's device path and its disks'.
+    raid: Option<(String, Vec<String>)>,
     /// Device paths for local storage.
     guest: Vec<String>,
     /// As in `sr-type`.
@@ -33,8 +35,18 @@ impl Translation {
         if let Some(text) = element.attribute(&["swraid"])
             && self.flag("swraid", text) == Some(true)
         {
-            let hint = "name one disk, which a controller may make of several";
-            self.problem("swraid", "there is no software RAID here", hint);
+            match element.text.split(',').map(str::trim).collect::<Vec<_>>().as_slice() {
+                [first, second] if !first.is_empty() && !second.is_empty() => {
+                    let array = path(&element.text);
+                    self.disks.raid = Some((array.clone(), vec![path(first), path(second)]));
+                    self.disks.primary = Some(array);
+                }
+                _ => {
+                    let hint =
+                        "a mirror has two: <primary-disk swraid=\"true\">sda,sdb</primary-disk>";
+                    self.problem("swraid", "needs two disks with a comma between", hint);
+                }
+            }
         }
         match element.attribute(&["preserve-first-partition"]) {
             None => {}
@@ -46,7 +58,39 @@ impl Translation {
             // That is what happens; a word that is neither is a finding by now.
             Some(_) => {}
         }
-        self.disks.primary = self.disk(element);
+        if self.disks.primary.is_none() {
+            self.disks.primary = self.disk(element);
+        }
+    }
+
+    /// A mirror of two disks, which is the primary disk under the name of its `device`.
+    pub(super) fn raid(&mut self, element: &Element) {
+        const ABOUT: &str = "<raid>";
+        self.attributes(element, &["device"]);
+        let Some(device) = element.attribute(&["device"]).filter(|name| !name.is_empty()) else {
+            let hint = "such as <raid device=\"md127\">, and <primary-disk>md127</primary-disk>";
+            self.problem(ABOUT, "has no attribute device", hint);
+            return;
+        };
+        let mut disks = Vec::new();
+        for child in &element.children {
+            match child.name.as_str() {
+                "disk" => {
+                    self.attributes(child, &[]);
+                    disks.extend(self.disk(child));
+                }
+                _ => {
+                    let text = format!("holds <{}>", child.name);
+                    self.problem(ABOUT, text, "only <disk> may be in it");
+                }
+            }
+        }
+        if disks.len() != 2 {
+            let text = format!("names {} disks", disks.len());
+            self.problem(ABOUT, text, "a mirror has two: <disk>sda</disk><disk>sdb</disk>");
+            return;
+        }
+        self.disks.raid = Some((path(device), disks));
     }
 
     pub(super) fn guest_disks(&mut self, element: &Element) {
@@ -80,7 +124,7 @@ impl Translation {
         }
     }
 
-    /// A device path: XenServer takes `sda` for `/dev/sda`.
+    /// A device path.
     fn disk(&mut self, element: &Element) -> Option<String> {
         let text = self.text(element)?;
         let about = tag(&element.name);
@@ -93,7 +137,7 @@ impl Translation {
             self.problem(&about, "hosts are not installed on iSCSI disks", hint);
             return None;
         }
-        Some(if text.starts_with('/') { text } else { format!("/dev/{text}") })
+        Some(path(&text))
     }
 
     pub(super) fn storage_kind(&mut self, root: &Element) {
@@ -110,7 +154,7 @@ impl Translation {
     }
 
     pub(super) fn finish_disks(&mut self) {
-        let Disks { primary, storage, guest, kind } = std::mem::take(&mut self.disks);
+        let Disks { primary, storage, raid, guest, kind } = std::mem::take(&mut self.disks);
         let Some(primary) = primary else {
             self.missing("primary-disk", "such as <primary-disk>sda</primary-disk>");
             return;
@@ -133,8 +177,25 @@ impl Translation {
         self.raw.storage = Some(RawStorage { kind: kind.map(str::to_owned) });
         // A file of this kind is a consent in itself: XenServer wipes the disk that it names too.
         let wipe = Some(true);
-        self.raw.disk = Some(RawDisk { device: Some(primary), wipe, ..RawDisk::default() });
+        let (device, mirror) = match raid {
+            None => (primary, None),
+            Some((device, disks)) if device == primary => {
+                let [first, second] = disks.try_into().unwrap_or_default();
+                (first, Some(RawChoice { device: Some(second), ..RawChoice::default() }))
+            }
+            Some((device, _)) => {
+                let text = format!("is {device}, which is not the primary disk");
+                self.problem("<raid>", text, "only the system's disks can be a RAID");
+                (primary, None)
+            }
+        };
+        self.raw.disk = Some(RawDisk { device: Some(device), mirror, wipe, ..RawDisk::default() });
     }
+}
+
+/// XenServer takes `sda` for `/dev/sda`.
+fn path(text: &str) -> String {
+    if text.starts_with('/') { text.to_owned() } else { format!("/dev/{text}") }
 }
 
 const WIPED: &str = "the whole disk is wiped here, with every partition on it";

@@ -26,6 +26,7 @@ type Read = fn(&mut Translation, &Element);
 const ONCE: &[(&str, Read)] = &[
     ("primary-disk", Translation::primary_disk),
     ("guest-disks", Translation::guest_disks),
+    ("raid", Translation::raid),
     ("zap-utility-partitions", Translation::utility_partitions),
     ("admin-interface", Translation::interface),
     ("root-password", Translation::password),
