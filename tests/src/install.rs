@@ -40,22 +40,43 @@ pub enum From {
 /// power.
 pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str, from: From) -> Result<()> {
     make_system_disk(folder)?;
-    let mut setup =
-        Setup { uefi, medium: Some(Medium::Cd), disks: vec![system_disk()], ..Setup::default() };
+    install_from(lab, folder, uefi, &answers(storage), vec![system_disk()], from)?.cut_power();
+    Ok(())
+}
+
+/// The same with other answers and disks, which are there already; the installed host runs.
+pub fn install_with(
+    lab: &Lab,
+    folder: &Path,
+    uefi: bool,
+    answers: &str,
+    disks: Vec<(String, String)>,
+) -> Result<Vm> {
+    install_from(lab, folder, uefi, answers, disks, From::Volume)
+}
+
+fn install_from(
+    lab: &Lab,
+    folder: &Path,
+    uefi: bool,
+    answers: &str,
+    disks: Vec<(String, String)>,
+    from: From,
+) -> Result<Vm> {
+    let mut setup = Setup { uefi, medium: Some(Medium::Cd), disks, ..Setup::default() };
     match from {
         From::Volume => {
-            write_answers(&folder.join("answers.img"), storage)?;
+            write_answers(&folder.join("answers.img"), answers)?;
             setup.disks.push(("answers.img".to_owned(), "ANSWERS".to_owned()));
         }
         From::Medium => {
-            embed_answers(&lab.iso, &folder.join("medium.img"), storage)?;
+            embed_answers(&lab.iso, &folder.join("medium.img"), answers)?;
             setup.image = Some("medium.img".to_owned());
         }
     }
     let mut vm = Vm::start(lab, folder, "install", &setup)?;
     follow(&mut vm)?;
-    vm.cut_power();
-    Ok(())
+    Ok(vm)
 }
 
 /// Makes the disk of [`system_disk`], empty.
@@ -89,21 +110,21 @@ pub fn answers(storage: &str) -> String {
     )
 }
 
-fn embed_answers(iso: &Path, image: &Path, storage: &str) -> Result<()> {
+fn embed_answers(iso: &Path, image: &Path, answers: &str) -> Result<()> {
     std::fs::copy(iso, image).context("copying the ISO")?;
     let file = File::options().read(true).write(true).open(image);
     let mut file = file.with_context(|| format!("opening {}", image.display()))?;
     let reserved = ReservedFile::find(&mut file, ANSWERS).context("finding room for answers")?;
-    reserved.fill(&mut file, answers(storage).as_bytes()).context("putting answers into the ISO")
+    reserved.fill(&mut file, answers.as_bytes()).context("putting answers into the ISO")
 }
 
-fn write_answers(path: &Path, storage: &str) -> Result<()> {
+fn write_answers(path: &Path, answers: &str) -> Result<()> {
     let bytes = 1 << 20;
     sparse_file(path, bytes)?;
     let file = File::options().read(true).write(true).open(path);
     let file = file.with_context(|| format!("opening {}", path.display()))?;
     let volume = FatVolume { bytes, label: ANSWERS_LABEL, id: 0x0a0b_0c0d };
     let mut fat = FatWriter::format(file, &volume).context("making the answers' volume")?;
-    fat.file("answers.toml", answers(storage).as_bytes()).context("writing the answers")?;
+    fat.file("answers.toml", answers.as_bytes()).context("writing the answers")?;
     fat.finish().context("finishing the answers' volume")
 }

@@ -167,7 +167,7 @@ impl Machine {
             args.pair(
                 "-drive",
                 format!(
-                    "if=none,id=disk{index},file={},format={},cache={cache},discard=unmap",
+                    "if=none,id=disk{index},file={},format={},cache={cache},discard=unmap,detect-zeroes=unmap",
                     drive.file, drive.format
                 ),
             );
