@@ -31,7 +31,7 @@ pub(super) fn body(state: &State) -> Body {
     }
     body.gap();
     if let Some(disk) = disks.get(state.form.disk) {
-        details(&mut body, disk);
+        details(&mut body, disk, "Cannot be used");
     }
     while body.lines.len() < 17 {
         body.gap();
@@ -48,9 +48,10 @@ fn line(disk: &Disk) -> String {
     line.chars().take(74).collect()
 }
 
-pub(super) fn details(body: &mut Body, disk: &Disk) {
+/// What is known of a disk; `refused` says what follows if no host can be on it.
+pub(super) fn details(body: &mut Body, disk: &Disk, refused: &str) {
     if let Some(refusal) = Refusal::of(disk) {
-        body.wrapped(&format!("Cannot be used: {refusal}."));
+        body.wrapped(&format!("{refused}: {refusal}."));
     }
     let serial = disk.serial.as_deref().unwrap_or("not told");
     let removable = if disk.removable { ", removable" } else { "" };

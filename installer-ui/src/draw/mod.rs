@@ -133,7 +133,7 @@ fn screen(state: &State) -> Drawn {
         ),
         Screen::MoreDisks => (
             "other disks",
-            "Up/Down disk  Left/Right purpose  Enter next  Esc back  F2 log",
+            "Up/Down disk  Left/Right purpose  u rest  Enter next  Esc back  F2 log",
             more_disks::body(state),
         ),
         Screen::Hostname => ("host name", "Enter next  Esc back  F2 log", ask::hostname(state)),

@@ -29,9 +29,15 @@ pub(super) fn body(state: &State) -> Body {
     if let Some(disk) = disks.get(selected) {
         let model = disk.model.as_deref().unwrap_or("unknown model");
         body.text(&format!("{}: {model}", disk.path.display()));
-        details(&mut body, disk);
+        details(&mut body, disk, "Only for storage");
     }
-    while body.lines.len() < 15 {
+    while body.lines.len() < 13 {
+        body.gap();
+    }
+    if state.form.has_storage_disks(found) {
+        let rest = if state.form.only_more { "unused" } else { "guests' storage too" };
+        body.text(&format!("Rest of the system disk: {rest} (u changes it)"));
+        body.wrapped("Storage is one group over its disks: the loss of one can lose all in it.");
         body.gap();
     }
     body.wrapped(

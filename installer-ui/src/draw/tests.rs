@@ -157,7 +157,7 @@ fn the_questions() {
     golden("disk", &state);
     press(&mut state, &[Key::Up, Key::Enter]);
     golden("disk-refused", &state);
-    press(&mut state, &[Key::Down, Key::Enter]);
+    press(&mut state, &[Key::Down, Key::Enter, Key::Enter]);
     golden("hostname", &state);
     type_in(&mut state, "_");
     press(&mut state, &[Key::Enter]);
@@ -184,8 +184,10 @@ fn the_questions() {
 fn further_disks() {
     let mut state = with_more_disks();
     golden("more-disks", &state);
-    press(&mut state, &[Key::Down, Key::Right]);
+    press(&mut state, &[Key::Down, Key::Right, Key::Right]);
     golden("more-disks-mirror", &state);
+    press(&mut state, &[Key::Up, Key::Right]);
+    golden("more-disks-storage", &state);
     press(&mut state, &[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
     type_in(&mut state, "correct horse");
     press(&mut state, &[Key::Enter]);

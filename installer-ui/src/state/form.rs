@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use appliance_model::handover::{AddressMode, LocalSrKind};
 use installer_core::answers::{
     Answers, BadField, DiskChoice, Hostname, InterfaceChoice, NetworkAnswer, OnSuccess,
-    PasswordHash, ipv4_cidr, ipv4_gateway,
+    PasswordHash, StorageAnswer, ipv4_cidr, ipv4_gateway,
 };
 use installer_core::discovery::{Discovery, Disk};
 use installer_core::hooks::HookAnswers;
@@ -34,6 +34,8 @@ pub struct Form {
     pub purposes: BTreeMap<PathBuf, Purpose>,
     /// Index among the further disks.
     pub more: usize,
+    /// Whether guests' storage leaves the rest of the system disk unused.
+    pub only_more: bool,
     /// Index in [`STORAGE`].
     pub storage: usize,
     /// The host's name.
@@ -84,6 +86,7 @@ impl Default for Form {
             disk: 0,
             purposes: BTreeMap::new(),
             more: 0,
+            only_more: false,
             storage: 0,
             hostname: Field::new("xenith"),
             network: NetworkForm::default(),
@@ -164,6 +167,25 @@ impl Form {
         }
     }
 
+    /// Guests' storage; none if there is to be none.
+    ///
+    /// # Errors
+    /// The sentence for the screen.
+    pub fn storage(&self, found: &Discovery) -> Result<Option<StorageAnswer>, BadField> {
+        let disks = self.disks_for(Purpose::Storage, found);
+        match STORAGE[self.storage].1 {
+            None if disks.is_empty() => Ok(None),
+            None => Err(BadField::new(
+                "disks are chosen for guests' storage, but of what kind it is says \"none\"",
+            )),
+            Some(kind) => {
+                let on_system = !self.only_more || disks.is_empty();
+                let disks = disks.into_iter().map(DiskChoice::Device).collect();
+                Ok(Some(StorageAnswer { kind, on_system, disks }))
+            }
+        }
+    }
+
     /// All of it.
     ///
     /// # Errors
@@ -178,7 +200,7 @@ impl Form {
             root_password: self.password()?,
             ssh_keys: Vec::new(),
             ssh: self.password.ssh,
-            storage: STORAGE[self.storage].1,
+            storage: self.storage(found)?,
             ntp: Vec::new(),
             regional: self.regional.answer(),
             pool_name: String::new(),

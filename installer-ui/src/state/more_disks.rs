@@ -16,18 +16,29 @@ pub enum Purpose {
     Unused,
     /// The second half of the system's mirror; one disk at the most.
     Mirror,
+    /// Part of guests' storage.
+    Storage,
 }
 
-/// All of them with their words, in the order of the keys.
-pub const PURPOSES: &[(&str, Purpose)] =
-    &[("not used", Purpose::Unused), ("mirror of the system disk", Purpose::Mirror)];
+/// All of them with their words, in the order of the keys. The mirror is last, so that no key passes by
+/// it and takes it from another disk.
+pub const PURPOSES: &[(&str, Purpose)] = &[
+    ("not used", Purpose::Unused),
+    ("guests' storage", Purpose::Storage),
+    ("mirror of the system disk", Purpose::Mirror),
+];
 
 impl Form {
     /// The disks that could be used beside the selected one.
     pub fn more_disks<'a>(&self, found: &'a Discovery) -> Vec<&'a Disk> {
         let system = self.disk(found).map(|disk| &disk.path);
         let others = found.candidates().filter(|disk| Some(&disk.path) != system);
-        others.filter(|disk| Refusal::of(disk).is_none()).collect()
+        others.filter(|disk| Refusal::of_storage(disk).is_none()).collect()
+    }
+
+    /// Whether any disk is for guests' storage.
+    pub fn has_storage_disks(&self, found: &Discovery) -> bool {
+        !self.disks_for(Purpose::Storage, found).is_empty()
     }
 
     /// What a disk is for.
@@ -70,6 +81,22 @@ impl State {
         }
     }
 
+    /// On, unless what was chosen cannot be.
+    fn leave_more_disks(&mut self) {
+        let Some(found) = &self.found else { return };
+        let mirror =
+            self.form.more_disks(found).into_iter().find(|disk| {
+                self.form.purpose(disk) == Purpose::Mirror && Refusal::of(disk).is_some()
+            });
+        let small = mirror.and_then(|disk| Some((disk.path.display(), Refusal::of(disk)?)));
+        let text = match (small, self.form.storage(found)) {
+            (Some((path, refusal)), _) => format!("{path} cannot be a mirror: {refusal}."),
+            (None, Err(error)) => super::keys::sentence(&error.to_string()),
+            (None, Ok(_)) => return self.go(Screen::Hostname),
+        };
+        self.message = Some(text);
+    }
+
     pub(super) fn more_disks_key(&mut self, key: Key) -> Option<Action> {
         self.message = None;
         let disks = self.more_disks();
@@ -89,7 +116,8 @@ impl State {
                 };
                 self.form.set_purpose(disk, PURPOSES[next].1);
             }
-            Key::Enter => self.go(Screen::Hostname),
+            Key::Char('u') => self.form.only_more = !self.form.only_more,
+            Key::Enter => self.leave_more_disks(),
             Key::Esc => self.go(Screen::Disk),
             _ => {}
         }

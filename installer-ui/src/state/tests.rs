@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use appliance_model::boot::BootOptions;
 use appliance_model::handover::{AddressMode, LocalSrKind};
+use installer_core::answers::DiskChoice;
 use installer_core::discovery::{Content, Disk, Firmware, Machine, Medium, Nic, Virtualization};
 use installer_core::events::{Event as News, Step};
 use installer_core::regional::Regional;
@@ -130,7 +131,7 @@ pub(crate) fn to_summary(state: &mut State) {
     assert_eq!(press(state, &[Key::Enter]), Some(Action::Own));
     state.on(Event::Owner(Ok(())));
     press(state, &[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
-    press(state, &[Key::Right, Key::Enter, Key::Clear]);
+    press(state, &[Key::Right, Key::Enter, Key::Enter, Key::Clear]);
     type_in(state, "xen1.example.org");
     press(state, &[Key::Enter, Key::Down, Key::Right, Key::Down]);
     type_in(state, "192.0.2.10/24");
@@ -188,7 +189,8 @@ pub(crate) fn with_more_disks() -> State {
 #[test]
 fn a_second_disk_becomes_the_mirror() {
     let mut state = with_more_disks();
-    press(&mut state, &[Key::Right, Key::Down, Key::Char(' ')]);
+    press(&mut state, &[Key::Down, Key::Right, Key::Right, Key::Down]);
+    press(&mut state, &[Key::Char(' '), Key::Char(' ')]);
     let path = |name: &str| std::path::PathBuf::from(format!("/dev/{name}"));
     assert_eq!(state.form.purposes[&path("sdd")], Purpose::Mirror);
     assert_eq!(state.form.purposes.get(&path("sdc")), None, "there is one mirror");
@@ -198,7 +200,7 @@ fn a_second_disk_becomes_the_mirror() {
         let disks = state.form.more_disks(state.found.as_ref().unwrap());
         disks.iter().map(|disk| disk.path.display().to_string()).collect()
     };
-    assert_eq!(names(&state), ["/dev/sda", "/dev/sdc"]);
+    assert_eq!(names(&state), ["/dev/nvme0n1", "/dev/sda", "/dev/sdc"]);
     press(&mut state, &[Key::Esc, Key::Up, Key::Up, Key::Enter, Key::Enter]);
     assert_eq!(state.screen, Screen::Hostname);
     assert_eq!(press(&mut state, &[Key::Esc]), None);
@@ -217,18 +219,40 @@ fn a_second_disk_becomes_the_mirror() {
 }
 
 #[test]
+fn further_disks_become_guests_storage() {
+    let mut state = with_more_disks();
+    // Too small for a host, large enough for guests.
+    press(&mut state, &[Key::Right, Key::Right, Key::Enter]);
+    assert!(state.message.as_ref().unwrap().starts_with("/dev/nvme0n1 cannot be a mirror: it is"));
+    press(&mut state, &[Key::Left, Key::Down, Key::Left, Key::Right, Key::Enter]);
+    assert_eq!(state.screen, Screen::Hostname);
+    let found = state.found.clone().unwrap();
+    let storage = state.form.storage(&found).unwrap().unwrap();
+    let device = |name: &str| DiskChoice::Device(format!("/dev/{name}").into());
+    assert_eq!(storage.disks, [device("nvme0n1"), device("sdc")]);
+    assert!(storage.on_system);
+    press(&mut state, &[Key::Esc, Key::Char('u')]);
+    assert!(!state.form.storage(&found).unwrap().unwrap().on_system);
+    press(&mut state, &[Key::Esc, Key::Right, Key::Right, Key::Enter, Key::Enter]);
+    let said = state.message.clone().unwrap();
+    assert!(said.starts_with("Disks are chosen for guests' storage"), "{said}");
+}
+
+#[test]
 fn esc_goes_back_through_every_question_and_keeps_what_was_typed() {
     let mut state = found();
     to_summary(&mut state);
     let mut seen = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..11 {
         let last = state.screen == Screen::Hardware;
         assert_eq!(press(&mut state, &[Key::Esc]), last.then_some(Action::Release));
         seen.push(state.screen.clone());
     }
     use Screen::*;
-    let expected =
-        [Password, Zone, Network, Hostname, Disk, Licence, Keymap, Choose, Hardware, Welcome];
+    let expected = [
+        Password, Zone, Network, Hostname, MoreDisks, Disk, Licence, Keymap, Choose, Hardware,
+        Welcome,
+    ];
     assert_eq!(seen, expected);
     assert_eq!(state.form.hostname.text(), "xen1.example.org");
     assert!(state.plan.is_none());
@@ -244,7 +268,7 @@ fn what_is_wrong_is_said_and_holds_the_person_back() {
     assert!(said(&state).starts_with("This disk cannot be used: it is too small"));
     press(&mut state, &[Key::Down]);
     assert_eq!(state.message, None);
-    press(&mut state, &[Key::Enter, Key::Char('_'), Key::Enter]);
+    press(&mut state, &[Key::Enter, Key::Enter, Key::Char('_'), Key::Enter]);
     assert_eq!(said(&state), "'_' is not allowed in a host name: use a-z, 0-9 and -.");
     press(&mut state, &[Key::Backspace, Key::Enter, Key::Down, Key::Right]);
     press(&mut state, &[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);

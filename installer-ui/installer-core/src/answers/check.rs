@@ -8,10 +8,10 @@ use std::str::FromStr;
 use appliance_model::handover::{AddressMode, LocalSrKind};
 use appliance_model::nearest;
 
-use super::raw::{RawAnswers, RawChoice, RawDisk, RawNetwork};
+use super::raw::{RawAnswers, RawChoice, RawDisk, RawNetwork, RawStorage};
 use super::{
     Answers, AnswersError, BadField, DiskChoice, Glob, Hostname, InterfaceChoice, NetworkAnswer,
-    NtpServer, OnSuccess, PasswordHash, Problem, RegionalAnswer, SshKey, hooks, ipv4_cidr,
+    NtpServer, OnSuccess, PasswordHash, Problem, RegionalAnswer, SshKey, StorageAnswer, hooks, ipv4_cidr,
     ipv4_gateway,
 };
 
@@ -84,10 +84,7 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
     let proxy = raw.network.as_ref().and_then(|network| network.proxy.as_deref());
     let proxy = hooks::proxy(&mut findings, proxy);
     let network = raw.network.map(|network| self::network(&mut findings, network));
-    let storage = match raw.storage.and_then(|storage| storage.kind) {
-        None => Some(Some(LocalSrKind::Ext)),
-        Some(kind) => findings.word("storage.type", &kind, STORAGE),
-    };
+    let storage = storage(&mut findings, raw.storage.unwrap_or_default());
     let time = raw.time.unwrap_or_default();
     let ntp = time_servers(&mut findings, &time.ntp);
     let regional = RegionalAnswer {
@@ -175,6 +172,29 @@ fn time_servers(findings: &mut Findings, raw: &[String]) -> Vec<NtpServer> {
         }
     }
     servers
+}
+
+fn storage(findings: &mut Findings, raw: RawStorage) -> Option<Option<StorageAnswer>> {
+    let kind = match raw.kind {
+        None => Some(Some(LocalSrKind::Ext)),
+        Some(kind) => findings.word("storage.type", &kind, STORAGE),
+    };
+    let given = raw.disks.len();
+    let disks = raw.disks.into_iter().enumerate();
+    let disks: Vec<Option<DiskChoice>> =
+        disks.map(|(i, raw)| disk(findings, &format!("storage.disks[{i}]"), raw)).collect();
+    let on_system = raw.system_disk.unwrap_or(true);
+    if kind == Some(None) && given > 0 {
+        let problem = Problem::new("storage.disks", "are given although type is \"none\"");
+        findings.add(problem.hint("leave one of them out"));
+    }
+    if matches!(kind, Some(Some(_))) && !on_system && given == 0 {
+        let message = "is false, and no other disk is given";
+        let problem = Problem::new("storage.system-disk", message);
+        findings.add(problem.hint("give disks, or type = \"none\" if there is to be no storage"));
+    }
+    let disks = disks.into_iter().flatten().collect();
+    Some(kind?.map(|kind| StorageAnswer { kind, on_system, disks }))
 }
 
 fn disks(

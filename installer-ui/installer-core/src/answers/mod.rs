@@ -22,6 +22,8 @@
 //!
 //! [storage]
 //! type = "ext"                         # or lvm-thin, none
+//! disks = [{ serial = "WD-*" }]        # besides the rest of the system disk
+//! system-disk = true                   # false: on those disks only
 //!
 //! [time]
 //! ntp = ["ntp.example.org"]            # left out: Debian's
@@ -73,8 +75,8 @@ pub struct Answers {
     pub ssh_keys: Vec<SshKey>,
     /// Switches the SSH server on without keys too.
     pub ssh: bool,
-    /// The local SR on the rest of the disk; none: no local SR.
-    pub storage: Option<LocalSrKind>,
+    /// The local SR; none: no local SR.
+    pub storage: Option<StorageAnswer>,
     /// Time servers; none: Debian's.
     pub ntp: Vec<NtpServer>,
     /// Keyboard and time zone.
@@ -100,6 +102,24 @@ pub enum DiskChoice {
     Filter(BTreeMap<String, Glob>),
     /// The smallest disk that is large enough; two of that size are ambiguous.
     Smallest,
+}
+
+/// The local SR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageAnswer {
+    /// What lies on it.
+    pub kind: LocalSrKind,
+    /// Whether the rest of the system disk, or of its mirror, is part of it.
+    pub on_system: bool,
+    /// More disks that are part of it; they are wiped.
+    pub disks: Vec<DiskChoice>,
+}
+
+impl StorageAnswer {
+    /// Of this kind on the rest of the system disk.
+    pub fn on_system(kind: LocalSrKind) -> Self {
+        Self { kind, on_system: true, disks: Vec::new() }
+    }
 }
 
 /// The management interface.

@@ -40,7 +40,7 @@ pub(super) struct RawAnswers {
     pub(super) disk: Option<RawDisk>,
     /// The management network; left out: the first card, by DHCP.
     pub(super) network: Option<RawNetwork>,
-    /// Local storage on the rest of the disk.
+    /// Local storage for guests.
     pub(super) storage: Option<RawStorage>,
     /// The host's clock.
     pub(super) time: Option<RawTime>,
@@ -114,6 +114,11 @@ pub(super) struct RawStorage {
     #[serde(rename = "type")]
     #[schemars(extend("enum" = words(check::STORAGE)))]
     pub(super) kind: Option<String>,
+    /// More disks for the same storage, each named as the system disk is. They are wiped too.
+    #[serde(default)]
+    pub(super) disks: Vec<RawChoice>,
+    /// Whether the rest of the system disk is part of it; true if it is left out.
+    pub(super) system_disk: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Exactly one disk, exactly one network card.
 
-use super::{PlanError, Refusal};
-use crate::answers::{DiskChoice, InterfaceChoice};
+use super::{PlanError, Refusal, alike};
+use crate::answers::{DiskChoice, InterfaceChoice, StorageAnswer};
 use crate::discovery::{Discovery, Disk, Nic};
 use crate::size::Size;
 
@@ -18,22 +18,48 @@ pub(super) fn disks<'a>(
             let (first, second) = smallest_two(found)?;
             Ok((first, Some(second)))
         }
-        (system, None) => Ok((disk(system, found, &[])?, None)),
+        (system, None) => Ok((disk(system, found, &[], Refusal::of)?, None)),
         (system, Some(mirror)) => {
-            let system = disk(system, found, &[])?;
-            Ok((system, Some(disk(mirror, found, &[system])?)))
+            let system = disk(system, found, &[], Refusal::of)?;
+            Ok((system, Some(disk(mirror, found, &[system], Refusal::of)?)))
         }
     }
 }
 
-/// A stick that somebody forgot is no disk to install on, unless it is named.
-fn usable(disk: &Disk) -> bool {
-    Refusal::of(disk).is_none() && !disk.removable
+/// The disks that are added to guests' storage.
+pub(super) fn storage<'a>(
+    answer: Option<&StorageAnswer>,
+    system: &[&'a Disk],
+    found: &'a Discovery,
+) -> Result<Vec<&'a Disk>, PlanError> {
+    let mut taken = system.to_vec();
+    for choice in answer.map(|answer| answer.disks.as_slice()).unwrap_or_default() {
+        let disk = disk(choice, found, &taken, Refusal::of_storage)?;
+        if let Some(refusal) = Refusal::of_storage(disk) {
+            return Err(PlanError::Storage { disk: disk.path.clone(), refusal });
+        }
+        taken.push(disk);
+    }
+    let own = taken.split_off(system.len());
+    // One volume group is over all of them.
+    let on_system = answer.is_some_and(|answer| answer.on_system);
+    let beside = if on_system { &system[..1] } else { &own[..own.len().min(1)] };
+    own.iter().try_for_each(|disk| beside.iter().try_for_each(|other| alike(other, disk)))?;
+    Ok(own)
 }
+
+/// A stick that somebody forgot is no disk to install on, unless it is named.
+fn usable(disk: &Disk, refusal: Refuse) -> bool {
+    refusal(disk).is_none() && !disk.removable
+}
+
+/// Why a disk cannot be used for a purpose.
+type Refuse = fn(&Disk) -> Option<Refusal>;
 
 fn smallest_two(found: &Discovery) -> Result<(&Disk, &Disk), PlanError> {
     let what = || "the two smallest usable disks".to_owned();
-    let mut disks: Vec<&Disk> = found.candidates().filter(|disk| usable(disk)).collect();
+    let mut disks: Vec<&Disk> =
+        found.candidates().filter(|disk| usable(disk, Refusal::of)).collect();
     disks.sort_by_key(|disk| disk.size);
     match disks.as_slice() {
         [] | [_] => Err(PlanError::NoDisk { what: what(), found: all(found) }),
@@ -58,6 +84,7 @@ fn disk<'a>(
     choice: &DiskChoice,
     found: &'a Discovery,
     taken: &[&Disk],
+    refusal: Refuse,
 ) -> Result<&'a Disk, PlanError> {
     let free = |disk: &&Disk| !taken.iter().any(|taken| taken.path == disk.path);
     let (what, matching): (String, Vec<&Disk>) = match choice {
@@ -75,7 +102,7 @@ fn disk<'a>(
             (words.join(" "), found.candidates().filter(free).filter(matches).collect())
         }
         DiskChoice::Smallest => {
-            let usable = found.candidates().filter(free).filter(|disk| usable(disk));
+            let usable = found.candidates().filter(free).filter(|disk| usable(disk, refusal));
             let usable: Vec<&Disk> = usable.collect();
             let size = usable.iter().map(|disk| disk.size).min();
             let smallest = usable.into_iter().filter(|disk| Some(disk.size) == size);

@@ -33,6 +33,10 @@ pub struct Plan {
     pub layout: DiskLayout,
     /// The second disk with the same content; none: the host is on one disk.
     pub mirror: Option<Mirror>,
+    /// More disks for guests' storage, as they were found.
+    pub storage_disks: Vec<Disk>,
+    /// Whether guests' storage takes the rest of the system disk.
+    pub storage_on_system: bool,
     /// What other disks lose by it, a line for each thing.
     pub torn: Vec<String>,
     /// What is copied.
@@ -126,16 +130,14 @@ impl Plan {
     /// The answers do not name exactly one disk or network card, or what they name cannot be used.
     pub fn make(answers: &Answers, found: &Discovery, ids: Ids) -> Result<Self, PlanError> {
         let (disk, second) = choose::disks(&answers.disk, answers.mirror.as_ref(), found)?;
+        let system: Vec<&Disk> = [Some(disk), second].into_iter().flatten().collect();
+        let storage = choose::storage(answers.storage.as_ref(), &system, found)?;
         let sector_size = usable(disk)?;
         let (layout, mirror) = match second {
             None => (lay_out(disk, DiskLayout::new(disk.size, sector_size, &ids.guids))?, None),
             Some(second) => {
-                if usable(second)? != sector_size {
-                    return Err(PlanError::SectorSizes {
-                        disks: [disk.path.clone(), second.path.clone()],
-                        sizes: [disk.sector_size, second.sector_size],
-                    });
-                }
+                usable(second)?;
+                alike(disk, second)?;
                 let smaller = disk.size.min(second.size);
                 let half = |disk: &Disk, guids| {
                     lay_out(disk, DiskLayout::mirrored(disk.size, smaller, sector_size, guids))
@@ -145,7 +147,7 @@ impl Plan {
                 (half(disk, &ids.guids)?, Some(mirror))
             }
         };
-        let wiped: Vec<&Disk> = [Some(disk), second].into_iter().flatten().collect();
+        let wiped: Vec<&Disk> = [system, storage.clone()].concat();
         let start = if mirror.is_some() { ARRAY_START } else { 0 };
         let room = |role| layout.partition(role).sectors * sector_size.bytes();
         let (slot, esp) = (room(Role::SlotA) - start, room(Role::Esp));
@@ -168,10 +170,13 @@ impl Plan {
         };
         let management = nic
             .map(|(nic, mode)| Management { mac: nic.mac.as_str().to_owned(), mode: mode.clone() });
-        let local_sr = answers.storage.map(|kind| LocalSr { uuid: ids.sr.to_string(), kind });
+        let uuid = ids.sr.to_string();
+        let local_sr = answers.storage.as_ref().map(|sr| LocalSr { uuid, kind: sr.kind });
         Ok(Self {
             disk: disk.clone(),
             layout,
+            storage_disks: storage.into_iter().cloned().collect(),
+            storage_on_system: answers.storage.as_ref().is_some_and(|sr| sr.on_system),
             torn: torn(&wiped, found),
             mirror,
             medium: found.medium.clone(),
@@ -221,11 +226,19 @@ impl Plan {
         std::iter::once((&self.disk, &self.layout)).chain(second)
     }
 
-    /// Their paths in words.
+    /// Every disk that is wiped, those with partitions first.
+    pub fn wiped(&self) -> impl Iterator<Item = &Disk> {
+        self.disks().map(|(disk, _)| disk).chain(&self.storage_disks)
+    }
+
+    /// Paths of the disks that the host is on, in words.
     pub fn disk_names(&self) -> String {
-        let names: Vec<String> =
-            self.disks().map(|(disk, _)| disk.path.display().to_string()).collect();
-        names.join(" and ")
+        names(self.disks().map(|(disk, _)| disk))
+    }
+
+    /// Paths of the disks that are wiped, in words.
+    pub fn wiped_names(&self) -> String {
+        names(self.wiped())
     }
 }
 
@@ -256,6 +269,25 @@ fn torn(wiped: &[&Disk], found: &Discovery) -> Vec<String> {
         }
     }
     lines
+}
+
+fn names<'a>(disks: impl Iterator<Item = &'a Disk>) -> String {
+    let names: Vec<String> = disks.map(|disk| disk.path.display().to_string()).collect();
+    match names.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        names => names.concat(),
+    }
+}
+
+/// Neither an array nor a volume group can be over disks of different sectors.
+fn alike(one: &Disk, other: &Disk) -> Result<(), PlanError> {
+    match one.sector_size == other.sector_size {
+        true => Ok(()),
+        false => Err(PlanError::SectorSizes {
+            disks: [one.path.clone(), other.path.clone()],
+            sizes: [one.sector_size, other.sector_size],
+        }),
+    }
 }
 
 /// The disk's sectors, if it can be installed on.

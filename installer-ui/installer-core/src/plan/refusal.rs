@@ -8,12 +8,18 @@ use image_formats::gpt::DiskLayout;
 use crate::discovery::{Disk, Holder};
 use crate::size::Size;
 
+/// Less than this is no storage for guests, in bytes.
+const SMALLEST_STORAGE: u64 = 1_000_000_000;
+
 /// Why a disk cannot be installed on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Fewer bytes than a host needs.
     #[error("it is too small: {}, at least {} are needed", Size(*.0), Size(DiskLayout::MINIMUM_BYTES))]
     TooSmall(u64),
+    /// The same for guests' storage.
+    #[error("it is too small for storage: {}, at least {} are needed", Size(*.0), Size(SMALLEST_STORAGE))]
+    TooSmallForStorage(u64),
     /// Mounted, or swap.
     #[error("it is in use: {}", .0.join(", "))]
     InUse(Vec<String>),
@@ -37,16 +43,31 @@ pub enum Refusal {
 impl Refusal {
     /// Whether this disk can be installed on; the same question for screens and for plans.
     pub fn of(disk: &Disk) -> Option<Self> {
-        let held = disk.holders.iter().find_map(|holder| match holder {
-            Holder::Other(name) => Some(name.clone()),
-            Holder::Mapper(_) | Holder::Raid(_) => None,
-        });
         if disk.is_medium {
             return Some(Self::Medium);
         }
         if disk.size < DiskLayout::MINIMUM_BYTES {
             return Some(Self::TooSmall(disk.size));
         }
+        Self::of_any(disk)
+    }
+
+    /// Whether this disk can be added to guests' storage.
+    pub fn of_storage(disk: &Disk) -> Option<Self> {
+        if disk.is_medium {
+            return Some(Self::Medium);
+        }
+        if disk.size < SMALLEST_STORAGE {
+            return Some(Self::TooSmallForStorage(disk.size));
+        }
+        Self::of_any(disk)
+    }
+
+    fn of_any(disk: &Disk) -> Option<Self> {
+        let held = disk.holders.iter().find_map(|holder| match holder {
+            Holder::Other(name) => Some(name.clone()),
+            Holder::Mapper(_) | Holder::Raid(_) => None,
+        });
         if disk.read_only {
             return Some(Self::ReadOnly);
         }
@@ -67,6 +88,14 @@ impl Refusal {
 /// Why there is no plan. Nothing has been written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
+    /// A disk that is named for guests' storage cannot be used.
+    #[error("{} cannot be used: {refusal}", disk.display())]
+    Storage {
+        /// Which.
+        disk: PathBuf,
+        /// Why.
+        refusal: Refusal,
+    },
     /// The disk that is named cannot be used.
     #[error("{} cannot be installed on: {refusal}", disk.display())]
     Disk {
@@ -97,9 +126,9 @@ pub enum PlanError {
         /// Which.
         disk: PathBuf,
     },
-    /// An array over such disks could not be read by either half alone.
+    /// Neither an array nor a volume group can be over such disks.
     #[error(
-        "{} has sectors of {} bytes and {} of {}; a mirror needs disks with the same",
+        "{} has sectors of {} bytes and {} of {}; disks that are used together need the same",
         disks[0].display(), sizes[0], disks[1].display(), sizes[1]
     )]
     SectorSizes {

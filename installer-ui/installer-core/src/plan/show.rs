@@ -60,22 +60,36 @@ impl Plan {
 
     /// Local storage in words.
     pub fn storage_line(&self) -> String {
-        let size = self.layout.partition(Role::Sr).sectors * self.layout.sector_size().bytes();
+        let rest = self.layout.partition(Role::Sr).sectors * self.layout.sector_size().bytes();
+        let more: u64 = self.storage_disks.iter().map(|disk| disk.size).sum();
+        let size = if self.storage_on_system { rest + more } else { more };
         match self.handover.local_sr.as_ref().map(|sr| sr.kind) {
-            None => format!("none; {} stay unused", Size(size)),
+            None => format!("none; {} stay unused", Size(rest)),
             Some(LocalSrKind::Ext) => format!("{}, image files on ext4", Size(size)),
             Some(LocalSrKind::LvmThin) => format!("{}, thin logical volumes", Size(size)),
         }
     }
 
-    fn purpose(role: Role) -> &'static str {
+    fn write_disk(f: &mut fmt::Formatter<'_>, title: &str, disk: &Disk) -> fmt::Result {
+        writeln!(f, "  {title:<8}  {}", Self::disk_line(disk))?;
+        match Self::lost(disk).as_slice() {
+            [] => writeln!(f, "            nothing was recognised on it"),
+            lost => {
+                writeln!(f, "            EVERYTHING on it will be lost:")?;
+                lost.iter().try_for_each(|line| writeln!(f, "              {line}"))
+            }
+        }
+    }
+
+    fn purpose(&self, role: Role) -> &'static str {
         match role {
             Role::BiosBoot => "boot loader for BIOS",
             Role::Esp => "EFI system partition",
             Role::SlotA => "system",
             Role::SlotB => "room for the next version",
             Role::State => "settings, logs, database",
-            Role::Sr => "local storage",
+            Role::Sr if self.storage_on_system => "local storage",
+            Role::Sr => "unused",
         }
     }
 }
@@ -84,15 +98,10 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Xenith {} will be installed:", self.medium.build_id)?;
         for (index, (disk, _)) in self.disks().enumerate() {
-            let title = if index == 0 { "disk" } else { "mirror" };
-            writeln!(f, "  {title:<8}  {}", Self::disk_line(disk))?;
-            match Self::lost(disk).as_slice() {
-                [] => writeln!(f, "            nothing was recognised on it")?,
-                lost => {
-                    writeln!(f, "            EVERYTHING on it will be lost:")?;
-                    lost.iter().try_for_each(|line| writeln!(f, "              {line}"))?;
-                }
-            }
+            Self::write_disk(f, if index == 0 { "disk" } else { "mirror" }, disk)?;
+        }
+        for disk in &self.storage_disks {
+            Self::write_disk(f, "storage", disk)?;
         }
         self.torn.iter().try_for_each(|line| writeln!(f, "  torn      {line}"))?;
         if self.mirror.is_some() {
@@ -102,7 +111,7 @@ impl fmt::Display for Plan {
             let size = partition.sectors * self.layout.sector_size().bytes();
             let name = partition.role.name();
             let (number, size) = (partition.role.number(), Size(size).to_string());
-            let purpose = Self::purpose(partition.role);
+            let purpose = self.purpose(partition.role);
             writeln!(f, "            {number}  {name:<13} {size:>8}  {purpose}")?;
         }
         writeln!(f, "  host      {}", self.hostname)?;
@@ -121,6 +130,12 @@ impl fmt::Display for Plan {
         }
         if !self.handover.pool_name.is_empty() {
             writeln!(f, "  pool      {}", self.handover.pool_name)?;
+        }
+        if !self.storage_disks.is_empty()
+            && self.storage_disks.len() + usize::from(self.storage_on_system) > 1
+        {
+            let text = "storage is one group over its disks: the loss of one can lose all in it";
+            writeln!(f, "  note      {text}")?;
         }
         if let Some(proxy) = &self.proxy {
             writeln!(f, "  proxy     {proxy}")?;

@@ -8,7 +8,7 @@ use appliance_model::handover::{AddressMode, LocalSrKind};
 use uuid::Uuid;
 
 use super::*;
-use crate::answers::{DiskChoice, Glob, InterfaceChoice, NetworkAnswer};
+use crate::answers::{DiskChoice, Glob, InterfaceChoice, NetworkAnswer, StorageAnswer};
 use crate::discovery::{Content, Firmware, Holder, Machine, Nic, Virtualization};
 
 pub(crate) fn disk(name: &str, size: u64) -> Disk {
@@ -131,7 +131,7 @@ fn a_plan_reads_like_this() {
             dns: vec!["192.0.2.53".into()],
         },
     });
-    answers.storage = Some(LocalSrKind::LvmThin);
+    answers.storage = Some(StorageAnswer::on_system(LocalSrKind::LvmThin));
     answers.ntp = vec!["ntp1.example.org".parse().unwrap(), "192.0.2.123".parse().unwrap()];
     answers.regional.keymap = Some("de".parse().unwrap());
     answers.regional.zone = Some("Europe/Berlin".parse().unwrap());
@@ -362,8 +362,8 @@ fn a_mirror_needs_two_disks_that_are_alike_enough() {
     let mut found = machine();
     found.disks[1].sector_size = 4096;
     let text = pair(device("/dev/sda"), device("/dev/sdb"), &found).unwrap_err().to_string();
-    let expected = "/dev/sda has sectors of 512 bytes and /dev/sdb of 4096; a mirror needs disks \
-                    with the same";
+    let expected = "/dev/sda has sectors of 512 bytes and /dev/sdb of 4096; disks that are \
+                    used together need the same";
     assert_eq!(text, expected);
     found.disks[1].uses = vec!["sdb1 is mounted at /x".into()];
     let text = pair(device("/dev/sda"), device("/dev/sdb"), &found).unwrap_err().to_string();
@@ -373,4 +373,55 @@ fn a_mirror_needs_two_disks_that_are_alike_enough() {
     found.medium.root_image_size = 1 << 30;
     assert!(Plan::make(&answers(), &found, ids()).is_ok());
     assert!(pair(device("/dev/sda"), device("/dev/sdb"), &found).is_err());
+}
+
+fn with_storage(on_system: bool, disks: &[&str], found: &Discovery) -> Result<Plan, PlanError> {
+    let disks = disks.iter().map(|name| DiskChoice::Device(name.into())).collect();
+    let storage = StorageAnswer { kind: LocalSrKind::LvmThin, on_system, disks };
+    Plan::make(&Answers { storage: Some(storage), ..answers() }, found, ids())
+}
+
+#[test]
+fn further_disks_are_storage() {
+    let mut found = machine();
+    found.disks[1].size = 4_000_000_000;
+    let plan = with_storage(true, &["/dev/sdb", "/dev/sdc"], &found).unwrap();
+    assert_eq!(plan.wiped_names(), "/dev/sda, /dev/sdb and /dev/sdc");
+    assert_eq!(plan.disk_names(), "/dev/sda");
+    let text = plan.to_string();
+    for line in [
+        "  storage   /dev/sdb  4.0 GB  TESTDISK  (serial SER-sdb)\n            nothing was",
+        "            6  xenith-sr       473 GB  local storage\n",
+        "  storage   541 GB, thin logical volumes\n",
+        "  note      storage is one group over its disks: the loss of one can lose all in it\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let text = with_storage(false, &["/dev/sdb"], &found).unwrap().to_string();
+    assert!(text.contains("6  xenith-sr       473 GB  unused\n"), "{text}");
+    assert!(text.contains("  storage   4.0 GB, thin logical volumes\n"), "{text}");
+    assert!(!text.contains("note"), "{text}");
+}
+
+#[test]
+fn unfit_storage_disks_are_refused() {
+    let refused = |disks: &[&str], found: &Discovery| {
+        with_storage(true, disks, found).unwrap_err().to_string()
+    };
+    let found = machine();
+    let twice = "/dev/sda is named twice; each disk has one purpose";
+    assert_eq!(refused(&["/dev/sda"], &found), twice);
+    let twice = twice.replace("sda", "sdb");
+    assert_eq!(refused(&["/dev/sdb", "/dev/disk/by-id/SER-sdb"], &found), twice);
+    let text = "/dev/sdd cannot be used: it is the installation medium";
+    assert_eq!(refused(&["/dev/sdd"], &found), text);
+    let mut found = machine();
+    found.disks[1].size = 999_999_999;
+    let text = refused(&["/dev/sdb"], &found);
+    assert!(text.starts_with("/dev/sdb cannot be used: it is too small for storage"), "{text}");
+    found.disks[2].sector_size = 4096;
+    let text = refused(&["/dev/sdc"], &found);
+    assert!(text.starts_with("/dev/sda has sectors of 512 bytes and /dev/sdc of 4096"), "{text}");
+    // Beside nothing else it will do.
+    assert!(with_storage(false, &["/dev/sdc"], &found).is_ok());
 }

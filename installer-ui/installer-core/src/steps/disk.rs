@@ -16,7 +16,7 @@ impl Run<'_> {
     /// Takes down volume groups and arrays that the kernel found on the disks by itself.
     pub(super) fn release(&mut self) -> Result<(), StepError> {
         let mut done: Vec<&Holder> = Vec::new();
-        for holder in self.plan.disks().flat_map(|(disk, _)| &disk.holders) {
+        for holder in self.plan.wiped().flat_map(|disk| &disk.holders) {
             // Both disks of an old mirror have the same array on top.
             if done.contains(&holder) {
                 continue;
@@ -40,7 +40,7 @@ impl Run<'_> {
     pub(super) fn wipe(&mut self) -> Result<(), StepError> {
         let zeros = vec![0; SIGNATURES as usize];
         // No disk may start anything once another has lost what it holds.
-        for (disk, _) in self.plan.disks() {
+        for disk in self.plan.wiped() {
             self.system.write_at(&disk.path, 0, &zeros)?;
         }
         for (disk, layout) in self.plan.disks() {
@@ -57,6 +57,11 @@ impl Run<'_> {
                 }
             }
             self.system.sync(&disk.path)?;
+        }
+        for disk in &self.plan.storage_disks {
+            self.system.write_at(&disk.path, disk.size - SIGNATURES, &zeros)?;
+            self.system.sync(&disk.path)?;
+            self.system.forget_partitions(&disk.path)?;
         }
         Ok(())
     }

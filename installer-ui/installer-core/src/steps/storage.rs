@@ -18,10 +18,16 @@ impl Run<'_> {
 
     fn make_sr(&mut self, sr: &LocalSr) -> Result<(), StepError> {
         let group = format!("xsr-{}", sr.uuid);
-        let device = self.device(Role::Sr).display().to_string();
+        let system = self.plan.storage_on_system.then(|| self.device(Role::Sr));
+        let disks = self.plan.storage_disks.iter().map(|disk| disk.path.clone());
+        let devices = system.into_iter().chain(disks);
+        let create = devices
+            .fold(Program::new("vgcreate").args(["--yes", &group]), |create, path| {
+                create.arg(path.display().to_string())
+            });
         let programs = match sr.kind {
             LocalSrKind::Ext => vec![
-                Program::new("vgcreate").args(["--yes", &group, &device]),
+                create,
                 Program::new("lvcreate")
                     .args(["--yes", "--wipesignatures", "y", "--zero", "y"])
                     .args(["--extents", "100%FREE", "--name", "data", &group]),
@@ -30,7 +36,7 @@ impl Run<'_> {
                     .arg(format!("/dev/{group}/data")),
             ],
             LocalSrKind::LvmThin => vec![
-                Program::new("vgcreate").args(["--yes", &group, &device]),
+                create,
                 Program::new("lvcreate").args(["--yes", "--type", "thin-pool"]).args([
                     "--extents",
                     "98%FREE",

@@ -8,7 +8,7 @@ use appliance_model::handover::{Handover, LocalSrKind};
 use appliance_model::medium as paths;
 
 use super::*;
-use crate::answers::{Answers, DiskChoice};
+use crate::answers::{Answers, DiskChoice, StorageAnswer};
 use crate::discovery::Holder;
 use crate::hooks::Script;
 use crate::layout::EntryKind;
@@ -61,8 +61,8 @@ fn core_img() -> Vec<u8> {
 
 fn fake(plan: &Plan) -> Fake {
     let mut fake = Fake::new(&plan.disk.path, plan.disk.size);
-    if let Some(mirror) = &plan.mirror {
-        fake.attach(&mirror.disk.path, mirror.disk.size);
+    for disk in plan.wiped().skip(1) {
+        fake.attach(&disk.path, disk.size);
     }
     let image = (0..plan.medium.root_image_size).map(|i| (i % 251) as u8).collect();
     for (name, bytes) in [
@@ -231,6 +231,36 @@ fn a_mirror_is_made_whole_on_both_disks() {
     );
 }
 
+/// On `sda`, with more storage on `sdb` and `sdc`, where something was.
+fn with_storage(on_system: bool) -> Plan {
+    let mut found = machine();
+    found.disks[0].size = 20_000_000_000;
+    found.disks[2].holders = vec![Holder::Mapper("old-vg".into())];
+    let choice = |name: &str| DiskChoice::Device(name.into());
+    let disks = vec![choice("/dev/sdb"), choice("/dev/sdc")];
+    let storage = Some(StorageAnswer { kind: LocalSrKind::LvmThin, on_system, disks });
+    Plan::make(&Answers { storage, ..answers() }, &found, ids()).unwrap()
+}
+
+#[test]
+fn further_disks_are_in_the_same_group() {
+    for (on_system, devices) in
+        [(true, "/dev/sda6 /dev/sdb /dev/sdc"), (false, "/dev/sdb /dev/sdc")]
+    {
+        let plan = with_storage(on_system);
+        let mut fake = fake(&plan);
+        run(&plan, &mut fake).1.unwrap();
+        assert_eq!(fake.programs[0], "dmsetup remove --retry old-vg");
+        let group = "xsr-00000000-0000-0000-0000-00000000005a";
+        assert_eq!(fake.programs[1], format!("vgcreate --yes {group} {devices}"));
+    }
+}
+
+#[test]
+fn every_step_with_further_disks_may_fail_and_be_repeated() {
+    each_step_fails(&with_storage(true), &with_storage(true));
+}
+
 #[test]
 fn every_step_may_fail_and_be_repeated() {
     each_step_fails(&plan(), &plan());
@@ -279,7 +309,7 @@ fn each_step_fails(plan: &Plan, again: &Plan) {
             match error.disk {
                 DiskState::Untouched => assert!(!fake.written && fake.starts(), "{at}"),
                 // The very first write was cut: the second disk may be as it was.
-                DiskState::DoesNotStart if at == first && plan.mirror.is_some() => {}
+                DiskState::DoesNotStart if at == first && plan.wiped().count() > 1 => {}
                 DiskState::DoesNotStart => assert!(!fake.starts(), "{step}, operation {at}"),
                 DiskState::MayStart => assert_eq!(step, Step::BootLoader),
             }

@@ -403,6 +403,16 @@ impl System for Fake {
         Ok(())
     }
 
+    fn forget_partitions(&mut self, disk: &Path) -> Result<(), SystemError> {
+        if self.fails() {
+            return Err(Self::error("rereading the partition table of", disk));
+        }
+        let found = self.disks.iter_mut().find(|found| found.path == disk).unwrap();
+        assert_eq!(found.get(0, 4096), [0; 4096], "the kernel would see partitions again");
+        found.partitions.clear();
+        Ok(())
+    }
+
     fn make_ext4(&mut self, device: &Path, content: &Ext4<'_>) -> Result<(), SystemError> {
         if self.fails() {
             return Err(Self::error("making a file system on", device));

@@ -133,6 +133,12 @@ pub trait System {
     /// The kernel refuses, or sees something else.
     fn reread_partitions(&mut self, disk: &Path, layout: &DiskLayout) -> Result<(), SystemError>;
 
+    /// Makes the kernel forget the partitions of a disk whose table is gone.
+    ///
+    /// # Errors
+    /// The kernel refuses: one of them is in use.
+    fn forget_partitions(&mut self, disk: &Path) -> Result<(), SystemError>;
+
     /// Makes an ext4 file system with content.
     ///
     /// # Errors

@@ -152,6 +152,14 @@ impl System for RealSystem {
         Ok(())
     }
 
+    fn forget_partitions(&mut self, disk: &Path) -> Result<(), SystemError> {
+        self.open.clear();
+        self.settle()?;
+        let path = disk.display().to_string();
+        self.run(&Program::new("blockdev").args(["--rereadpt"]).arg(path))?;
+        self.settle()
+    }
+
     fn make_ext4(&mut self, device: &Path, content: &Ext4<'_>) -> Result<(), SystemError> {
         let staging = Path::new(STAGING);
         remove(staging)?;

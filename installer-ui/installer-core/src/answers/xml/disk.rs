@@ -129,12 +129,13 @@ impl Translation {
         let text = self.text(element)?;
         let about = tag(&element.name);
         if text.contains(',') || text.contains(char::is_whitespace) {
-            self.problem(&about, "names several disks", "one disk is installed on: name one");
+            let hint = "each disk has an element of its own";
+            self.problem(&about, "names several disks", hint);
             return None;
         }
         if text.starts_with("iscsi:") {
             let hint = "name a disk of the machine, such as sda";
-            self.problem(&about, "hosts are not installed on iSCSI disks", hint);
+            self.problem(&about, "iSCSI disks are not used by the installer", hint);
             return None;
         }
         Some(path(&text))
@@ -159,22 +160,24 @@ impl Translation {
             self.missing("primary-disk", "such as <primary-disk>sda</primary-disk>");
             return;
         };
-        let others: Vec<&str> =
-            guest.iter().map(String::as_str).filter(|disk| *disk != primary).collect();
-        if !others.is_empty() {
-            let text = format!("{} would be more local storage", others.join(", "));
-            let hint = "local storage is on the primary disk; add SRs with `xe sr-create` later";
-            self.problem("<guest-disk>", text, hint);
+        // Naming the primary disk as a guest disk says the same as the attribute. All are one SR.
+        let on_system = storage.unwrap_or(true) || guest.contains(&primary);
+        let mut others: Vec<String> = Vec::new();
+        for disk in guest.into_iter().filter(|disk| *disk != primary) {
+            if !others.contains(&disk) {
+                others.push(disk);
+            }
         }
-        // Naming the primary disk as a guest disk says the same as the attribute.
-        let kind = match storage.unwrap_or(true) || guest.contains(&primary) {
-            true => kind,
-            false => Some("none"),
-        };
+        let kind = if on_system || !others.is_empty() { kind } else { Some("none") };
         if kind == Some("lvm-thin") {
             self.note("sr-type", "\"lvm\" becomes thin logical volumes, the kind there is here");
         }
-        self.raw.storage = Some(RawStorage { kind: kind.map(str::to_owned) });
+        let named = |disk| RawChoice { device: Some(disk), ..RawChoice::default() };
+        self.raw.storage = Some(RawStorage {
+            kind: kind.map(str::to_owned),
+            system_disk: (!others.is_empty()).then_some(on_system),
+            disks: others.into_iter().map(named).collect(),
+        });
         // A file of this kind is a consent in itself: XenServer wipes the disk that it names too.
         let wipe = Some(true);
         let (device, mirror) = match raid {

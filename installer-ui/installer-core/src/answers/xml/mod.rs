@@ -85,6 +85,7 @@ fn element_of(key: &str) -> String {
     let name = match key.split(['.', '[']).collect::<Vec<_>>().as_slice() {
         ["root-password" | "root-password-hash"] => "root-password",
         ["disk", ..] => "primary-disk",
+        ["storage", "disks", ..] => "guest-disk",
         ["network", "address", ..] => "ipaddr",
         ["network", "gateway", ..] => "gateway",
         ["network", "dns", ..] => "name-server",
