@@ -10,9 +10,9 @@ use appliance_model::nearest;
 
 use super::raw::{RawAnswers, RawChoice, RawDisk, RawNetwork, RawStorage};
 use super::{
-    Answers, AnswersError, BadField, DiskChoice, Glob, Hostname, InterfaceChoice, NetworkAnswer,
-    NtpServer, OnSuccess, PasswordHash, Problem, RegionalAnswer, SshKey, StorageAnswer, hooks, ipv4_cidr,
-    ipv4_gateway,
+    Answers, AnswersError, BadField, DiskChoice, DiskRules, Glob, Hostname, InterfaceChoice,
+    NetworkAnswer, NtpServer, OnSuccess, PasswordHash, Problem, RegionalAnswer, SshKey,
+    StorageAnswer, bytes, hooks, ipv4_cidr, ipv4_gateway,
 };
 
 /// Words of `on-success`.
@@ -26,6 +26,10 @@ pub(super) const STORAGE: &[(&str, Option<LocalSrKind>)] =
     &[("ext", Some(LocalSrKind::Ext)), ("lvm-thin", Some(LocalSrKind::LvmThin)), ("none", None)];
 /// Words of `disk.select`.
 pub(super) const SELECT: &[(&str, ())] = &[("smallest", ())];
+/// Keys of a disk's table that are rules.
+pub(super) const RULES: &[&str] = &["serial", "filter", "min-size", "max-size", "select"];
+/// udev's name of a disk's serial number.
+const SERIAL: &str = "ID_SERIAL_SHORT";
 /// Words of `network.mode`, with whether the address is fixed.
 pub(super) const MODES: &[(&str, bool)] = &[("dhcp", false), ("static", true)];
 
@@ -212,8 +216,9 @@ fn disks(
                 .hint("nothing is installed without that consent"),
         );
     }
-    let RawDisk { device, serial, filter, select, mirror, wipe: _ } = raw;
-    let system = disk(findings, "disk", RawChoice { device, serial, filter, select });
+    let RawDisk { device, serial, filter, min_size, max_size, select, mirror, wipe: _ } = raw;
+    let system = RawChoice { device, serial, filter, min_size, max_size, select };
+    let system = disk(findings, "disk", system);
     let mirror = match mirror {
         Some(raw) => Some(disk(findings, "disk.mirror", raw)?),
         None => None,
@@ -223,36 +228,69 @@ fn disks(
 
 /// One disk, which is named by the table `table`.
 fn disk(findings: &mut Findings, table: &str, raw: RawChoice) -> Option<DiskChoice> {
-    let mut choices = Vec::new();
     if let Some(device) = raw.device {
-        choices.push(("device", device_path(findings, table, &device)));
+        let rules = [
+            raw.serial.is_some(),
+            raw.filter.is_some(),
+            raw.min_size.is_some(),
+            raw.max_size.is_some(),
+            raw.select.is_some(),
+        ];
+        let given: Vec<&str> =
+            RULES.iter().zip(rules).filter(|(_, is)| *is).map(|r| *r.0).collect();
+        if !given.is_empty() {
+            let message = format!("names the disk beside {}", given.join(", "));
+            let problem = Problem::new(&format!("{table}.device"), message);
+            findings.add(problem.hint("keep device, or the rules"));
+        }
+        return device_path(findings, table, &device);
     }
+    let mut named = false;
+    let mut rules = DiskRules::default();
+    let mut whole = Some(());
     if let Some(serial) = raw.serial {
-        let glob = pattern(findings, &format!("{table}.serial"), &serial);
-        let filter = glob.map(|glob| BTreeMap::from([("ID_SERIAL_SHORT".to_owned(), glob)]));
-        choices.push(("serial", filter.map(DiskChoice::Filter)));
+        named = true;
+        match pattern(findings, &format!("{table}.serial"), &serial) {
+            Some(glob) => drop(rules.properties.insert(SERIAL.to_owned(), glob)),
+            None => whole = None,
+        }
     }
     if let Some(filter) = raw.filter {
-        choices.push(("filter", disk_filter(findings, table, &filter)));
+        named = true;
+        if filter.contains_key(SERIAL) && rules.properties.contains_key(SERIAL) {
+            let key = format!("{table}.filter.{SERIAL}");
+            findings.add(Problem::new(&key, "is what serial says too").hint("keep one of them"));
+        }
+        match disk_filter(findings, table, &filter) {
+            Some(filter) => rules.properties.extend(filter),
+            None => whole = None,
+        }
+    }
+    for (key, text, size) in [
+        ("min-size", raw.min_size, &mut rules.min_size),
+        ("max-size", raw.max_size, &mut rules.max_size),
+    ] {
+        if let Some(text) = text {
+            named = true;
+            *size = findings.take(&format!("{table}.{key}"), bytes(&text));
+        }
+    }
+    if let (Some(min), Some(max)) = (rules.min_size, rules.max_size)
+        && min > max
+    {
+        let message = "is less than min-size, so no disk would match";
+        findings.add(Problem::new(&format!("{table}.max-size"), message));
     }
     if let Some(select) = raw.select {
-        let found = findings.word(&format!("{table}.select"), &select, SELECT);
-        choices.push(("select", found.map(|()| DiskChoice::Smallest)));
+        named = true;
+        rules.smallest = findings.word(&format!("{table}.select"), &select, SELECT).is_some();
     }
-    match choices.as_mut_slice() {
-        [(_, choice)] => choice.take(),
-        [] => {
-            let problem = Problem::new(table, "no disk is named");
-            findings.add(problem.hint("give one of device, serial, filter, select"));
-            None
-        }
-        several => {
-            let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
-            let message = format!("the disk is named {} times: {}", names.len(), names.join(", "));
-            findings.add(Problem::new(table, message).hint("keep one of them"));
-            None
-        }
+    if !named {
+        let problem = Problem::new(table, "no disk is named");
+        findings.add(problem.hint(format!("give device, or some of {}", RULES.join(", "))));
+        return None;
     }
+    whole.map(|()| DiskChoice::Rules(rules))
 }
 
 fn device_path(findings: &mut Findings, table: &str, text: &str) -> Option<DiskChoice> {
@@ -270,7 +308,7 @@ fn disk_filter(
     findings: &mut Findings,
     table: &str,
     raw: &BTreeMap<String, String>,
-) -> Option<DiskChoice> {
+) -> Option<BTreeMap<String, Glob>> {
     if raw.is_empty() {
         let key = format!("{table}.filter");
         findings.add(Problem::new(&key, "is empty, so it would match every disk"));
@@ -288,7 +326,7 @@ fn disk_filter(
             filter.insert(property.clone(), glob);
         }
     }
-    Some(DiskChoice::Filter(filter))
+    Some(filter)
 }
 
 fn pattern(findings: &mut Findings, key: &str, text: &str) -> Option<Glob> {

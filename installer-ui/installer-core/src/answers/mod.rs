@@ -33,6 +33,7 @@
 //! name = "Rack 4"
 //! ```
 
+mod bytes;
 mod check;
 mod fields;
 mod glob;
@@ -47,6 +48,7 @@ use std::path::PathBuf;
 
 use appliance_model::handover::{AddressMode, LocalSrKind};
 
+pub use bytes::bytes;
 use crate::hooks::HookAnswers;
 use crate::report::Webhook;
 use crate::web::Proxy;
@@ -98,10 +100,21 @@ pub struct Answers {
 pub enum DiskChoice {
     /// A device path, links below `/dev/disk` included.
     Device(PathBuf),
+    /// The one that all rules leave.
+    Rules(DiskRules),
+}
+
+/// Rules of which all must hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DiskRules {
     /// Every property must match; names as udev has them (`ID_MODEL`, `ID_SERIAL_SHORT`, …).
-    Filter(BTreeMap<String, Glob>),
-    /// The smallest disk that is large enough; two of that size are ambiguous.
-    Smallest,
+    pub properties: BTreeMap<String, Glob>,
+    /// In bytes.
+    pub min_size: Option<u64>,
+    /// In bytes.
+    pub max_size: Option<u64>,
+    /// Of those that match otherwise the smallest that can be used; two of that size are ambiguous.
+    pub smallest: bool,
 }
 
 /// The local SR.

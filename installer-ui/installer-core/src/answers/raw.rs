@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::schema::{self, one_of, schema, words};
+use super::schema::{self, alone_or_any, one_of, schema, words};
 use super::{AnswersError, Problem, check};
 use crate::hooks::HookAnswers;
 
@@ -35,7 +35,7 @@ pub(super) struct RawAnswers {
     pub(super) on_success: Option<String>,
     /// The keyboard of the host's console, such as de or fr-latin9; us if it is left out.
     pub(super) keymap: Option<String>,
-    /// The disk that is wiped and installed on, named in exactly one way.
+    /// The disk that is wiped and installed on.
     #[schemars(required)]
     pub(super) disk: Option<RawDisk>,
     /// The management network; left out: the first card, by DHCP.
@@ -53,13 +53,13 @@ pub(super) struct RawAnswers {
     pub(super) webhook: Option<RawWebhook>,
 }
 
-/// A table that names one disk in exactly one way, and may say more. (Flattened structures would give
+/// A table that names one disk, by its path or by rules of which all hold, and may say more. (Flattened structures would give
 /// errors without the line.)
 macro_rules! disk_table {
     ($name:ident { $($(#[$meta:meta])* $field:ident: $kind:ty,)* }) => {
         #[derive(Debug, Default, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-        #[schemars(extend("oneOf" = one_of(&["device", "serial", "filter", "select"])))]
+        #[schemars(extend("oneOf" = alone_or_any("device", check::RULES)))]
         pub(super) struct $name {
             /// A device path, such as /dev/sda; links below /dev/disk too.
             pub(super) device: Option<String>,
@@ -67,7 +67,11 @@ macro_rules! disk_table {
             pub(super) serial: Option<String>,
             /// udev properties that must all match, such as ID_MODEL; * and ? are wildcards.
             pub(super) filter: Option<BTreeMap<String, String>>,
-            /// The smallest disk that can be used and is not removable.
+            /// The disk has at least this size, such as "480 GB" or "1 TiB".
+            pub(super) min_size: Option<String>,
+            /// The disk has at most this size.
+            pub(super) max_size: Option<String>,
+            /// Of those that match, the smallest disk that can be used and is not removable.
             #[schemars(extend("enum" = words(check::SELECT)))]
             pub(super) select: Option<String>,
             $($(#[$meta])* pub(super) $field: $kind,)*

@@ -61,6 +61,11 @@ pub(super) fn one_of(keys: &[&str]) -> Value {
     keys.iter().map(|key| json!({ "required": [key] })).collect()
 }
 
+/// The first key alone, or any of the others, for `oneOf`.
+pub(super) fn alone_or_any(alone: &str, others: &[&str]) -> Value {
+    json!([{ "required": [alone] }, { "anyOf": one_of(others) }])
+}
+
 /// The keys that a table may have; none if it may have any.
 pub(super) fn keys(table: &Value) -> Option<Vec<&str>> {
     let closed = table.get("additionalProperties") == Some(&Value::Bool(false));

@@ -2,7 +2,7 @@
 //! Exactly one disk, exactly one network card.
 
 use super::{PlanError, Refusal, alike};
-use crate::answers::{DiskChoice, InterfaceChoice, StorageAnswer};
+use crate::answers::{DiskChoice, DiskRules, Glob, InterfaceChoice, StorageAnswer};
 use crate::discovery::{Discovery, Disk, Nic};
 use crate::size::Size;
 
@@ -14,8 +14,10 @@ pub(super) fn disks<'a>(
 ) -> Result<(&'a Disk, Option<&'a Disk>), PlanError> {
     match (system, mirror) {
         // Of two that are alike neither is the smallest, but the pair is what is meant.
-        (DiskChoice::Smallest, Some(DiskChoice::Smallest)) => {
-            let (first, second) = smallest_two(found)?;
+        (DiskChoice::Rules(rules), Some(DiskChoice::Rules(other)))
+            if rules == other && rules.smallest =>
+        {
+            let (first, second) = smallest_two(rules, found)?;
             Ok((first, Some(second)))
         }
         (system, None) => Ok((disk(system, found, &[], Refusal::of)?, None)),
@@ -56,10 +58,49 @@ fn usable(disk: &Disk, refusal: Refuse) -> bool {
 /// Why a disk cannot be used for a purpose.
 type Refuse = fn(&Disk) -> Option<Refusal>;
 
-fn smallest_two(found: &Discovery) -> Result<(&Disk, &Disk), PlanError> {
-    let what = || "the two smallest usable disks".to_owned();
-    let mut disks: Vec<&Disk> =
-        found.candidates().filter(|disk| usable(disk, Refusal::of)).collect();
+/// Whether all rules hold but that of the smallest.
+fn holds(rules: &DiskRules, disk: &Disk) -> bool {
+    let has = |(property, glob): (&String, &Glob)| {
+        disk.properties.get(property).is_some_and(|value| glob.matches(value))
+    };
+    rules.properties.iter().all(has)
+        && rules.min_size.is_none_or(|size| disk.size >= size)
+        && rules.max_size.is_none_or(|size| disk.size <= size)
+}
+
+fn by_rules<'a>(
+    rules: &DiskRules,
+    disks: impl Iterator<Item = &'a Disk>,
+    refusal: Refuse,
+) -> Vec<&'a Disk> {
+    let mut matching: Vec<&Disk> = disks.filter(|disk| holds(rules, disk)).collect();
+    if rules.smallest {
+        matching.retain(|disk| usable(disk, refusal));
+        let size = matching.iter().map(|disk| disk.size).min();
+        matching.retain(|disk| Some(disk.size) == size);
+    }
+    matching
+}
+
+fn words(rules: &DiskRules) -> String {
+    let mut words: Vec<String> =
+        rules.properties.iter().map(|(name, glob)| format!("{name}={glob}")).collect();
+    words.extend(rules.min_size.map(|size| format!("at least {}", Size(size))));
+    words.extend(rules.max_size.map(|size| format!("at most {}", Size(size))));
+    match (rules.smallest, words.join(" ")) {
+        (false, words) => words,
+        (true, words) if words.is_empty() => "the smallest usable disk".to_owned(),
+        (true, words) => format!("the smallest usable disk with {words}"),
+    }
+}
+
+fn smallest_two<'a>(
+    rules: &DiskRules,
+    found: &'a Discovery,
+) -> Result<(&'a Disk, &'a Disk), PlanError> {
+    let what = || words(rules).replace("smallest usable disk", "two smallest usable disks");
+    let disks = found.candidates().filter(|disk| holds(rules, disk));
+    let mut disks: Vec<&Disk> = disks.filter(|disk| usable(disk, Refusal::of)).collect();
     disks.sort_by_key(|disk| disk.size);
     match disks.as_slice() {
         [] | [_] => Err(PlanError::NoDisk { what: what(), found: all(found) }),
@@ -92,21 +133,9 @@ fn disk<'a>(
             let is = |disk: &&Disk| disk.path == *path || disk.links.contains(path);
             (path.display().to_string(), found.disks.iter().filter(is).collect())
         }
-        DiskChoice::Filter(filter) => {
-            let matches = |disk: &&Disk| {
-                filter.iter().all(|(property, glob)| {
-                    disk.properties.get(property).is_some_and(|value| glob.matches(value))
-                })
-            };
-            let words: Vec<String> = filter.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            (words.join(" "), found.candidates().filter(free).filter(matches).collect())
-        }
-        DiskChoice::Smallest => {
-            let usable = found.candidates().filter(free).filter(|disk| usable(disk, refusal));
-            let usable: Vec<&Disk> = usable.collect();
-            let size = usable.iter().map(|disk| disk.size).min();
-            let smallest = usable.into_iter().filter(|disk| Some(disk.size) == size);
-            ("the smallest usable disk".to_owned(), smallest.collect())
+        DiskChoice::Rules(rules) => {
+            let free = found.candidates().filter(free);
+            (words(rules), by_rules(rules, free, refusal))
         }
     };
     match matching.as_slice() {

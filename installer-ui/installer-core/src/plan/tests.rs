@@ -8,7 +8,7 @@ use appliance_model::handover::{AddressMode, LocalSrKind};
 use uuid::Uuid;
 
 use super::*;
-use crate::answers::{DiskChoice, Glob, InterfaceChoice, NetworkAnswer, StorageAnswer};
+use crate::answers::{DiskChoice, DiskRules, Glob, InterfaceChoice, NetworkAnswer, StorageAnswer};
 use crate::discovery::{Content, Firmware, Holder, Machine, Nic, Virtualization};
 
 pub(crate) fn disk(name: &str, size: u64) -> Disk {
@@ -116,6 +116,15 @@ pub(crate) fn ids() -> Ids {
     }
 }
 
+fn by_property(name: &str, value: &str) -> DiskChoice {
+    let properties = BTreeMap::from([(name.to_owned(), Glob::new(value))]);
+    DiskChoice::Rules(DiskRules { properties, ..DiskRules::default() })
+}
+
+fn smallest() -> DiskChoice {
+    DiskChoice::Rules(DiskRules { smallest: true, ..DiskRules::default() })
+}
+
 fn refused(choice: DiskChoice, found: &Discovery) -> String {
     Plan::make(&Answers { disk: choice, ..answers() }, found, ids()).unwrap_err().to_string()
 }
@@ -165,15 +174,13 @@ Xenith 0123456789abcdef will be installed:
 #[test]
 fn a_disk_is_found_by_each_of_its_names() {
     let found = machine();
-    let filter = |key: &str, value: &str| {
-        DiskChoice::Filter(BTreeMap::from([(key.to_owned(), Glob::new(value))]))
-    };
+    let filter = |key: &str, value: &str| by_property(key, value);
     for (choice, expected) in [
         (DiskChoice::Device("/dev/sdb".into()), "/dev/sdb"),
         (DiskChoice::Device("/dev/disk/by-id/SER-sdb".into()), "/dev/sdb"),
         (filter("ID_SERIAL_SHORT", "*-sdb"), "/dev/sdb"),
         // The stick is smaller than nothing else, but it is removable.
-        (DiskChoice::Smallest, "/dev/sdb"),
+        (smallest(), "/dev/sdb"),
         // A removable disk that is named is meant.
         (DiskChoice::Device("/dev/sdc".into()), "/dev/sdc"),
     ] {
@@ -189,7 +196,7 @@ fn a_disk_is_found_by_each_of_its_names() {
     assert!(text.starts_with("no disk is /dev/sdx; found: /dev/sda 480 GB"), "{text}");
     let mut twins = machine();
     twins.disks[0].size = twins.disks[1].size;
-    assert!(refused(DiskChoice::Smallest, &twins).contains("is not one disk but 2"));
+    assert!(refused(smallest(), &twins).contains("is not one disk but 2"));
 }
 
 #[test]
@@ -331,10 +338,9 @@ Xenith 0123456789abcdef will be installed:
 #[test]
 fn a_mirror_needs_two_disks_that_are_alike_enough() {
     let device = |name: &str| DiskChoice::Device(name.into());
-    let by_model = || DiskChoice::Filter(BTreeMap::from([("ID_MODEL".into(), Glob::new("T*"))]));
+    let by_model = || by_property("ID_MODEL", "T*");
     let mut found = machine();
     let paths = |plan: Plan| plan.disk_names();
-    let smallest = || DiskChoice::Smallest;
     assert_eq!(paths(pair(smallest(), smallest(), &found).unwrap()), "/dev/sdb and /dev/sda");
     let twice = pair(device("/dev/sda"), device("/dev/disk/by-id/SER-sda"), &found);
     let text = "/dev/sda is named twice; each disk has one purpose";
@@ -424,4 +430,37 @@ fn unfit_storage_disks_are_refused() {
     assert!(text.starts_with("/dev/sda has sectors of 512 bytes and /dev/sdc of 4096"), "{text}");
     // Beside nothing else it will do.
     assert!(with_storage(false, &["/dev/sdc"], &found).is_ok());
+}
+
+#[test]
+fn all_rules_must_hold() {
+    let mut found = machine();
+    found.disks.push(disk("sde", 960_000_000_000));
+    let rules = |min: Option<u64>, max: Option<u64>, smallest: bool| {
+        let properties = BTreeMap::from([("ID_MODEL".to_owned(), Glob::new("TEST*"))]);
+        DiskChoice::Rules(DiskRules { properties, min_size: min, max_size: max, smallest })
+    };
+    let gb = |n: u64| Some(n * 1_000_000_000);
+    for (choice, expected) in [
+        (rules(gb(100), gb(300), false), "/dev/sdb"),
+        (rules(gb(480), gb(480), false), "/dev/sda"),
+        (rules(gb(300), None, true), "/dev/sda"),
+        (rules(gb(500), None, false), "/dev/sde"),
+        // Only the rule of the smallest passes over sticks.
+        (rules(None, gb(64), false), "/dev/sdc"),
+    ] {
+        let plan = Plan::make(&Answers { disk: choice, ..answers() }, &found, ids()).unwrap();
+        assert_eq!(plan.disk.path, PathBuf::from(expected));
+    }
+    let text = refused(rules(gb(300), None, false), &found);
+    assert!(text.starts_with("ID_MODEL=TEST* at least 300 GB is not one disk but 2: "), "{text}");
+    let text = refused(rules(None, gb(64), true), &found);
+    let expected =
+        "no disk is the smallest usable disk with ID_MODEL=TEST* at most 64.0 GB; found: ";
+    assert!(text.starts_with(expected), "{text}");
+    let text = refused(rules(gb(2000), None, false), &found);
+    assert!(
+        text.starts_with("no disk is ID_MODEL=TEST* at least 2.0 TB; found: /dev/sda"),
+        "{text}"
+    );
 }
