@@ -201,11 +201,11 @@ fn a_mirror_is_made_whole_on_both_disks() {
     assert!(menu.contains(line), "{menu}");
     let (device, _) = fake.state.as_ref().unwrap();
     assert_eq!(device, &PathBuf::from("/dev/md/xenith-state"));
-    let create = |name: &str, id: &str, clean: &str, number: u32| {
+    let create = |name: &str, id: &str, number: u32| {
         format!(
             "mdadm --create /dev/md/{name} --run --level=1 --raid-devices=2 --metadata=1.2 \
-             --data-offset=1024K --bitmap=internal --homehost=any --name={name} \
-             --uuid=00000000-0000-0000-0000-0000000000{id}{clean} /dev/sda{number} /dev/sdb{number}"
+             --data-offset=1024K --assume-clean --bitmap=internal --homehost=any --name={name} \
+             --uuid=00000000-0000-0000-0000-0000000000{id} /dev/sda{number} /dev/sdb{number}"
         )
     };
     let programs: Vec<&str> = fake.programs.iter().map(String::as_str).collect();
@@ -213,10 +213,10 @@ fn a_mirror_is_made_whole_on_both_disks() {
     assert_eq!(
         programs[2..6],
         [
-            create("xenith-a", "a2", " --assume-clean", 3),
-            create("xenith-b", "a3", " --assume-clean", 4),
-            create("xenith-state", "a4", "", 5),
-            create("xenith-sr", "a5", "", 6),
+            create("xenith-a", "a2", 3),
+            create("xenith-b", "a3", 4),
+            create("xenith-state", "a4", 5),
+            create("xenith-sr", "a5", 6),
         ]
     );
     assert!(programs[6].ends_with(" /dev/md/xenith-sr"), "{}", programs[6]);
