@@ -25,6 +25,7 @@ pub(crate) fn disk(name: &str, size: u64, model: &str) -> Disk {
         is_medium: false,
         contents: vec![],
         uses: vec![],
+        path_of: None,
         unreadable: None,
         holders: vec![],
         properties: BTreeMap::new(),

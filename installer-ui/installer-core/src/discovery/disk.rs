@@ -36,6 +36,9 @@ pub struct Disk {
     pub contents: Vec<Content>,
     /// Why it may not be touched now: mounted, swapped to; empty if it is free.
     pub uses: Vec<String>,
+    /// If it is one of several paths to the same disk: the multipath device, or the other paths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_of: Option<String>,
     /// Why it cannot be read, if so.
     pub unreadable: Option<String>,
     /// Mapped devices on top of it that must be taken down first, topmost first.
@@ -145,7 +148,27 @@ pub(super) fn look(
             disks.push(disk);
         }
     }
+    find_paths(&mut disks);
     Ok(disks)
+}
+
+/// Marks disks that are the same one, seen over several controllers or fabrics: they have the same
+/// name in the world (SCSI VPD page 83h, as udev tells it), the same serial number and the same size.
+fn find_paths(disks: &mut [Disk]) {
+    let identity = |disk: &Disk| {
+        let get = |key: &str| disk.properties.get(key).filter(|v| !v.is_empty()).cloned();
+        let wwn = get("ID_WWN_WITH_EXTENSION").or_else(|| get("ID_WWN"))?;
+        Some((wwn, get("ID_SERIAL")?, disk.size))
+    };
+    let all: Vec<_> = disks.iter().map(|d| (identity(d), d.path.display().to_string())).collect();
+    for (at, disk) in disks.iter_mut().enumerate() {
+        let own = &all[at].0;
+        let twins = all.iter().enumerate().filter(|(i, (id, _))| *i != at && id == own);
+        let twins: Vec<&str> = twins.map(|(_, (_, path))| path.as_str()).collect();
+        if own.is_some() && !twins.is_empty() && disk.path_of.is_none() {
+            disk.path_of = Some(twins.join(", "));
+        }
+    }
 }
 
 fn disk(
@@ -168,6 +191,7 @@ fn disk(
     let mut holders = Vec::new();
     let mut contents = Vec::new();
     let mut unreadable = None;
+    let path_of = block.neighbours("holders").iter().find_map(multipath);
     let partitions = block.partitions();
     for part in std::iter::once(block).chain(&partitions) {
         uses.extend(mounts.uses(&part.number(), &part.name));
@@ -190,6 +214,7 @@ fn disk(
         is_medium: medium.contains(&block.name),
         contents,
         uses,
+        path_of,
         unreadable,
         holders,
         properties,
@@ -201,6 +226,12 @@ fn join(words: [Option<String>; 2]) -> Option<String> {
     let vendor = |word: &&String| *word != "ATA" && !word.starts_with("0x");
     let words: Vec<String> = words.iter().flatten().filter(vendor).cloned().collect();
     (!words.is_empty()).then(|| words.join(" "))
+}
+
+/// The path of a multipath device; device mapper's ids of those begin so (libmultipath).
+fn multipath(above: &Block<'_>) -> Option<String> {
+    let is = above.text("dm/uuid").is_some_and(|uuid| uuid.starts_with("mpath-"));
+    Some(format!("/dev/mapper/{}", above.text("dm/name").filter(|_| is)?))
 }
 
 /// Goes up from a device to everything on top of it.

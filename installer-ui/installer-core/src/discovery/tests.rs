@@ -11,6 +11,7 @@ use appliance_model::medium as paths;
 use tempfile::TempDir;
 
 use super::*;
+use crate::plan::Refusal;
 
 /// When the medium was made, in seconds since 1970.
 const MADE: u64 = 1_763_000_000;
@@ -162,6 +163,33 @@ fn parts_of_something_larger_are_told() {
     assert_eq!(part(0, 2), ("physical volume of the group \"vg0\"".into(), "vg0".into()));
     let id = "0a0b0c0d-1111-2222-3333-444455556666";
     assert_eq!(part(1, 0), ("member of the software RAID \"old:0\"".into(), id.into()));
+}
+
+#[test]
+fn paths_to_one_disk_are_recognised() {
+    let tree = machine();
+    for (name, number) in [("sdb", "8:16"), ("sdc", "8:32"), ("sdd", "8:48"), ("sde", "8:64")] {
+        tree.block("", name, number, 40_000_000);
+        // The last one has the same maker's number and is another disk.
+        let serial = if name == "sde" { "3600b" } else { "3600a" };
+        let text = format!("E:ID_WWN=0x600a\nE:ID_SERIAL={serial}\n");
+        tree.put(&format!("udev/b{number}"), &text);
+    }
+    tree.block("", "dm-7", "253:7", 40_000_000);
+    tree.put("sys/block/dm-7/dm/name", "mpatha\n");
+    tree.put("sys/block/dm-7/dm/uuid", "mpath-3600a\n");
+    fs::create_dir_all(tree.path("sys/block/sdd/holders/dm-7")).unwrap();
+    let found = tree.look();
+    let paths: Vec<Option<&str>> = found.disks.iter().map(|disk| disk.path_of.as_deref()).collect();
+    let expected = [
+        None,
+        Some("/dev/sdc, /dev/sdd"),
+        Some("/dev/sdb, /dev/sdd"),
+        Some("/dev/mapper/mpatha"),
+        None,
+    ];
+    assert_eq!(paths, expected);
+    assert!(Refusal::of(&found.disks[1]).unwrap().to_string().contains("see /dev/sdc, /dev/sdd;"));
 }
 
 #[test]

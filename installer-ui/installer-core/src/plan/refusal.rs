@@ -23,6 +23,12 @@ pub enum Refusal {
     /// Mounted, or swap.
     #[error("it is in use: {}", .0.join(", "))]
     InUse(Vec<String>),
+    /// One of several paths to a disk: what is written over it alone is lost or torn.
+    #[error(
+        "it is one path of several to the same disk, see {0}; there is no support for multipath yet: \
+         leave one path connected, or use another disk"
+    )]
+    Path(String),
     /// Something is on top of it that cannot be taken down.
     #[error("the kernel keeps {0} on top of it")]
     Held(String),
@@ -68,6 +74,9 @@ impl Refusal {
             Holder::Other(name) => Some(name.clone()),
             Holder::Mapper(_) | Holder::Raid(_) => None,
         });
+        if let Some(device) = &disk.path_of {
+            return Some(Self::Path(device.clone()));
+        }
         if disk.read_only {
             return Some(Self::ReadOnly);
         }

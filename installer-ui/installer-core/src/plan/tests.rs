@@ -25,6 +25,7 @@ pub(crate) fn disk(name: &str, size: u64) -> Disk {
         is_medium: false,
         contents: vec![],
         uses: vec![],
+        path_of: None,
         unreadable: None,
         holders: vec![],
         properties: BTreeMap::from([
@@ -202,7 +203,8 @@ fn a_disk_is_found_by_each_of_its_names() {
 #[test]
 fn unusable_disks_are_refused_with_the_reason() {
     type Change = fn(&mut Disk);
-    let cases: [(Change, &str); 9] = [
+    let cases: [(Change, &str); 10] = [
+        (|d| d.path_of = Some("/dev/mapper/mpatha".into()), "or use another disk"),
         (|d| d.unreadable = Some("I/O error".into()), "it cannot be read: I/O error"),
         (|d| d.size = 15_999_999_999, "it is too small: 15.9 GB, at least 16.0 GB are needed"),
         (|d| d.uses = vec!["sda1 is mounted at /x".into()], "it is in use: sda1 is mounted at /x"),
