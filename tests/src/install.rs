@@ -18,6 +18,8 @@ use crate::vm::{Setup, Vm};
 pub const PASSWORD: &str = "correct horse";
 /// Serial number of the system disk.
 const SERIAL: &str = "XENITH-SYSTEM";
+/// The volume with the answers.
+pub const VOLUME: &str = "answers.img";
 /// Size of the system disk in bytes: a little over the minimum.
 pub const DISK_BYTES: u64 = 20 << 30;
 
@@ -40,40 +42,35 @@ pub enum From {
 /// power.
 pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str, from: From) -> Result<()> {
     make_system_disk(folder)?;
-    install_from(lab, folder, uefi, &answers(storage), vec![system_disk()], from)?.cut_power();
+    let setup = Setup { uefi, disks: vec![system_disk()], ..Setup::default() };
+    install_from(lab, folder, &answers(storage), setup, from)?.cut_power();
     Ok(())
 }
 
-/// The same with other answers and disks, which are there already; the installed host runs.
-pub fn install_with(
-    lab: &Lab,
-    folder: &Path,
-    uefi: bool,
-    answers: &str,
-    disks: Vec<(String, String)>,
-) -> Result<Vm> {
-    install_from(lab, folder, uefi, answers, disks, From::Volume)
+/// The same with other answers and another machine, whose disks are there already; the installed host
+/// runs.
+pub fn install_with(lab: &Lab, folder: &Path, answers: &str, setup: Setup) -> Result<Vm> {
+    install_from(lab, folder, answers, setup, From::Volume)
 }
 
 fn install_from(
     lab: &Lab,
     folder: &Path,
-    uefi: bool,
     answers: &str,
-    disks: Vec<(String, String)>,
+    mut setup: Setup,
     from: From,
 ) -> Result<Vm> {
-    let mut setup = Setup { uefi, medium: Some(Medium::Cd), disks, ..Setup::default() };
     match from {
         From::Volume => {
-            write_answers(&folder.join("answers.img"), answers)?;
-            setup.disks.push(("answers.img".to_owned(), "ANSWERS".to_owned()));
+            write_answers(&folder.join(VOLUME), answers)?;
+            setup.disks.push((VOLUME.to_owned(), "ANSWERS".to_owned()));
         }
         From::Medium => {
             embed_answers(&lab.iso, &folder.join("medium.img"), answers)?;
             setup.image = Some("medium.img".to_owned());
         }
     }
+    setup.medium = Some(Medium::Cd);
     let mut vm = Vm::start(lab, folder, "install", &setup)?;
     follow(&mut vm)?;
     Ok(vm)

@@ -43,7 +43,7 @@ struct Cli {
     #[arg(long, value_name = "FILE")]
     figures: Option<PathBuf>,
     /// Only cases whose name contains one of these; those that measure (bench-…), boot over the network
-    /// (netboot-…) or pull disks (raid-…) or make pictures (picture-…) only if it begins like theirs.
+    /// (netboot-…) or try other disks (disks-…, raid-…) or make pictures (picture-…) only if it begins like theirs.
     filters: Vec<String>,
 }
 

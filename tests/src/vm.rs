@@ -12,6 +12,7 @@ use isobuild::sandbox::{Child, Streams};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 
+use crate::install;
 use crate::lab::Lab;
 use crate::qmp::Qmp;
 use crate::serial::Serial;
@@ -31,6 +32,8 @@ pub struct Setup {
     pub disks: Vec<(String, String)>,
     /// Image files of USB sticks in the case's folder.
     pub sticks: Vec<String>,
+    /// The disks have sectors of 4096 bytes.
+    pub large_sectors: bool,
     /// Port forwards.
     pub forwards: Vec<emulator::Forward>,
     /// End instead of rebooting.
@@ -65,6 +68,7 @@ impl Vm {
             file: format!("{FOLDER}/{file}"),
             format: "raw",
             serial: serial.clone(),
+            large_sectors: setup.large_sectors && file != install::ANSWERS,
             unsafe_cache: true,
         });
         let socket = |end: &str| format!("{name}-{end}.sock");

@@ -78,6 +78,7 @@ pub fn run(options: &Options) -> Result<()> {
             file: "/disk.img".into(),
             format: "raw",
             serial: "XENITH-RUN".into(),
+            large_sectors: false,
             unsafe_cache: false,
         });
     }

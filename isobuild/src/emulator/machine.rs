@@ -46,6 +46,8 @@ pub struct Drive {
     pub format: &'static str,
     /// Serial number shown to the guest, 20 characters at most.
     pub serial: String,
+    /// Logical and physical sectors of 4096 bytes instead of 512.
+    pub large_sectors: bool,
     /// Writes do not wait for the host's disk. Lost when the host crashes, not when QEMU is killed.
     pub unsafe_cache: bool,
 }
@@ -163,6 +165,10 @@ impl Machine {
             args.pair("-device", format!("usb-storage,drive=stick{index},removable=on"));
         }
         for (index, drive) in self.drives.iter().enumerate() {
+            let sectors = match drive.large_sectors {
+                true => ",logical_block_size=4096,physical_block_size=4096",
+                false => "",
+            };
             let cache = if drive.unsafe_cache { "unsafe" } else { "writeback" };
             args.pair(
                 "-drive",
@@ -174,7 +180,7 @@ impl Machine {
             args.pair(
                 "-device",
                 format!(
-                    "virtio-blk-pci,drive=disk{index},serial={},bootindex={}",
+                    "virtio-blk-pci,drive=disk{index},serial={},bootindex={}{sectors}",
                     drive.serial,
                     index + 2
                 ),
@@ -300,6 +306,7 @@ mod tests {
             file: "/vm/disk.img".into(),
             format: "raw",
             serial: "S".into(),
+            large_sectors: false,
             unsafe_cache: true,
         };
         let boot = |first, firmware| {

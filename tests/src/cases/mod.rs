@@ -3,6 +3,7 @@
 
 mod bench;
 mod boot;
+mod disks;
 mod installed;
 mod life;
 mod netboot;
@@ -14,9 +15,9 @@ pub use boot::{LIMIT, READY};
 
 use crate::runner::Case;
 
-/// How the names of cases begin that measure, boot over the network, pull disks, make pictures or look at
-/// all of a guest's life.
-const ON_DEMAND: &[&str] = &["bench-", "life-", "netboot-", "picture-", "raid-"];
+/// How the names of cases begin that measure, try other disks, boot over the network, pull disks, make
+/// pictures or look at all of a guest's life.
+const ON_DEMAND: &[&str] = &["bench-", "disks-", "life-", "netboot-", "picture-", "raid-"];
 
 /// Whether the case called `name` is meant by `filters`: all but those on demand if there are none,
 /// else those whose name contains one; a case on demand only by a filter that begins like its name.
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(netboot::cases());
     cases.extend(zero_touch::cases());
     cases.extend(life::cases());
+    cases.extend(disks::cases());
     cases.extend(raid::cases());
     cases
 }
@@ -58,6 +60,6 @@ mod tests {
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
         assert_eq!(chosen("life-"), ["life-pvh", "life-checkpoint"]);
         assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
-        assert_eq!(chosen("").len(), all().len() - 14);
+        assert_eq!(chosen("").len(), all().len() - 15);
     }
 }

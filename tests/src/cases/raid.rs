@@ -40,7 +40,8 @@ fn pull(lab: &Lab, folder: &Path, uefi: bool, pulled: usize) -> Result<()> {
     sparse_file(&folder.join(SECOND.0), install::DISK_BYTES + (1 << 30))?;
     let mirror = format!("wipe = true\nmirror = {{ serial = \"{}\" }}\n", SECOND.1);
     let answers = install::answers("lvm-thin").replace("wipe = true\n", &mirror);
-    let mut vm = install::install_with(lab, folder, uefi, &answers, disks())?;
+    let setup = Setup { uefi, disks: disks(), ..Setup::default() };
+    let mut vm = install::install_with(lab, folder, &answers, setup)?;
     let serial = &mut vm.serial;
     shell::log_in(serial, PASSWORD)?;
     ensure!(degraded(serial)? == "0 0 0 0", "an array has no second disk: {}", mdstat(serial)?);
