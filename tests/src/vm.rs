@@ -68,7 +68,7 @@ impl Vm {
             file: format!("{FOLDER}/{file}"),
             format: "raw",
             serial: serial.clone(),
-            large_sectors: setup.large_sectors && file != install::ANSWERS,
+            large_sectors: setup.large_sectors && file != install::VOLUME,
             unsafe_cache: true,
         });
         let socket = |end: &str| format!("{name}-{end}.sock");

@@ -75,6 +75,8 @@ mod tests {
             crate::discovery::Holder::Raid("/dev/md0".into()),
             crate::discovery::Holder::Other("bcache0".into()),
         ];
+        found.disks[0].contents[1].part_of = Some("vg0".into());
+        found.disks[1].path_of = Some("/dev/mapper/mpatha".into());
         let text = found.to_json().unwrap();
         golden::is("inventories/good/machine-of-the-tests.json", &format!("{text}\n"));
         assert_eq!(Discovery::from_json(&text).unwrap(), found);
