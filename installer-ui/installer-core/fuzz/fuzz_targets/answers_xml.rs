@@ -11,7 +11,10 @@ fuzz_target!(|text: &str| {
     // Behind a comment everything is read as XML, so that no run is lost to TOML.
     match AnswerFile::read(&format!("<!---->{text}")) {
         Ok(AnswerFile { answers, notes }) => {
-            assert!(matches!(&answers.disk, DiskChoice::Device(path) if path.starts_with("/dev")));
+            let storage = answers.storage.iter().flat_map(|storage| &storage.disks);
+            for disk in std::iter::once(&answers.disk).chain(&answers.mirror).chain(storage) {
+                assert!(matches!(disk, DiskChoice::Device(path) if path.starts_with("/dev")));
+            }
             assert!(!answers.hostname.as_str().is_empty());
             assert!(answers.root_password.as_crypt().starts_with("$6$"));
             assert!(!format!("{answers:?}{notes:?}").contains("$6$"));

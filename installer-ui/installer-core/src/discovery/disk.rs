@@ -71,6 +71,9 @@ impl Content {
             ("isw_raid_member" | "ddf_raid_member", _) => {
                 format!("member of a RAID of the firmware ({})", self.kind)
             }
+            ("LVM2_member", Some(group)) if group.starts_with("xsr-") => {
+                format!("guests' storage of a Xenith host (group {group:?})")
+            }
             ("LVM2_member", Some(group)) => format!("physical volume of the group {group:?}"),
             (kind, _) => format!("{kind}{label}"),
         }

@@ -161,6 +161,9 @@ fn parts_of_something_larger_are_told() {
         (content.words(), content.part_of.clone().unwrap())
     };
     assert_eq!(part(0, 2), ("physical volume of the group \"vg0\"".into(), "vg0".into()));
+    let mut storage = found.disks[0].contents[2].clone();
+    storage.part_of = Some("xsr-1".into());
+    assert_eq!(storage.words(), "guests' storage of a Xenith host (group \"xsr-1\")");
     let id = "0a0b0c0d-1111-2222-3333-444455556666";
     assert_eq!(part(1, 0), ("member of the software RAID \"old:0\"".into(), id.into()));
 }
