@@ -70,15 +70,18 @@ const CHECK_MEDIUM: &str = "xenith.check-medium";
 ///
 ///   [disk]
 ///
-///   device = "/dev/sda"                      or serial = "S3Z*", select = "smallest",
-///                                            filter = { ID_MODEL = "INTEL*" }
+///   device = "/dev/sda"                      or rules that must all hold: serial = "S3Z*",
+///                                            filter = { ID_MODEL = "INTEL*" }, min-size = "400 GB",
+///                                            max-size, select = "smallest"
 ///
-///   wipe = true                              consent: everything on that disk is lost
+///   wipe = true                              consent: everything on the disks that are named is lost
 ///
-/// and knows also ssh-keys = [...], ssh, on-success = "reboot" | "poweroff" | "shell", [network]
+/// and knows also mirror = { device = "/dev/sdb" } below [disk], for software RAID 1, and
+/// ssh-keys = [...], ssh, on-success = "reboot" | "poweroff" | "shell", [network]
 /// interface or mac, mode = "dhcp" | "static", address, gateway, dns, proxy; [hooks] before, populated,
 /// completed, timeout, certificate-sha256; [webhook] url, certificate-sha256; [storage] type = "ext" |
-/// "lvm-thin" | "none"; keymap = "de"; [time] ntp = [...], zone = "Europe/Berlin"; [pool] name.
+/// "lvm-thin" | "none", disks = [{ device = "/dev/sdc" }], system-disk; keymap = "de"; [time]
+/// ntp = [...], zone = "Europe/Berlin"; [pool] name.
 ///
 /// The answer files (XML) of XenServer and XCP-ng are read too, as far as they can be followed.
 #[derive(Debug, Parser)]

@@ -9,7 +9,7 @@
 //! keymap = "de"                         # left out: us
 //!
 //! [disk]
-//! device = "/dev/sda"                  # or serial = "S3Z*", or select = "smallest", or [disk.filter]
+//! device = "/dev/sda"                  # or rules: serial, filter, min-size, max-size, select
 //! mirror = { device = "/dev/sdb" }     # software RAID 1; left out: one disk
 //! wipe = true                          # consent: everything on these disks is lost
 //!
