@@ -188,7 +188,7 @@ fn further_disks() {
     golden("more-disks-mirror", &state);
     press(&mut state, &[Key::Up, Key::Right]);
     golden("more-disks-storage", &state);
-    press(&mut state, &[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
+    press(&mut state, &[Key::Enter; 5]);
     type_in(&mut state, "correct horse");
     press(&mut state, &[Key::Enter]);
     type_in(&mut state, "correct horse");

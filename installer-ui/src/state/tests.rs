@@ -182,7 +182,7 @@ pub(crate) fn with_more_disks() -> State {
     state.on(Event::Found(Ok(Box::new(machine)), Box::new(Ids::random())));
     press(&mut state, &[Key::Enter]);
     state.on(Event::Owner(Ok(())));
-    press(&mut state, &[Key::Enter, Key::Enter]);
+    press(&mut state, &[Key::Enter; 5]);
     assert_eq!(state.screen, Screen::MoreDisks);
     state
 }
@@ -206,7 +206,7 @@ fn a_second_disk_becomes_the_mirror() {
     assert_eq!(state.screen, Screen::Hostname);
     assert_eq!(press(&mut state, &[Key::Esc]), None);
     assert_eq!(state.screen, Screen::MoreDisks);
-    press(&mut state, &[Key::Enter, Key::Enter, Key::Down, Key::Enter]);
+    press(&mut state, &[Key::Enter, Key::Enter, Key::Down, Key::Enter, Key::Enter]);
     type_in(&mut state, "correct horse");
     press(&mut state, &[Key::Enter]);
     type_in(&mut state, "correct horse");

@@ -75,6 +75,7 @@ mod tests {
             device: device.into(),
             kind: kind.into(),
             label: label.map(str::to_owned),
+            part_of: None,
         };
         let inside = Disk {
             path: "/dev/sdb".into(),

@@ -50,8 +50,8 @@ impl Run<'_> {
     }
 
     fn mount_installed(&mut self) -> Result<(), StepError> {
-        let image = self.partition(Role::SlotA).display().to_string();
-        let state = self.partition(Role::State).display().to_string();
+        let image = self.device(Role::SlotA).display().to_string();
+        let state = self.device(Role::State).display().to_string();
         let mount = |args: &[&str], target: &str| {
             let mut program = Program::new("mount");
             program.args.extend(args.iter().map(|arg| (*arg).to_owned()));
