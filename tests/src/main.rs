@@ -39,6 +39,9 @@ struct Cli {
     /// List the cases and stop.
     #[arg(long)]
     list: bool,
+    /// All cases that judge something, the long ones too.
+    #[arg(long, conflicts_with = "filters")]
+    full: bool,
     /// Write the figures that cases note to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     figures: Option<PathBuf>,
@@ -62,7 +65,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<bool> {
     let all = cases::all();
     let chosen: Vec<_> =
-        all.iter().filter(|case| cases::is_chosen(case.name, &cli.filters)).collect();
+        all.iter().filter(|case| cases::is_chosen(case.name, cli.full, &cli.filters)).collect();
     if cli.list {
         for case in &chosen {
             println!("{:24} {}", case.name, case.about);

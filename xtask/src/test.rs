@@ -22,6 +22,10 @@ pub struct Options {
     /// machines.
     #[arg(long, conflicts_with = "cases")]
     fast: bool,
+    /// Run the long end-to-end cases too, about an hour more: unattended installations over the
+    /// network, each way to start there.
+    #[arg(long, conflicts_with_all = ["fast", "cases"])]
+    full: bool,
     #[command(flatten)]
     sources: SourceOptions,
     /// End-to-end cases to run at a time.
@@ -49,9 +53,13 @@ pub fn run(options: &Options) -> Result<()> {
     }
     if !options.fast {
         let mut cases = end_to_end(&options.sources)?;
-        if options.cases.iter().any(|case| NETBOOT.starts_with(case) || case.starts_with(NETBOOT)) {
+        let netboot = |case: &String| NETBOOT.starts_with(case) || case.starts_with(NETBOOT);
+        if options.full || options.cases.iter().any(netboot) {
             let build_options = build_options(&options.sources);
             cases = cases.args(["--netboot"]).args([build::netboot(&build_options)?]);
+        }
+        if options.full {
+            cases = cases.args(["--full"]);
         }
         cases.args(["--jobs", &options.jobs.to_string()]).args(&options.cases).run()?;
     }

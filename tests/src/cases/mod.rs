@@ -15,16 +15,29 @@ pub use boot::{LIMIT, READY};
 
 use crate::runner::Case;
 
-/// How the names of cases begin that measure, try other disks, boot over the network, pull disks, make
-/// pictures or look at all of a guest's life.
-const ON_DEMAND: &[&str] = &["bench-", "disks-", "life-", "netboot-", "picture-", "raid-"];
+/// How the names of cases begin that are run on demand only, and whether a full run has them too: what
+/// measures or makes pictures judges nothing.
+const ON_DEMAND: &[(&str, bool)] = &[
+    ("bench-", false),
+    ("disks-", true),
+    ("life-", true),
+    ("netboot-", true),
+    ("picture-", false),
+    ("raid-", true),
+];
 
-/// Whether the case called `name` is meant by `filters`: all but those on demand if there are none,
-/// else those whose name contains one; a case on demand only by a filter that begins like its name.
-pub fn is_chosen(name: &str, filters: &[String]) -> bool {
-    match ON_DEMAND.iter().any(|word| name.starts_with(word)) {
-        true => filters.iter().any(|filter| !filter.is_empty() && name.starts_with(&**filter)),
-        false => filters.is_empty() || filters.iter().any(|filter| name.contains(&**filter)),
+/// Whether the case called `name` is meant by `filters`: without any, all but those on demand, and
+/// with `full` the long ones of these too; else those whose name contains one, a case on demand only
+/// by a filter that begins like its name.
+pub fn is_chosen(name: &str, full: bool, filters: &[String]) -> bool {
+    let on_demand = ON_DEMAND.iter().find(|(word, _)| name.starts_with(word));
+    match (filters.is_empty(), on_demand) {
+        (true, None) => true,
+        (true, Some((_, long))) => full && *long,
+        (false, None) => filters.iter().any(|filter| name.contains(&**filter)),
+        (false, Some(_)) => {
+            filters.iter().any(|filter| !filter.is_empty() && name.starts_with(&**filter))
+        }
     }
 }
 
@@ -52,7 +65,7 @@ mod tests {
             let filters: Vec<String> = filter.split_whitespace().map(str::to_owned).collect();
             let all = all();
             let names = all.iter().map(|case| case.name);
-            names.filter(|name| is_chosen(name, &filters)).collect::<Vec<_>>()
+            names.filter(|name| is_chosen(name, false, &filters)).collect::<Vec<_>>()
         };
         assert_eq!(chosen("install"), ["install-bios", "install-uefi"]);
         assert_eq!(chosen("pxe"), [""; 0]);
@@ -61,5 +74,20 @@ mod tests {
         assert_eq!(chosen("life-"), ["life-pvh", "life-checkpoint"]);
         assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
         assert_eq!(chosen("").len(), all().len() - 15);
+    }
+
+    #[test]
+    fn a_full_run_has_the_long_cases_too() {
+        let chosen = |full| {
+            let all = all();
+            let names = all.iter().map(|case| case.name);
+            names.filter(|name| is_chosen(name, full, &[])).collect::<Vec<_>>()
+        };
+        let (usual, full) = (chosen(false), chosen(true));
+        assert!(usual.iter().all(|name| full.contains(name)), "{full:?}");
+        assert!(full.contains(&"netboot-ipxe") && !usual.contains(&"netboot-ipxe"), "{full:?}");
+        for judges_nothing in ["bench-", "picture-"] {
+            assert!(!full.iter().any(|name| name.starts_with(judges_nothing)), "{full:?}");
+        }
     }
 }
