@@ -12,6 +12,17 @@ pub const BOOT_CODE_SIZE: usize = 440;
 /// Bytes of sector 0 that an MBR takes, also on a disk with larger sectors.
 pub const SECTOR_SIZE: usize = 512;
 
+/// Boot code of a disk that starts nothing: `int 18h`, by which a BIOS goes on to its next device (BIOS
+/// Boot Specification 1.01, 6.7), and a jump to itself should it come back.
+pub const STARTS_NOTHING: [u8; BOOT_CODE_SIZE] = {
+    let mut code = [0; BOOT_CODE_SIZE];
+    code[0] = 0xcd;
+    code[1] = 0x18;
+    code[2] = 0xeb;
+    code[3] = 0xfe;
+    code
+};
+
 const ENTRIES: usize = 446;
 const ENTRY_SIZE: usize = 16;
 const TYPE_PROTECTIVE: u8 = 0xee;

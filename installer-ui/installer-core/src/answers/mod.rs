@@ -48,10 +48,10 @@ use std::path::PathBuf;
 
 use appliance_model::handover::{AddressMode, LocalSrKind};
 
-pub use bytes::bytes;
 use crate::hooks::HookAnswers;
 use crate::report::Webhook;
 use crate::web::Proxy;
+pub use bytes::bytes;
 pub use fields::{
     BadField, Hostname, MacAddress, NtpServer, PasswordHash, SshKey, ipv4_cidr, ipv4_gateway,
 };

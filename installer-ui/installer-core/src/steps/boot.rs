@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the firmware starts.
 
-use std::path::Path;
+use std::mem::take;
 
 use appliance_model::medium as paths;
 use image_formats::fat::{FatError, FatVolume, FatWriter};
@@ -11,17 +11,22 @@ use image_formats::mbr;
 use super::{Run, StepError, parents};
 use crate::boot_menu::grub_cfg;
 use crate::layout::{BOOT_EFI, ESP_LABEL, GRUB_CFG, SLOT_A_FOLDER};
-use crate::system::{Device, System};
+use crate::system::Device;
 
 impl Run<'_> {
-    /// On each disk a new EFI system partition with everything but a boot loader.
+    /// On each disk a new EFI system partition with everything but a boot loader. Its first sector,
+    /// without which it is no file system to anyone, is held back: what a power cut leaves of the rest,
+    /// mixed with what was there before, is never read.
     pub(super) fn copy_boot_files(&mut self) -> Result<(), StepError> {
         let plan = self.plan;
         let (devices, bytes) = (self.partitions(Role::Esp), self.size_of(Role::Esp));
         let sector = plan.layout.sector_size().bytes();
-        for (device, id) in devices.iter().zip([plan.ids.esp, plan.ids.mirror.esp]) {
+        let start = vec![0; usize::try_from(sector).unwrap_or_default()];
+        self.esp_starts = vec![start; devices.len()];
+        let ids = [plan.ids.esp, plan.ids.mirror.esp];
+        for ((device, start), id) in devices.iter().zip(&mut self.esp_starts).zip(ids) {
             let volume = FatVolume { bytes, label: ESP_LABEL, id };
-            let target = Device::new(self.system, device, bytes);
+            let target = Device::new(self.system, device, bytes).holding(Some(start));
             let fat = FatWriter::format_with_sectors(target, &volume, sector);
             fat.and_then(FatWriter::finish).map_err(StepError::Fat)?;
         }
@@ -32,36 +37,31 @@ impl Run<'_> {
             let content = self.read_medium(file)?;
             done += content.len() as u64;
             let path = format!("{SLOT_A_FOLDER}/{name}");
-            for device in &devices {
-                put(self.system, device, bytes, &[(&path, &content)])?;
-            }
+            self.put(&[(&path, &content)])?;
             self.progress(done, plan.medium.boot_size);
         }
-        devices.iter().try_for_each(|device| Ok(self.system.sync(device)?))
+        self.sync_esps()
     }
 
-    /// UEFI's boot loader after its menu, BIOS's first sector after the rest of GRUB: each start
-    /// way works from its last write on. The very last one says that the installation is whole.
+    /// On each disk UEFI's first sector and then BIOS's, each after all that it leads to is on the device:
+    /// each start way works from one write on. The very last one says that the installation is whole.
     pub(super) fn write_boot_loader(&mut self) -> Result<(), StepError> {
         self.write_efi_boot_loader()?;
         self.write_bios_boot_loader()?;
         let build = self.plan.medium.build_id;
         let text = format!("{build}\n");
-        self.put_on_esps(&[(&build.installed(), text.as_bytes())])
+        self.put(&[(&build.installed(), text.as_bytes())])?;
+        self.sync_esps()
     }
 
     fn write_efi_boot_loader(&mut self) -> Result<(), StepError> {
         let menu = grub_cfg(self.plan);
         let boot_efi = self.read_medium(paths::GRUB_EFI)?;
-        self.put_on_esps(&[(GRUB_CFG, menu.as_bytes()), (BOOT_EFI, &boot_efi)])
-    }
-
-    /// Each disk's EFI system partition gets the files.
-    fn put_on_esps(&mut self, files: &[(&str, &[u8])]) -> Result<(), StepError> {
-        let bytes = self.size_of(Role::Esp);
-        for device in self.partitions(Role::Esp) {
-            put(self.system, &device, bytes, files)?;
-            self.system.sync(&device)?;
+        self.put(&[(GRUB_CFG, menu.as_bytes()), (BOOT_EFI, &boot_efi)])?;
+        self.sync_esps()?;
+        for (device, start) in self.partitions(Role::Esp).iter().zip(take(&mut self.esp_starts)) {
+            self.system.write_at(device, 0, &start)?;
+            self.system.sync(device)?;
         }
         Ok(())
     }
@@ -83,20 +83,27 @@ impl Run<'_> {
         }
         Ok(())
     }
-}
 
-fn put(
-    system: &mut dyn System,
-    device: &Path,
-    bytes: u64,
-    files: &[(&str, &[u8])],
-) -> Result<(), StepError> {
-    let fill = |mut fat: FatWriter<Device<'_>>| -> Result<(), FatError> {
-        files.iter().try_for_each(|(path, content)| fat.file(path, *content))?;
-        fat.finish()
-    };
-    let fat = FatWriter::open(Device::new(system, device, bytes));
-    fat.and_then(fill).map_err(StepError::Fat)?;
-    let mut volume = Device::new(system, device, bytes);
-    parents::mend(&mut volume).map_err(|source| StepError::Fat(FatError::Close(source)))
+    /// Adds files to each disk's EFI system partition.
+    fn put(&mut self, files: &[(&str, &[u8])]) -> Result<(), StepError> {
+        let bytes = self.size_of(Role::Esp);
+        for (index, device) in self.partitions(Role::Esp).iter().enumerate() {
+            let start = self.esp_starts.get_mut(index);
+            let volume = Device::new(self.system, device, bytes).holding(start);
+            let fill = |mut fat: FatWriter<Device<'_>>| -> Result<(), FatError> {
+                files.iter().try_for_each(|(path, content)| fat.file(path, *content))?;
+                fat.finish()
+            };
+            FatWriter::open(volume).and_then(fill).map_err(StepError::Fat)?;
+            let start = self.esp_starts.get_mut(index);
+            let mut volume = Device::new(self.system, device, bytes).holding(start);
+            parents::mend(&mut volume).map_err(|source| StepError::Fat(FatError::Close(source)))?;
+        }
+        Ok(())
+    }
+
+    fn sync_esps(&mut self) -> Result<(), StepError> {
+        let devices = self.partitions(Role::Esp);
+        devices.iter().try_for_each(|device| Ok(self.system.sync(device)?))
+    }
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a disk with something on it to an empty partition table.
 
-use image_formats::mbr::BOOT_CODE_SIZE;
+use std::path::Path;
+
+use image_formats::mbr::STARTS_NOTHING;
 
 use super::{Run, StepError};
 use crate::discovery::Holder;
@@ -35,43 +37,45 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Zeroes both ends of each disk and of every new partition. The start of a disk goes first:
-    /// from then on it starts nothing.
+    /// Zeroes both ends of each disk and of every new partition. The ends of the disks go first, and
+    /// what is in the partitions only after those of every disk are gone from the devices themselves:
+    /// whatever of the old system a power cut leaves is whole, or is not found.
     pub(super) fn wipe(&mut self) -> Result<(), StepError> {
-        let zeros = vec![0; SIGNATURES as usize];
-        // No disk may start anything once another has lost what it holds.
-        for disk in self.plan.wiped() {
-            self.system.write_at(&disk.path, 0, &zeros)?;
+        let plan = self.plan;
+        for disk in plan.wiped() {
+            self.zero_ends(&disk.path, 0, disk.size)?;
+            self.system.sync(&disk.path)?;
         }
-        for (disk, layout) in self.plan.disks() {
+        for (disk, layout) in plan.disks() {
             let per_sector = layout.sector_size().bytes();
-            let mut ranges = vec![(0, disk.size)];
-            ranges.extend(layout.partitions().iter().map(|partition| {
-                (partition.first_sector * per_sector, partition.sectors * per_sector)
-            }));
-            for (start, length) in ranges {
-                let ends = [start, start + length - SIGNATURES.min(length)];
-                for offset in ends {
-                    let bytes = usize::try_from(length.min(SIGNATURES)).unwrap_or(zeros.len());
-                    self.system.write_at(&disk.path, offset, &zeros[..bytes])?;
-                }
+            for partition in layout.partitions() {
+                let (start, length) = (partition.first_sector, partition.sectors);
+                self.zero_ends(&disk.path, start * per_sector, length * per_sector)?;
             }
             self.system.sync(&disk.path)?;
         }
-        for disk in &self.plan.storage_disks {
-            self.system.write_at(&disk.path, disk.size - SIGNATURES, &zeros)?;
-            self.system.sync(&disk.path)?;
+        for disk in &plan.storage_disks {
             self.system.forget_partitions(&disk.path)?;
         }
         Ok(())
     }
 
-    /// Writes the tables with empty boot sectors, makes the kernel see them, and makes the arrays of
-    /// a mirror.
+    /// Zeroes both ends of a range of a disk, in bytes.
+    fn zero_ends(&mut self, disk: &Path, start: u64, length: u64) -> Result<(), StepError> {
+        let bytes = SIGNATURES.min(length);
+        let zeros = vec![0; usize::try_from(bytes).unwrap_or_default()];
+        for offset in [start, start + length - bytes] {
+            self.system.write_at(disk, offset, &zeros)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the tables with boot sectors that start nothing, makes the kernel see them, and makes the
+    /// arrays of a mirror.
     pub(super) fn write_table(&mut self) -> Result<(), StepError> {
         for (disk, layout) in self.plan.disks() {
             let mut device = Device::new(self.system, &disk.path, disk.size);
-            layout.write(&mut device, &[0; BOOT_CODE_SIZE]).map_err(StepError::Table)?;
+            layout.write(&mut device, &STARTS_NOTHING).map_err(StepError::Table)?;
             self.system.sync(&disk.path)?;
             self.system.reread_partitions(&disk.path, layout)?;
         }

@@ -99,6 +99,8 @@ pub(crate) struct Run<'a> {
     sink: &'a mut dyn FnMut(Event),
     /// The medium's list, once it was read.
     listed: Option<ListedMedium>,
+    /// First sector of each disk's EFI system partition, until they are written.
+    esp_starts: Vec<Vec<u8>>,
 }
 
 /// Installs, telling `sink` about it; the scripts of [`completed`] are not run here.
@@ -111,7 +113,7 @@ pub fn install(
     system: &mut dyn System,
     sink: &mut dyn FnMut(Event),
 ) -> Result<(), InstallError> {
-    let mut run = Run { plan, hooks, system, sink, listed: None };
+    let mut run = Run { plan, hooks, system, sink, listed: None, esp_starts: Vec::new() };
     for step in Step::with(hooks) {
         (run.sink)(Event::Started(step));
         if let Err(source) = run.step(step) {
@@ -197,5 +199,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+#[cfg(test)]
+mod power_cuts;
 #[cfg(test)]
 mod tests;

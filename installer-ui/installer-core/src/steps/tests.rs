@@ -16,7 +16,7 @@ use crate::plan::ARRAY_START;
 use crate::plan::tests::{answers, ids, machine};
 use crate::system::fake::Fake;
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     let mut found = machine();
     found.disks[0].size = 20_000_000_000;
     found.disks[0].holders = vec![Holder::Mapper("old-root".into())];
@@ -31,7 +31,7 @@ fn plan() -> Plan {
 }
 
 /// The same on two disks, of which the second is larger, and which were a mirror before.
-fn mirrored() -> Plan {
+pub(super) fn mirrored() -> Plan {
     mirrored_over(vec![Holder::Mapper("vg0-root".into()), Holder::Raid("/dev/md/old".into())])
 }
 
@@ -59,7 +59,7 @@ fn core_img() -> Vec<u8> {
     image
 }
 
-fn fake(plan: &Plan) -> Fake {
+pub(super) fn fake(plan: &Plan) -> Fake {
     let mut fake = Fake::new(&plan.disk.path, plan.disk.size);
     for disk in plan.wiped().skip(1) {
         fake.attach(&disk.path, disk.size);
@@ -285,7 +285,7 @@ fn each_step_fails(plan: &Plan, again: &Plan) {
         let mut probe = fake(plan);
         let hooks = Hooks::default();
         let (hooks, system, sink) = (&hooks, &mut probe, &mut |_| {});
-        let mut run = Run { plan, hooks, system, sink, listed: None };
+        let mut run = Run { plan, hooks, system, sink, listed: None, esp_starts: Vec::new() };
         for step in &Step::ALL[..stop] {
             run.step(*step).unwrap();
         }
@@ -509,12 +509,20 @@ fn a_script_that_fails_ends_the_installation_and_nothing_stays_mounted() {
         let hooks = hooks(&[stage]);
         let mut probe = fake(&plan);
         let (system, sink) = (&mut probe, &mut |_| {});
-        let mut run = Run { plan: &plan, hooks: &hooks, system, sink, listed: None };
+        let mut run =
+            Run { plan: &plan, hooks: &hooks, system, sink, listed: None, esp_starts: Vec::new() };
         for earlier in Step::with(&hooks).into_iter().take_while(|other| *other != step) {
             run.step(earlier).unwrap();
         }
         let begin = probe.operations;
-        let mut run = Run { plan: &plan, hooks: &hooks, system: &mut probe, sink, listed: None };
+        let mut run = Run {
+            plan: &plan,
+            hooks: &hooks,
+            system: &mut probe,
+            sink,
+            listed: None,
+            esp_starts: Vec::new(),
+        };
         run.step(step).unwrap();
         let end = probe.operations;
         for at in begin + 1..=end {

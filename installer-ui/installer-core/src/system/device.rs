@@ -13,17 +13,35 @@ pub struct Device<'a> {
     path: &'a Path,
     size: u64,
     at: u64,
+    held: Option<&'a mut Vec<u8>>,
 }
 
 impl<'a> Device<'a> {
     /// At its start.
     pub fn new(system: &'a mut dyn System, path: &'a Path, size: u64) -> Self {
-        Self { system, path, size, at: 0 }
+        Self { system, path, size, at: 0, held: None }
     }
 
+    /// Has `start`, if any, in the place of the device's first bytes.
+    #[must_use]
+    pub fn holding(self, start: Option<&'a mut Vec<u8>>) -> Self {
+        Self { held: start, ..self }
+    }
+
+    /// How many of `wanted` bytes can be read or written at once from here.
     fn room(&self, wanted: usize) -> usize {
-        let left = self.size.saturating_sub(self.at);
+        let held = self.held.as_ref().map_or(0, |held| held.len() as u64);
+        let end = if self.at < held { held } else { self.size };
+        let left = end.saturating_sub(self.at);
         usize::try_from(left).unwrap_or(usize::MAX).min(wanted)
+    }
+}
+
+impl Device<'_> {
+    /// The next `length` bytes, if they are held.
+    fn held(&mut self, length: usize) -> Option<&mut [u8]> {
+        let at = usize::try_from(self.at).ok()?;
+        self.held.as_mut()?.get_mut(at..at.checked_add(length)?).filter(|held| !held.is_empty())
     }
 }
 
@@ -35,7 +53,13 @@ fn other(error: SystemError) -> io::Error {
 impl Read for Device<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.room(buffer.len());
-        self.system.read_at(self.path, self.at, &mut buffer[..length]).map_err(other)?;
+        match self.held(length) {
+            Some(held) => buffer[..length].copy_from_slice(held),
+            None => {
+                let buffer = &mut buffer[..length];
+                self.system.read_at(self.path, self.at, buffer).map_err(other)?;
+            }
+        }
         self.at += length as u64;
         Ok(length)
     }
@@ -44,7 +68,12 @@ impl Read for Device<'_> {
 impl Write for Device<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = self.room(bytes.len());
-        self.system.write_at(self.path, self.at, &bytes[..length]).map_err(other)?;
+        match self.held(length) {
+            Some(held) => held.copy_from_slice(&bytes[..length]),
+            None => {
+                self.system.write_at(self.path, self.at, &bytes[..length]).map_err(other)?;
+            }
+        }
         self.at += length as u64;
         Ok(length)
     }

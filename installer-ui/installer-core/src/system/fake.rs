@@ -9,6 +9,7 @@ use appliance_model::Digest;
 use appliance_model::medium::SUMS;
 use appliance_model::sums::Sums;
 use image_formats::gpt::{DiskLayout, SectorSize};
+use image_formats::mbr::STARTS_NOTHING;
 use sha2::{Digest as _, Sha256};
 
 use super::{Ext4, System, SystemError};
@@ -18,7 +19,18 @@ use crate::program::{Program, ProgramError};
 
 const PAGE: u64 = 4096;
 
+/// What a power cut leaves of it depends on the order.
+#[derive(Debug, Clone)]
+pub(crate) enum Entered {
+    /// Bytes at an offset of a disk, by its number, by way of a device.
+    Written { device: PathBuf, disk: usize, at: u64, bytes: Vec<u8> },
+    /// All that was written before by way of this device is durable. The kernel caches each partition,
+    /// each array and the whole disk apart.
+    Synced { device: PathBuf },
+}
+
 /// A disk of which only what is written takes memory.
+#[derive(Clone)]
 pub(crate) struct FakeDisk {
     path: PathBuf,
     size: u64,
@@ -47,6 +59,8 @@ pub(crate) struct Fake {
     pub(crate) written: bool,
     /// A file that is good as often as this when it is opened, and damaged from then on.
     pub(crate) fades: Option<(PathBuf, usize)>,
+    /// What was written and when it was made durable, in order, since this was set.
+    pub(crate) journal: Option<Vec<Entered>>,
     /// Reads of partition 3 of this disk return something else than was written.
     pub(crate) rotten: Option<usize>,
 }
@@ -68,6 +82,7 @@ impl Fake {
             fail_at: None,
             written: false,
             fades: None,
+            journal: None,
             rotten: None,
         }
     }
@@ -122,9 +137,25 @@ impl Fake {
         }
     }
 
+    /// A machine with the same disks and nothing else.
+    pub(crate) fn same_disks(&self) -> Self {
+        let first = &self.disks[0];
+        Self { disks: self.disks.clone(), ..Self::new(&first.path, first.size) }
+    }
+
+    /// Puts bytes on a disk, by its number.
+    pub(crate) fn put(&mut self, disk: usize, at: u64, bytes: &[u8]) {
+        self.disks[disk].put(at, bytes);
+    }
+
     /// Bytes at the start of the first disk.
     pub(crate) fn get(&self, at: u64, length: usize) -> Vec<u8> {
         self.disks[0].get(at, length)
+    }
+
+    /// Bytes at the start of a disk, by its number.
+    pub(crate) fn disk_bytes(&self, disk: usize, length: usize) -> Vec<u8> {
+        self.disks[disk].get(0, length)
     }
 
     /// Bytes of a disk's partition, by its number.
@@ -198,7 +229,8 @@ impl FakeDisk {
     }
 
     fn starts(&self) -> bool {
-        let bios = self.get(0, 440).iter().any(|b| *b != 0);
+        let code = self.get(0, 440);
+        let bios = code != STARTS_NOTHING && code.iter().any(|b| *b != 0);
         bios || self.esp_files().iter().any(|(name, _)| name.ends_with(".EFI"))
     }
 
@@ -306,12 +338,22 @@ impl System for Fake {
         for (disk, start, size) in self.locate(device) {
             assert!(offset + bytes.len() as u64 <= size, "write beyond {}", device.display());
             self.disks[disk].put(start + offset, &bytes[..length]);
+            if let Some(journal) = self.journal.as_mut().filter(|_| !fails) {
+                let (device, bytes) = (device.to_owned(), bytes.to_owned());
+                journal.push(Entered::Written { device, disk, at: start + offset, bytes });
+            }
         }
         if fails { Err(Self::error("writing", device)) } else { Ok(()) }
     }
 
     fn sync(&mut self, device: &Path) -> Result<(), SystemError> {
-        if self.fails() { Err(Self::error("flushing", device)) } else { Ok(()) }
+        if self.fails() {
+            return Err(Self::error("flushing", device));
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.push(Entered::Synced { device: device.to_owned() });
+        }
+        Ok(())
     }
 
     fn open(&mut self, path: &Path) -> Result<Box<dyn Read>, SystemError> {
