@@ -11,6 +11,7 @@
 pub mod answers;
 pub mod boot_menu;
 pub mod cmdline;
+pub mod copy;
 pub mod delivery;
 pub mod discovery;
 pub mod events;

@@ -133,7 +133,8 @@ impl ListedMedium {
             let read = fill(&mut file, &mut buffer)
                 .map_err(|source| MediumError::Read { name: name.to_owned(), source })?;
             if read == 0 {
-                return compare(name, expected, digest).map(ControlFlow::Continue);
+                let found = Digest::new(digest.finalize().into());
+                return compare(name, expected, found).map(ControlFlow::Continue);
             }
             digest.update(&buffer[..read]);
             if piece(&buffer[..read]).is_break() {
@@ -178,8 +179,7 @@ impl ListedMedium {
 }
 
 /// Says whether what was read is what is listed.
-pub(crate) fn compare(name: &str, expected: Digest, digest: Sha256) -> Result<(), MediumError> {
-    let found = Digest::new(digest.finalize().into());
+fn compare(name: &str, expected: Digest, found: Digest) -> Result<(), MediumError> {
     if found == expected {
         return Ok(());
     }

@@ -18,6 +18,7 @@ const LIMITS: &[Limit] = &[
     limit("iso-size", "size of minimal", "MB", 120.0),
     limit("iso-noop", "wall", "s", 1.0),
     limit("iso-write", "from parts / copy", "x", 2.0),
+    limit("install-copy", "copy / direct write", "x", 1.2),
     limit("iso-one-line", "wall", "s", 60.0),
     limit("iso-cold", "all but programs", "CPU min", 10.0),
     // Names are those of the end-to-end cases.

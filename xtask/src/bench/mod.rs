@@ -6,6 +6,7 @@
 mod cpu;
 mod figure;
 mod host;
+mod install_copy;
 mod iso_cold;
 mod iso_noop;
 mod iso_one_line;
@@ -69,6 +70,7 @@ const BENCHES: &[Bench] = &[
     iso_size::BENCH,
     iso_noop::BENCH,
     iso_write::BENCH,
+    install_copy::BENCH,
     iso_one_line::BENCH,
     iso_cold::BENCH,
     host::BENCH,
@@ -139,7 +141,7 @@ mod tests {
 
     #[test]
     fn expensive_ones_are_run_only_when_they_are_asked_for() {
-        let quick = ["iso-size", "iso-noop", "iso-write", "iso-one-line"];
+        let quick = ["iso-size", "iso-noop", "iso-write", "install-copy", "iso-one-line"];
         assert_eq!(names(&[], false), quick);
         assert_eq!(names(&[], true).len(), BENCHES.len());
         assert_eq!(names(&["cold", "size"], false), ["iso-size", "iso-cold"]);

@@ -60,7 +60,8 @@ pub enum StepError {
     Grub(#[source] GrubError),
     /// What was read back is not what was written.
     #[error(
-        "{what} was read back with SHA-256 {found} instead of {expected}: the disk does not keep what is written to it"
+        "{what} was read back with SHA-256 {found} instead of {expected}: the disk does not keep what is \
+         written to it, or the medium gave something else"
     )]
     ReadBack {
         /// Which part.

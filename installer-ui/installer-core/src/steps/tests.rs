@@ -435,7 +435,7 @@ fn another_medium_in_its_place_is_refused() {
 fn a_medium_that_fades_meanwhile_is_noticed() {
     let plan = plan();
     for (name, good, step) in [
-        (paths::ROOT_IMAGE, 1, Step::RootImage),
+        (paths::ROOT_IMAGE, 1, Step::Verify),
         (paths::KERNEL, 1, Step::BootFiles),
         (paths::GRUB_EFI, 1, Step::BootLoader),
         (paths::CORE_IMG, 2, Step::BootLoader),

@@ -13,6 +13,7 @@ use image_formats::mbr::STARTS_NOTHING;
 use sha2::{Digest as _, Sha256};
 
 use super::{Ext4, System, SystemError};
+use crate::copy::ALIGNMENT;
 use crate::hooks::Stage;
 use crate::layout::Entry;
 use crate::program::{Program, ProgramError};
@@ -346,6 +347,17 @@ impl System for Fake {
         if fails { Err(Self::error("writing", device)) } else { Ok(()) }
     }
 
+    fn write_direct(
+        &mut self,
+        device: &Path,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), SystemError> {
+        assert_eq!(offset % ALIGNMENT as u64, 0);
+        assert_eq!(bytes.as_ptr().align_offset(ALIGNMENT), 0);
+        self.write_at(device, offset, bytes)
+    }
+
     fn sync(&mut self, device: &Path) -> Result<(), SystemError> {
         if self.fails() {
             return Err(Self::error("flushing", device));
@@ -356,7 +368,7 @@ impl System for Fake {
         Ok(())
     }
 
-    fn open(&mut self, path: &Path) -> Result<Box<dyn Read>, SystemError> {
+    fn open(&mut self, path: &Path) -> Result<Box<dyn Read + Send>, SystemError> {
         if self.fails() {
             return Err(Self::error("opening", path));
         }

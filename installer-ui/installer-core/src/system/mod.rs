@@ -81,6 +81,14 @@ pub trait System {
     /// [`SystemError::Io`].
     fn write_at(&mut self, device: &Path, offset: u64, bytes: &[u8]) -> Result<(), SystemError>;
 
+    /// [`System::write_at`] past the cache, where the device lets itself be written so. Bytes and offset
+    /// are aligned as [`crate::copy::ALIGNMENT`] says; the last ones may end anywhere.
+    ///
+    /// # Errors
+    /// [`SystemError::Io`].
+    fn write_direct(&mut self, device: &Path, offset: u64, bytes: &[u8])
+    -> Result<(), SystemError>;
+
     /// Returns once everything written is on the device itself; what is read later comes from there.
     ///
     /// # Errors
@@ -91,7 +99,7 @@ pub trait System {
     ///
     /// # Errors
     /// [`SystemError::Io`].
-    fn open(&mut self, path: &Path) -> Result<Box<dyn Read>, SystemError>;
+    fn open(&mut self, path: &Path) -> Result<Box<dyn Read + Send>, SystemError>;
 
     /// Size of such a file in bytes.
     ///

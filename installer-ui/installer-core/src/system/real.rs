@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use image_formats::gpt::DiskLayout;
 use rustix::fs::{Advice, FlockOperation, OFlags};
 
 use super::{Ext4, System, SystemError};
+use crate::copy::ALIGNMENT;
 use crate::hooks::Stage;
 use crate::layout::{Entry, EntryKind};
 use crate::program::Program;
@@ -25,6 +26,8 @@ pub struct RealSystem {
     /// Open devices. While a whole disk is open here it is also locked, which keeps udev from
     /// looking at it between two writes.
     open: HashMap<PathBuf, File>,
+    /// Of these, opened once more to be written past the cache; none where that is not possible.
+    direct: HashMap<PathBuf, Option<File>>,
 }
 
 fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> SystemError {
@@ -55,6 +58,27 @@ impl RealSystem {
         Ok(&self.open[path])
     }
 
+    fn direct(&mut self, path: &Path) -> Result<Option<&File>, SystemError> {
+        // Locked, and alone, as above.
+        self.device(path)?;
+        if !self.direct.contains_key(path) {
+            let flags = i32::try_from(OFlags::DIRECT.bits()).unwrap_or_default();
+            let file = match OpenOptions::new().write(true).custom_flags(flags).open(path) {
+                Ok(file) => Some(file),
+                // What open(2) says of files that cannot be.
+                Err(error) if error.kind() == ErrorKind::InvalidInput => None,
+                Err(error) => return Err(io("opening", path)(error)),
+            };
+            self.direct.insert(path.to_owned(), file);
+        }
+        Ok(self.direct[path].as_ref())
+    }
+
+    fn close(&mut self) {
+        self.open.clear();
+        self.direct.clear();
+    }
+
     /// Waits until udev has handled what it knows of.
     fn settle(&mut self) -> Result<(), SystemError> {
         // Without udev (in a container) there is nothing to wait for.
@@ -79,6 +103,23 @@ impl System for RealSystem {
         self.device(device)?.write_all_at(bytes, offset).map_err(io("writing", device))
     }
 
+    fn write_direct(
+        &mut self,
+        device: &Path,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), SystemError> {
+        let (aligned, rest) = bytes.split_at(bytes.len() / ALIGNMENT * ALIGNMENT);
+        match self.direct(device)? {
+            Some(file) => file.write_all_at(aligned, offset).map_err(io("writing", device))?,
+            None => self.write_at(device, offset, aligned)?,
+        }
+        match rest.is_empty() {
+            true => Ok(()),
+            false => self.write_at(device, offset + aligned.len() as u64, rest),
+        }
+    }
+
     fn sync(&mut self, device: &Path) -> Result<(), SystemError> {
         let file = self.device(device)?;
         file.sync_all().map_err(io("flushing", device))?;
@@ -86,7 +127,7 @@ impl System for RealSystem {
             .map_err(|error| io("dropping the cache of", device)(error.into()))
     }
 
-    fn open(&mut self, path: &Path) -> Result<Box<dyn Read>, SystemError> {
+    fn open(&mut self, path: &Path) -> Result<Box<dyn Read + Send>, SystemError> {
         Ok(Box::new(File::open(path).map_err(io("opening", path))?))
     }
 
@@ -101,7 +142,7 @@ impl System for RealSystem {
     }
 
     fn run(&mut self, program: &Program) -> Result<String, SystemError> {
-        self.open.clear();
+        self.close();
         program.run().map_err(SystemError::Program)
     }
 
@@ -127,7 +168,7 @@ impl System for RealSystem {
     }
 
     fn reread_partitions(&mut self, disk: &Path, layout: &DiskLayout) -> Result<(), SystemError> {
-        self.open.clear();
+        self.close();
         self.settle()?;
         let path = disk.display().to_string();
         self.run(&Program::new("partx").args(["--update"]).arg(path))?;
@@ -153,7 +194,7 @@ impl System for RealSystem {
     }
 
     fn forget_partitions(&mut self, disk: &Path) -> Result<(), SystemError> {
-        self.open.clear();
+        self.close();
         self.settle()?;
         let path = disk.display().to_string();
         self.run(&Program::new("blockdev").args(["--rereadpt"]).arg(path))?;
@@ -179,9 +220,7 @@ impl System for RealSystem {
 
 fn remove(staging: &Path) -> Result<(), SystemError> {
     match fs::remove_dir_all(staging) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(io("removing", staging)(error))
-        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io("removing", staging)(error)),
         _ => Ok(()),
     }
 }
