@@ -19,6 +19,7 @@ use installer_core::program::Program;
 use installer_core::size::Size;
 use installer_core::steps::{InstallError, install};
 use installer_core::system::RealSystem;
+use rustix::mm::MlockAllFlags;
 
 use crate::log::FOLDER;
 
@@ -97,6 +98,10 @@ impl Machine {
 /// Installs, and logs what the events tell.
 pub fn run(plan: &Plan, hooks: &Hooks, sink: &mut dyn FnMut(Event)) -> Result<(), InstallError> {
     let begin = Instant::now();
+    // The program itself comes from the medium, and has to be able to say that it was taken out.
+    if let Err(error) = rustix::mm::mlockall(MlockAllFlags::CURRENT) {
+        tracing::warn!("keeping the installer in memory: {error}");
+    }
     if let Err(error) = fs::write(PLAN, format!("{plan}\n")) {
         tracing::warn!("writing {PLAN}: {error}");
     }
