@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use isobuild::emulator::{self, FOLDER, Firmware, Line, MEDIUM, Machine, Medium};
+use isobuild::emulator::{self, FOLDER, Firmware, Layer, Line, MEDIUM, Machine, Medium};
 use isobuild::sandbox::{Child, Streams};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
@@ -38,6 +38,10 @@ pub struct Setup {
     pub forwards: Vec<emulator::Forward>,
     /// End instead of rebooting.
     pub no_reboot: bool,
+    /// Between the first disk and its file.
+    pub layer: Layer,
+    /// A BIOS speaks on the serial port too.
+    pub bios_on_serial: bool,
 }
 
 /// A virtual machine; dropping it cuts its power.
@@ -64,13 +68,16 @@ impl Vm {
         } else {
             Firmware::Bios
         };
-        let drives = setup.disks.iter().map(|(file, serial)| emulator::Drive {
-            file: format!("{FOLDER}/{file}"),
-            format: "raw",
-            serial: serial.clone(),
-            large_sectors: setup.large_sectors && file != install::VOLUME,
-            unsafe_cache: true,
-        });
+        let layers = std::iter::once(setup.layer.clone()).chain(std::iter::repeat(Layer::None));
+        let drives =
+            setup.disks.iter().zip(layers).map(|((file, serial), layer)| emulator::Drive {
+                file: format!("{FOLDER}/{file}"),
+                format: "raw",
+                serial: serial.clone(),
+                large_sectors: setup.large_sectors && file != install::VOLUME,
+                unsafe_cache: true,
+                layer,
+            });
         let socket = |end: &str| format!("{name}-{end}.sock");
         let machine = Machine {
             accelerator: lab.accelerator,
@@ -85,6 +92,7 @@ impl Vm {
             qmp: Some(format!("{FOLDER}/{}", socket("qmp"))),
             vnc: None,
             no_reboot: setup.no_reboot,
+            bios_on_serial: setup.bios_on_serial,
         };
         let serial = listen(folder, &socket("serial"))?;
         let qmp = listen(folder, &socket("qmp"))?;
@@ -188,6 +196,16 @@ impl Vm {
         let bytes = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
         // Each letter is followed by its colours.
         Ok(bytes.iter().step_by(2).map(|byte| char::from(*byte)).collect())
+    }
+
+    /// Takes the medium of a CD drive out, although it is in use.
+    pub fn eject_medium(&mut self) -> Result<()> {
+        self.qmp.run("eject", json!({ "device": "medium", "force": true })).map(drop)
+    }
+
+    /// Plugs the network cable in or out.
+    pub fn plug_network(&mut self, plugged: bool) -> Result<()> {
+        self.qmp.run("set_link", json!({ "name": "net0", "up": plugged })).map(drop)
     }
 
     /// Waits for the machine to power off by itself.

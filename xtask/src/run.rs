@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use isobuild::emulator::{
-    self, Accelerator, Drive, FOLDER, Firmware, Forward, Line, MEDIUM, Machine, Medium, Vnc,
+    self, Accelerator, Drive, FOLDER, Firmware, Forward, Layer, Line, MEDIUM, Machine, Medium, Vnc,
 };
 use isobuild::sandbox::{Sandbox, Streams};
 use isobuild::tools;
@@ -80,6 +80,7 @@ pub fn run(options: &Options) -> Result<()> {
             serial: "XENITH-RUN".into(),
             large_sectors: false,
             unsafe_cache: false,
+            layer: Layer::None,
         });
     }
     let firmware = match options.uefi {
@@ -109,6 +110,7 @@ pub fn run(options: &Options) -> Result<()> {
         forwards: vec![Forward { host_port: options.port, address: String::new(), port: 443 }],
         serial: Line::Terminal,
         qmp: None,
+        bios_on_serial: false,
         vnc: options
             .graphical
             .then(|| Vnc { port: options.vnc_port, password: format!("{FOLDER}/{VNC_PASSWORD}") }),

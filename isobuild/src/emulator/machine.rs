@@ -5,6 +5,8 @@
 //! panics Xen under TCG, `+svm,+npt` so that Dom0 can run PVH and HVM guests, `+rdrand` so that the
 //! kernel's random numbers are ready at once.
 
+use super::Drive;
+
 /// Where the machine starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Medium {
@@ -35,21 +37,6 @@ pub enum Accelerator {
     Tcg,
     /// Hardware virtualization through /dev/kvm.
     Kvm,
-}
-
-/// A hard disk of the machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Drive {
-    /// Image file.
-    pub file: String,
-    /// `raw` or `qcow2`.
-    pub format: &'static str,
-    /// Serial number shown to the guest, 20 characters at most.
-    pub serial: String,
-    /// Logical and physical sectors of 4096 bytes instead of 512.
-    pub large_sectors: bool,
-    /// Writes do not wait for the host's disk. Lost when the host crashes, not when QEMU is killed.
-    pub unsafe_cache: bool,
 }
 
 /// A port of the host's loopback address that leads into the machine's network.
@@ -119,9 +106,15 @@ pub struct Machine {
     pub vnc: Option<Vnc>,
     /// Power off instead of a reboot.
     pub no_reboot: bool,
+    /// A BIOS writes to the serial port what it writes to the screen; UEFI always does.
+    pub bios_on_serial: bool,
 }
 
 impl Machine {
+    fn kind(&self) -> &'static str {
+        if self.bios_on_serial { "q35,graphics=off" } else { "q35" }
+    }
+
     /// The arguments of `qemu-system-x86_64`.
     pub fn arguments(&self) -> Vec<String> {
         let mut args = Args::default();
@@ -129,7 +122,10 @@ impl Machine {
             Accelerator::Tcg => ("tcg,thread=multi", "qemu64,+svm,+npt,+rdrand,-monitor"),
             Accelerator::Kvm => ("kvm", "host"),
         };
-        args.pair("-accel", accel).pair("-cpu", cpu).pair("-machine", "q35").pair("-smp", "1");
+        args.pair("-accel", accel)
+            .pair("-cpu", cpu)
+            .pair("-machine", self.kind())
+            .pair("-smp", "1");
         args.pair("-m", self.memory_mib.to_string()).flag("-nodefaults").pair("-vga", "std");
         match &self.vnc {
             Some(Vnc { port, password }) => args
@@ -165,26 +161,10 @@ impl Machine {
             args.pair("-device", format!("usb-storage,drive=stick{index},removable=on"));
         }
         for (index, drive) in self.drives.iter().enumerate() {
-            let sectors = match drive.large_sectors {
-                true => ",logical_block_size=4096,physical_block_size=4096",
-                false => "",
-            };
-            let cache = if drive.unsafe_cache { "unsafe" } else { "writeback" };
-            args.pair(
-                "-drive",
-                format!(
-                    "if=none,id=disk{index},file={},format={},cache={cache},discard=unmap,detect-zeroes=unmap",
-                    drive.file, drive.format
-                ),
-            );
-            args.pair(
-                "-device",
-                format!(
-                    "virtio-blk-pci,drive=disk{index},serial={},bootindex={}{sectors}",
-                    drive.serial,
-                    index + 2
-                ),
-            );
+            args.pair("-drive", drive.options(index));
+            for device in drive.devices(index, index + 2) {
+                args.pair("-device", device);
+            }
         }
         let forwards: String = self
             .forwards
@@ -242,6 +222,7 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Layer;
     use super::*;
 
     fn machine() -> Machine {
@@ -258,6 +239,7 @@ mod tests {
             qmp: None,
             vnc: None,
             no_reboot: false,
+            bios_on_serial: false,
         }
     }
 
@@ -308,6 +290,7 @@ mod tests {
             serial: "S".into(),
             large_sectors: false,
             unsafe_cache: true,
+            layer: Layer::None,
         };
         let boot = |first, firmware| {
             let net_boot = NetBoot { tftp: "/tftp".into(), file: "x/xenith.pxe".into(), first };

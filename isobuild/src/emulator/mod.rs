@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! QEMU out of the locked `emulator` packages, so that every machine runs the same one.
 
+mod drive;
 mod machine;
 
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-pub use machine::{Accelerator, Drive, Firmware, Forward, Line, Machine, Medium, NetBoot, Vnc};
+pub use drive::{Drive, Fault, Layer};
+pub use machine::{Accelerator, Firmware, Forward, Line, Machine, Medium, NetBoot, Vnc};
 
 use crate::sandbox::{Child, Sandbox, SandboxError, Streams};
 
