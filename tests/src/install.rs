@@ -16,8 +16,12 @@ use crate::vm::{Setup, Vm};
 
 /// Root password of every host that the cases install.
 pub const PASSWORD: &str = "correct horse";
+/// What the installer says at the end of an unattended installation.
+pub const COMPLETE: &str = "xenith-installer: installation complete";
+/// The same if it failed; the reason follows.
+pub const FAILED: &str = "xenith-installer: installation failed";
 /// Serial number of the system disk.
-const SERIAL: &str = "XENITH-SYSTEM";
+pub const SERIAL: &str = "XENITH-SYSTEM";
 /// The volume with the answers.
 pub const VOLUME: &str = "answers.img";
 /// Size of the system disk in bytes: a little over the minimum.
@@ -26,6 +30,11 @@ pub const DISK_BYTES: u64 = 20 << 30;
 /// The installed disk, for [`Setup::disks`].
 pub fn system_disk() -> (String, String) {
     ("system.img".to_owned(), SERIAL.to_owned())
+}
+
+/// The volume that [`write_answers`] makes, for [`Setup::disks`].
+pub fn answers_disk() -> (String, String) {
+    (VOLUME.to_owned(), "ANSWERS".to_owned())
 }
 
 /// Where the answers are.
@@ -47,8 +56,8 @@ pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str, from: From) 
     Ok(())
 }
 
-/// The same with other answers and another machine, whose disks are there already; the installed host
-/// runs.
+/// The same with other answers and another machine, whose disks are there already and whose medium, if it
+/// names none, is a CD; the installed host runs.
 pub fn install_with(lab: &Lab, folder: &Path, answers: &str, setup: Setup) -> Result<Vm> {
     install_from(lab, folder, answers, setup, From::Volume)
 }
@@ -62,15 +71,15 @@ fn install_from(
 ) -> Result<Vm> {
     match from {
         From::Volume => {
-            write_answers(&folder.join(VOLUME), answers)?;
-            setup.disks.push((VOLUME.to_owned(), "ANSWERS".to_owned()));
+            write_answers(folder, answers)?;
+            setup.disks.push(answers_disk());
         }
         From::Medium => {
             embed_answers(&lab.iso, &folder.join("medium.img"), answers)?;
             setup.image = Some("medium.img".to_owned());
         }
     }
-    setup.medium = Some(Medium::Cd);
+    setup.medium = setup.medium.or(Some(Medium::Cd));
     let mut vm = Vm::start(lab, folder, "install", &setup)?;
     follow(&mut vm)?;
     Ok(vm)
@@ -83,8 +92,7 @@ pub fn make_system_disk(folder: &Path) -> Result<()> {
 
 /// Waits until an unattended installation is complete and the machine has started the installed host.
 pub fn follow(vm: &mut Vm) -> Result<()> {
-    let done = ["xenith-installer: installation complete", "xenith-installer: installation failed"];
-    let which = vm.serial.wait_any(&done, LIMIT);
+    let which = vm.serial.wait_any(&[COMPLETE, FAILED], LIMIT);
     vm.screenshot("install")?;
     if which.with_context(|| format!("the console ended with:\n{}", vm.serial.tail(15)))? != 0 {
         anyhow::bail!("the installation failed:\n{}", vm.serial.tail(15));
@@ -115,10 +123,11 @@ fn embed_answers(iso: &Path, image: &Path, answers: &str) -> Result<()> {
     reserved.fill(&mut file, answers.as_bytes()).context("putting answers into the ISO")
 }
 
-fn write_answers(path: &Path, answers: &str) -> Result<()> {
-    let bytes = 1 << 20;
-    sparse_file(path, bytes)?;
-    let file = File::options().read(true).write(true).open(path);
+/// Makes the volume of [`answers_disk`] in the case's folder.
+pub fn write_answers(folder: &Path, answers: &str) -> Result<()> {
+    let (path, bytes) = (folder.join(VOLUME), 1 << 20);
+    sparse_file(&path, bytes)?;
+    let file = File::options().read(true).write(true).open(&path);
     let file = file.with_context(|| format!("opening {}", path.display()))?;
     let volume = FatVolume { bytes, label: ANSWERS_LABEL, id: 0x0a0b_0c0d };
     let mut fat = FatWriter::format(file, &volume).context("making the answers' volume")?;

@@ -11,6 +11,7 @@ pub mod install;
 pub mod lab;
 pub mod qmp;
 pub mod runner;
+pub mod screen;
 pub mod serial;
 pub mod shell;
 pub mod uefi_variables;

@@ -98,6 +98,37 @@ impl Serial {
         self.wait_any(&[pattern], limit).map(|_| ())
     }
 
+    /// Hands everything printed since the last wait to `heard`, and what comes then, until that returns
+    /// true. `what` is what is waited for.
+    ///
+    /// # Errors
+    /// The time ran out or the line ended.
+    pub fn follow(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut heard: impl FnMut(&str) -> bool,
+    ) -> Result<()> {
+        let end = Instant::now() + limit;
+        let (lock, bell) = &*self.heard;
+        let mut state = lock.lock().expect("serial reader");
+        loop {
+            let new = &state.text[self.position..];
+            self.position = state.text.len();
+            if heard(new) {
+                return Ok(());
+            }
+            if state.ended {
+                bail!("the machine ended while waiting for {what}");
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                bail!("{what} did not come within {} s", limit.as_secs());
+            }
+            state = bell.wait_timeout(state, left).expect("serial reader").0;
+        }
+    }
+
     /// How far waits have read, in bytes.
     pub fn heard(&self) -> usize {
         self.position

@@ -9,6 +9,7 @@ mod life;
 mod netboot;
 mod raid;
 mod screens;
+mod serial_install;
 mod zero_touch;
 
 pub use boot::{LIMIT, READY};
@@ -20,6 +21,7 @@ use crate::runner::Case;
 const ON_DEMAND: &[(&str, bool)] = &[
     ("bench-", false),
     ("disks-", true),
+    ("install-serial", true),
     ("life-", true),
     ("netboot-", true),
     ("picture-", false),
@@ -52,6 +54,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(life::cases());
     cases.extend(disks::cases());
     cases.extend(raid::cases());
+    cases.extend(serial_install::cases());
     cases
 }
 
@@ -67,13 +70,13 @@ mod tests {
             let names = all.iter().map(|case| case.name);
             names.filter(|name| is_chosen(name, false, &filters)).collect::<Vec<_>>()
         };
-        assert_eq!(chosen("install"), ["install-bios", "install-uefi"]);
+        assert_eq!(chosen("install"), ["install-bios", "install-uefi", "install-serial"]);
         assert_eq!(chosen("pxe"), [""; 0]);
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
         assert_eq!(chosen("life-"), ["life-pvh", "life-checkpoint"]);
         assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
-        assert_eq!(chosen("").len(), all().len() - 15);
+        assert_eq!(chosen("").len(), 7);
     }
 
     #[test]
