@@ -7,6 +7,7 @@ mod disks;
 mod installed;
 mod life;
 mod netboot;
+mod power_cuts;
 mod raid;
 mod screens;
 mod serial_install;
@@ -21,6 +22,7 @@ use crate::runner::Case;
 const ON_DEMAND: &[(&str, bool)] = &[
     ("bench-", false),
     ("disks-", true),
+    ("fault-", true),
     ("install-serial", true),
     ("life-", true),
     ("netboot-", true),
@@ -54,6 +56,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(life::cases());
     cases.extend(disks::cases());
     cases.extend(raid::cases());
+    cases.extend(power_cuts::cases());
     cases.extend(serial_install::cases());
     cases
 }
