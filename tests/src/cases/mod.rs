@@ -4,6 +4,7 @@
 mod bench;
 mod boot;
 mod disks;
+mod faults;
 mod installed;
 mod life;
 mod netboot;
@@ -56,6 +57,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(life::cases());
     cases.extend(disks::cases());
     cases.extend(raid::cases());
+    cases.extend(faults::cases());
     cases.extend(power_cuts::cases());
     cases.extend(serial_install::cases());
     cases
