@@ -16,6 +16,10 @@ use crate::{uefi_variables, web};
 /// Where the folder is in what the case serves, by TFTP and HTTP.
 const PLACE: &str = "net/xenith";
 
+/// The largest file, and after how many of its bytes a server is held back.
+const ROOT_IMAGE: &str = "xenith/root.img";
+const HELD_AT: u64 = 20 << 20;
+
 /// Those that GRUB starts have the network before the disk: after the installation GRUB has to start
 /// the disk by itself. The others have it after the disk.
 pub fn cases() -> Vec<Case> {
@@ -28,6 +32,16 @@ pub fn cases() -> Vec<Case> {
             name: "netboot-tampered",
             about: "BIOS, iPXE: an image with one other byte is refused",
             run: tampered,
+        },
+        Case {
+            name: "netboot-lost",
+            about: "BIOS, iPXE: the network is lost in the middle of a file and comes back",
+            run: lost,
+        },
+        Case {
+            name: "netboot-gone",
+            about: "BIOS, iPXE: the server is gone for good in the middle of a file",
+            run: gone,
         },
     ]
 }
@@ -42,11 +56,16 @@ pub(super) struct Server {
 impl Server {
     /// Serves a copy of the folder for netboot, and answers that its settings name.
     pub(super) fn start(lab: &Lab, folder: &Path) -> Result<Self> {
+        Self::start_with(lab, folder, None)
+    }
+
+    /// [`Server::start`], held back by a gate.
+    fn start_with(lab: &Lab, folder: &Path, gate: Option<web::Gate>) -> Result<Self> {
         let built = lab.netboot.as_deref();
         let built = built.context("there is no folder for netboot: --netboot names it")?;
         let served = folder.join("served");
         copy(built, &served.join(PLACE))?;
-        let port = web::serve(&served)?;
+        let port = web::serve_with(&served, gate)?;
         let server = Self { folder: served, url: format!("http://10.0.2.2:{port}/{PLACE}") };
         fs::write(server.folder.join("answers.toml"), install::answers("ext"))
             .context("writing the answers")?;
@@ -148,7 +167,48 @@ fn tampered(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     anyhow::ensure!(which == 0, "another root image was started");
     vm.serial.wait("this is a rescue shell", super::LIMIT)?;
     vm.cut_power();
-    fs::remove_dir_all(&server.folder).context("removing what was served")
+    server.remove()
+}
+
+/// A machine that fetches, when its server is held back in the middle of the root image.
+fn held_back(lab: &Lab, folder: &Path, gate: &web::Gate) -> Result<(Server, Vm)> {
+    let server = Server::start_with(lab, folder, Some(gate.clone()))?;
+    let setup = Server::setup(folder, false, format!("{}/xenith.ipxe", server.url), false)?;
+    let vm = Vm::start(lab, folder, "netboot", &setup)?;
+    gate.wait(super::LIMIT)?;
+    Ok((server, vm))
+}
+
+fn lost(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
+    let gate = web::Gate::new(ROOT_IMAGE, HELD_AT);
+    let (server, mut vm) = held_back(lab, folder, &gate)?;
+    vm.plug_network(false)?;
+    gate.open();
+    vm.serial.wait(&format!("{ROOT_IMAGE}: "), super::LIMIT)?;
+    vm.serial.wait("; trying again", super::LIMIT).context("noticing that the network is lost")?;
+    vm.plug_network(true)?;
+    let begun = ["xenith-installer: unattended installation", "xenith: cannot start: "];
+    let which = vm.serial.wait_any(&begun, super::LIMIT)?;
+    anyhow::ensure!(which == 0, "it did not go on:\n{}", vm.serial.tail(10));
+    let asked = gate.asked();
+    anyhow::ensure!(
+        asked.first() == Some(&0) && asked.last().is_some_and(|from| *from > 0),
+        "the download began anew: it was asked for from {asked:?}"
+    );
+    vm.cut_power();
+    server.remove()
+}
+
+fn gone(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
+    let gate = web::Gate::new(ROOT_IMAGE, HELD_AT);
+    let (server, mut vm) = held_back(lab, folder, &gate)?;
+    gate.close();
+    let refused = format!("xenith: cannot start: {}/{ROOT_IMAGE}: ", server.url);
+    vm.serial.wait(&refused, super::LIMIT).context("giving up")?;
+    vm.serial.wait("(tried 20 times)", super::LIMIT)?;
+    vm.serial.wait("this is a rescue shell", super::LIMIT)?;
+    vm.cut_power();
+    server.remove()
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
