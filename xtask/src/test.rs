@@ -22,8 +22,10 @@ pub struct Options {
     /// machines.
     #[arg(long, conflicts_with = "cases")]
     fast: bool,
-    /// Run the long end-to-end cases too, about an hour more: unattended installations over the
-    /// network, each way to start there.
+    /// Run the long end-to-end cases too, hours more (how many was never measured): an installation by
+    /// keystrokes over the serial line whose screens are compared, installations by each way to boot the
+    /// medium and to start over the network, lost networks, power cuts in every step, disks and media that
+    /// fail, mirrors, disks of large sectors, and all of a guest's life.
     #[arg(long, conflicts_with_all = ["fast", "cases"])]
     full: bool,
     #[command(flatten)]

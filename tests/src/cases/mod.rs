@@ -12,6 +12,7 @@ mod power_cuts;
 mod raid;
 mod screens;
 mod serial_install;
+mod ways;
 mod zero_touch;
 
 pub use boot::{LIMIT, READY};
@@ -29,6 +30,7 @@ const ON_DEMAND: &[(&str, bool)] = &[
     ("netboot-", true),
     ("picture-", false),
     ("raid-", true),
+    ("way-", true),
 ];
 
 /// Whether the case called `name` is meant by `filters`: without any, all but those on demand, and
@@ -60,6 +62,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(faults::cases());
     cases.extend(power_cuts::cases());
     cases.extend(serial_install::cases());
+    cases.extend(ways::cases());
     cases
 }
 
