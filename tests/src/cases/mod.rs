@@ -12,6 +12,7 @@ mod power_cuts;
 mod raid;
 mod screens;
 mod serial_install;
+mod users;
 mod ways;
 mod zero_touch;
 
@@ -30,6 +31,7 @@ const ON_DEMAND: &[(&str, bool)] = &[
     ("netboot-", true),
     ("picture-", false),
     ("raid-", true),
+    ("users-", true),
     ("way-", true),
 ];
 
@@ -63,6 +65,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(power_cuts::cases());
     cases.extend(serial_install::cases());
     cases.extend(ways::cases());
+    cases.extend(users::cases());
     cases
 }
 
