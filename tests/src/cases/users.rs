@@ -29,7 +29,8 @@ fn roles(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     let serial = &mut vm.serial;
     shell::log_in(serial, PASSWORD)?;
     shell::run(serial, "useradd ann && echo ann:secret | chpasswd")?;
-    let as_ann = "xe -s 127.0.0.1 -u ann -pw secret";
+    // With a port it goes over TLS; without one it would be root on the host's own socket.
+    let as_ann = "xe -s 127.0.0.1 -p 443 -u ann -pw secret";
     let refused = format!("! {as_ann} pool-list 2>/dev/null");
     shell::run(serial, &refused).context("logging in without being a subject")?;
     let subject = shell::run(serial, "xe subject-add subject-name=ann")?;
