@@ -78,10 +78,11 @@ const CHECK_MEDIUM: &str = "xenith.check-medium";
 ///
 /// and knows also mirror = { device = "/dev/sdb" } below [disk], for software RAID 1, and
 /// ssh-keys = [...], ssh, on-success = "reboot" | "poweroff" | "shell", [network]
-/// interface or mac, mode = "dhcp" | "static", address, gateway, dns, proxy; [hooks] before, populated,
-/// completed, timeout, certificate-sha256; [webhook] url, certificate-sha256; [storage] type = "ext" |
-/// "lvm-thin" | "none", disks = [{ device = "/dev/sdc" }], system-disk; keymap = "de"; [time]
-/// ntp = [...], zone = "Europe/Berlin"; [pool] name.
+/// interface or mac, mode = "dhcp" | "static" | "none", address, gateway, dns, proxy, vlan, mtu, bond = {
+/// mode, members, hash }, ipv6 = { mode = "auto" | "dhcp" | "static" | "none", address, gateway };
+/// [hooks] before, populated, completed, timeout, certificate-sha256; [webhook] url, certificate-sha256;
+/// [storage] type = "ext" | "lvm-thin" | "none", disks = [{ device = "/dev/sdc" }], system-disk;
+/// keymap = "de"; [time] ntp = [...], zone = "Europe/Berlin"; [pool] name.
 ///
 /// The answer files (XML) of XenServer and XCP-ng are read too, as far as they can be followed.
 #[derive(Debug, Parser)]

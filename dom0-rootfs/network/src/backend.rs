@@ -8,20 +8,77 @@ pub trait NetworkBackend: Send + Sync {
     /// Physical network cards of the host, in a stable order (by PCI address). Early in a boot
     /// there are none, until each has got its name.
     fn physical(&self) -> Result<Vec<PhysicalNic>, NetworkError>;
-    /// Makes sure that an Open vSwitch bridge exists with these ports as uplinks and this MTU, and
-    /// that its links are up. Takes no notice of guests' ports.
-    fn ensure_bridge(&self, bridge: &str, uplinks: &[String], mtu: u32)
-    -> Result<(), NetworkError>;
+    /// Makes sure that an Open vSwitch bridge exists with this uplink and MTU, and that its links
+    /// are up. Takes no notice of guests' ports.
+    fn ensure_bridge(&self, bridge: &Bridge) -> Result<(), NetworkError>;
     /// Removes a bridge; one that is not there is no error.
     fn remove_bridge(&self, bridge: &str) -> Result<(), NetworkError>;
     /// Puts a guest's link (`vif3.0`) into a bridge with the guest's identity in its external ids, up.
     fn plug(&self, bridge: &str, link: &str, ids: &[(String, String)]) -> Result<(), NetworkError>;
     /// The reverse; a link that is not there is no error.
     fn unplug(&self, link: &str) -> Result<(), NetworkError>;
-    /// Gives an interface (a bridge) its address; survives a reboot.
-    fn configure_address(&self, interface: &str, mode: &IpMode) -> Result<(), NetworkError>;
-    /// The address that an interface has now.
-    fn address(&self, interface: &str) -> Result<Option<IpStatus>, NetworkError>;
+    /// Gives an interface (a bridge) its addresses; survives a reboot.
+    fn configure_address(
+        &self,
+        interface: &str,
+        addressing: &Addressing,
+    ) -> Result<(), NetworkError>;
+    /// The addresses that an interface has now.
+    fn addresses(&self, interface: &str) -> Result<Addresses, NetworkError>;
+}
+
+/// A bridge as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bridge {
+    /// Its name, which is that of its interface too.
+    pub name: String,
+    /// Where its frames leave the host.
+    pub uplink: Uplink,
+    /// MTU in bytes, of the uplink's cards too.
+    pub mtu: u32,
+}
+
+/// Where frames of a bridge leave the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Uplink {
+    /// Nowhere: the bridge connects guests of this host.
+    None,
+    /// Through a network card.
+    Card(String),
+    /// Through several cards that act as one.
+    Bond(Bond),
+    /// Through another bridge, which must be there, with a VLAN tag.
+    Vlan {
+        /// The other bridge.
+        bridge: String,
+        /// Tag of IEEE 802.1Q, 1 to 4094.
+        tag: u16,
+    },
+}
+
+/// Several cards that act as one, in the words of ovs-vswitchd.conf.db(5), table `Port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bond {
+    /// Name of the port: `bond0`. No interface of the kernel is called so.
+    pub name: String,
+    /// The cards; the bridge takes the MAC address of the first one.
+    pub cards: Vec<String>,
+    /// How they share the work.
+    pub mode: BondMode,
+}
+
+/// How cards of a bond share the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BondMode {
+    /// One works, the others wait for it to fail.
+    ActiveBackup,
+    /// Each source MAC address and VLAN on one of them.
+    BalanceSlb,
+    /// LACP (IEEE 802.1AX); without a partner that speaks it, as [`BondMode::ActiveBackup`].
+    Lacp {
+        /// Links are chosen by addresses and ports of IP, TCP and UDP, not by source MAC addresses.
+        by_ports: bool,
+    },
 }
 
 /// A network card.
@@ -43,10 +100,22 @@ pub struct PhysicalNic {
     pub pci: Option<String>,
 }
 
+/// How an interface gets its addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addressing {
+    /// IPv4.
+    pub ipv4: IpMode,
+    /// IPv6.
+    pub ipv6: Ipv6Mode,
+    /// Name servers of both families, beside those that DHCP and routers tell of.
+    pub dns: Vec<String>,
+}
+
 /// How an interface gets its IPv4 address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum IpMode {
     /// No address.
+    #[default]
     None,
     /// DHCP.
     Dhcp,
@@ -56,18 +125,64 @@ pub enum IpMode {
         address: String,
         /// Default gateway.
         gateway: Option<String>,
-        /// Name servers.
-        dns: Vec<String>,
     },
 }
 
-/// The address of an interface.
+/// How an interface gets its IPv6 addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Ipv6Mode {
+    /// No address, not even a link-local one.
+    #[default]
+    None,
+    /// From router advertisements (SLAAC, RFC 4862), and by DHCPv6 if these say so.
+    Autoconf,
+    /// DHCPv6 (RFC 8415), with the gateway of router advertisements.
+    Dhcp,
+    /// Fixed.
+    Static {
+        /// With prefix length: `2001:db8::10/64`.
+        address: String,
+        /// Default gateway, which may be link-local.
+        gateway: Option<String>,
+    },
+}
+
+/// The addresses of an interface; link-local ones are not among them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// The first IPv4 address.
+    pub ipv4: Option<IpStatus>,
+    /// IPv6 addresses.
+    pub ipv6: Vec<IpStatus>,
+}
+
+/// An address of an interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IpStatus {
-    /// Dotted quad.
+    /// Without prefix length.
     pub address: String,
     /// Prefix length in bits.
     pub prefix: u8,
-    /// Default gateway through this interface.
+    /// Default gateway of its family through this interface.
     pub gateway: Option<String>,
+}
+
+impl Uplink {
+    /// Its port in Open vSwitch's database, if it has one.
+    pub(crate) fn port(&self) -> Option<&str> {
+        match self {
+            Self::Card(card) => Some(card),
+            Self::Bond(bond) => Some(&bond.name),
+            Self::None | Self::Vlan { .. } => None,
+        }
+    }
+
+    /// The cards that it needs.
+    pub(crate) fn cards(&self) -> &[String] {
+        match self {
+            Self::Card(card) => std::slice::from_ref(card),
+            Self::Bond(bond) => &bond.cards,
+            Self::None | Self::Vlan { .. } => &[],
+        }
+    }
 }

@@ -4,29 +4,32 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::backend::{IpMode, IpStatus, NetworkBackend, PhysicalNic};
+use crate::backend::{
+    Addresses, Addressing, Bridge, IpMode, IpStatus, Ipv6Mode, NetworkBackend, PhysicalNic, Uplink,
+};
 use crate::error::NetworkError;
-use crate::names::{check_interface, check_mode};
+use crate::names::{check_addressing, check_bridge, check_interface};
 
 /// A host with network cards that are only described. It checks what the real one checks.
 #[derive(Debug, Default)]
 pub struct FakeNetwork {
     nics: Vec<PhysicalNic>,
-    lease: Option<IpStatus>,
+    lease: Vec<IpStatus>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    bridges: BTreeMap<String, (Vec<String>, u32)>,
+    bridges: BTreeMap<String, Bridge>,
     ports: BTreeMap<String, (String, Vec<(String, String)>)>,
-    modes: BTreeMap<String, IpMode>,
+    addressings: BTreeMap<String, Addressing>,
     faults: VecDeque<(String, NetworkError)>,
 }
 
 impl FakeNetwork {
-    /// A host with these network cards. `lease` is what DHCP gives; none: no server answers.
-    pub fn new(nics: Vec<PhysicalNic>, lease: Option<IpStatus>) -> Self {
+    /// A host with these network cards. `lease` is what DHCP and routers give, at most one address
+    /// of each family; none: nobody answers.
+    pub fn new(nics: Vec<PhysicalNic>, lease: Vec<IpStatus>) -> Self {
         Self { nics, lease, state: Mutex::default() }
     }
 
@@ -36,10 +39,14 @@ impl FakeNetwork {
         self.lock().faults.push_back((call.to_owned(), error));
     }
 
-    /// Bridges that exist, with their uplinks.
-    pub fn bridges(&self) -> BTreeMap<String, Vec<String>> {
-        let state = self.lock();
-        state.bridges.iter().map(|(name, (uplinks, _))| (name.clone(), uplinks.clone())).collect()
+    /// Bridges that exist.
+    pub fn bridges(&self) -> BTreeMap<String, Bridge> {
+        self.lock().bridges.clone()
+    }
+
+    /// How an interface was told to get its addresses.
+    pub fn addressing(&self, interface: &str) -> Option<Addressing> {
+        self.lock().addressings.get(interface).cloned()
     }
 
     /// Guests' links that are plugged in, with their bridge.
@@ -68,37 +75,35 @@ impl NetworkBackend for FakeNetwork {
         Ok(self.nics.clone())
     }
 
-    fn ensure_bridge(
-        &self,
-        bridge: &str,
-        uplinks: &[String],
-        mtu: u32,
-    ) -> Result<(), NetworkError> {
+    fn ensure_bridge(&self, bridge: &Bridge) -> Result<(), NetworkError> {
         let mut state = self.start("ensure_bridge")?;
-        check_interface(bridge)?;
-        for uplink in uplinks {
-            if !self.nics.iter().any(|nic| nic.device == *uplink) {
-                return Err(NetworkError::NoSuchInterface(uplink.clone()));
+        check_bridge(bridge)?;
+        if let Uplink::Vlan { bridge: parent, .. } = &bridge.uplink
+            && !state.bridges.contains_key(parent)
+        {
+            return Err(NetworkError::NoSuchInterface(parent.clone()));
+        }
+        for card in bridge.uplink.cards() {
+            if !self.nics.iter().any(|nic| nic.device == *card) {
+                return Err(NetworkError::NoSuchInterface(card.clone()));
             }
-            let taken = state
-                .bridges
-                .iter()
-                .find(|(name, (ups, _))| name.as_str() != bridge && ups.contains(uplink));
-            if let Some((other, _)) = taken {
+            let others = state.bridges.values().filter(|other| other.name != bridge.name);
+            let taken = others.into_iter().find(|other| other.uplink.cards().contains(card));
+            if let Some(other) = taken {
                 return Err(NetworkError::Failed {
-                    doing: format!("making bridge {bridge}"),
-                    detail: format!("{uplink} is a port of {other}"),
+                    doing: format!("making bridge {}", bridge.name),
+                    detail: format!("{card} is a port of {}", other.name),
                 });
             }
         }
-        state.bridges.insert(bridge.to_owned(), (uplinks.to_vec(), mtu));
+        state.bridges.insert(bridge.name.clone(), bridge.clone());
         Ok(())
     }
 
     fn remove_bridge(&self, bridge: &str) -> Result<(), NetworkError> {
         let mut state = self.start("remove_bridge")?;
         state.bridges.remove(bridge);
-        state.modes.remove(bridge);
+        state.addressings.remove(bridge);
         state.ports.retain(|_, (name, _)| name != bridge);
         Ok(())
     }
@@ -118,35 +123,50 @@ impl NetworkBackend for FakeNetwork {
         Ok(())
     }
 
-    fn configure_address(&self, interface: &str, mode: &IpMode) -> Result<(), NetworkError> {
+    fn configure_address(
+        &self,
+        interface: &str,
+        addressing: &Addressing,
+    ) -> Result<(), NetworkError> {
         let mut state = self.start("configure_address")?;
         check_interface(interface)?;
-        check_mode(mode)?;
-        state.modes.insert(interface.to_owned(), mode.clone());
+        check_addressing(addressing)?;
+        state.addressings.insert(interface.to_owned(), addressing.clone());
         Ok(())
     }
 
-    fn address(&self, interface: &str) -> Result<Option<IpStatus>, NetworkError> {
-        let state = self.start("address")?;
+    fn addresses(&self, interface: &str) -> Result<Addresses, NetworkError> {
+        let state = self.start("addresses")?;
         if !state.bridges.contains_key(interface)
             && !self.nics.iter().any(|nic| nic.device == interface)
         {
             return Err(NetworkError::NoSuchInterface(interface.to_owned()));
         }
-        Ok(match state.modes.get(interface) {
-            None | Some(IpMode::None) => None,
-            Some(IpMode::Dhcp) => self.lease.clone(),
-            Some(IpMode::Static { address, gateway, .. }) => {
-                address.split_once('/').and_then(|(address, prefix)| {
-                    Some(IpStatus {
-                        address: address.to_owned(),
-                        prefix: prefix.parse().ok()?,
-                        gateway: gateway.clone(),
-                    })
-                })
-            }
-        })
+        let Some(addressing) = state.addressings.get(interface) else {
+            return Ok(Addresses::default());
+        };
+        let lease = |is_ipv6: bool| {
+            let lease = self.lease.iter().find(|lease| lease.address.contains(':') == is_ipv6);
+            lease.cloned()
+        };
+        let ipv4 = match &addressing.ipv4 {
+            IpMode::None => None,
+            IpMode::Dhcp => lease(false),
+            IpMode::Static { address, gateway } => fixed(address, gateway),
+        };
+        let ipv6 = match &addressing.ipv6 {
+            Ipv6Mode::None => None,
+            Ipv6Mode::Autoconf | Ipv6Mode::Dhcp => lease(true),
+            Ipv6Mode::Static { address, gateway } => fixed(address, gateway),
+        };
+        Ok(Addresses { ipv4, ipv6: ipv6.into_iter().collect() })
     }
+}
+
+fn fixed(address: &str, gateway: &Option<String>) -> Option<IpStatus> {
+    let (address, prefix) = address.split_once('/')?;
+    let (address, prefix) = (address.to_owned(), prefix.parse().ok()?);
+    Some(IpStatus { address, prefix, gateway: gateway.clone() })
 }
 
 #[cfg(test)]
@@ -165,25 +185,38 @@ mod tests {
         }
     }
 
+    fn bridge(name: &str, uplink: Uplink) -> Bridge {
+        Bridge { name: name.to_owned(), uplink, mtu: 1500 }
+    }
+
     #[test]
     fn bridges_ports_addresses_and_faults() {
         let lease = IpStatus { address: "192.0.2.50".to_owned(), prefix: 24, gateway: None };
-        let net = FakeNetwork::new(vec![nic("eth0"), nic("eth1")], Some(lease.clone()));
+        let net = FakeNetwork::new(vec![nic("eth0"), nic("eth1")], vec![lease.clone()]);
+        let card = |name: &str, card: &str| bridge(name, Uplink::Card(card.to_owned()));
         let failed = || NetworkError::Failed { doing: "x".into(), detail: "y".into() };
         net.fail_once("ensure_bridge", failed());
-        assert!(net.ensure_bridge("xenbr0", &["eth0".into()], 1500).is_err());
+        assert!(net.ensure_bridge(&card("xenbr0", "eth0")).is_err());
         assert!(net.bridges().is_empty());
-        net.ensure_bridge("xenbr0", &["eth0".into()], 1500).unwrap();
-        assert!(net.ensure_bridge("xenbr1", &["eth0".into()], 1500).is_err());
-        assert!(net.ensure_bridge("xenbr1", &["eth7".into()], 1500).is_err());
+        let vlan = bridge("xapi0", Uplink::Vlan { bridge: "xenbr0".to_owned(), tag: 42 });
+        assert!(net.ensure_bridge(&vlan).is_err(), "the bridge below it is not there");
+        net.ensure_bridge(&card("xenbr0", "eth0")).unwrap();
+        net.ensure_bridge(&vlan).unwrap();
+        assert!(net.ensure_bridge(&card("xenbr1", "eth0")).is_err());
+        assert!(net.ensure_bridge(&card("xenbr1", "eth7")).is_err());
         assert!(net.plug("xenbr1", "vif1.0", &[]).is_err());
         net.plug("xenbr0", "vif1.0", &[]).unwrap();
         assert_eq!(net.ports()["vif1.0"], "xenbr0");
-        assert_eq!(net.address("xenbr0").unwrap(), None);
-        net.configure_address("xenbr0", &IpMode::Dhcp).unwrap();
-        assert_eq!(net.address("xenbr0").unwrap(), Some(lease));
+        assert_eq!(net.addresses("xenbr0").unwrap(), Addresses::default());
+        let dhcp = Addressing { ipv4: IpMode::Dhcp, ..Addressing::default() };
+        net.configure_address("xenbr0", &dhcp).unwrap();
+        assert_eq!(net.addresses("xenbr0").unwrap().ipv4, Some(lease));
+        let address = "2001:db8::1/64".to_owned();
+        let ipv6 = Ipv6Mode::Static { address, gateway: None };
+        net.configure_address("xapi0", &Addressing { ipv6, ..Addressing::default() }).unwrap();
+        assert_eq!(net.addresses("xapi0").unwrap().ipv6[0].address, "2001:db8::1");
         net.unplug("vif1.0").unwrap();
         net.remove_bridge("xenbr0").unwrap();
-        assert!(net.address("xenbr0").is_err());
+        assert!(net.addresses("xenbr0").is_err());
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 
-use crate::backend::IpMode;
+use crate::backend::{Addressing, IpMode, Ipv6Mode};
 use crate::error::NetworkError;
 use crate::program::{System, io as failing};
 
@@ -23,27 +23,53 @@ pub(crate) fn uplink_file(interface: &str) -> String {
     format!("10-xenith-uplink-{interface}.network")
 }
 
-pub(crate) fn address(interface: &str, mode: &IpMode) -> String {
+pub(crate) fn address(interface: &str, addressing: &Addressing) -> String {
+    let Addressing { ipv4, ipv6, dns } = addressing;
     let mut text = format!("{HEAD}[Match]\nName={interface}\n\n[Link]\nRequiredForOnline=no\n");
-    // The stack is asked for IPv4 only so far; addresses nobody asked for are a way in nobody sees.
-    text += "\n[Network]\nLinkLocalAddressing=no\nIPv6AcceptRA=no\nConfigureWithoutCarrier=yes\n";
-    match mode {
-        IpMode::None => {}
-        IpMode::Dhcp => {
-            text += "DHCP=ipv4\n\n[DHCPv4]\nClientIdentifier=mac\nUseHostname=no\nUseDomains=yes\n";
+    // Addresses that nobody asked for are a way in that nobody sees.
+    let link_local = if *ipv6 == Ipv6Mode::None { "no" } else { "ipv6" };
+    let announced = if matches!(ipv6, Ipv6Mode::Autoconf | Ipv6Mode::Dhcp) { "yes" } else { "no" };
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "\n[Network]\nLinkLocalAddressing={link_local}");
+    let _ = writeln!(text, "IPv6AcceptRA={announced}\nConfigureWithoutCarrier=yes");
+    let clients = match (ipv4, ipv6) {
+        (IpMode::Dhcp, Ipv6Mode::Dhcp) => Some("yes"),
+        (IpMode::Dhcp, _) => Some("ipv4"),
+        (_, Ipv6Mode::Dhcp) => Some("ipv6"),
+        _ => None,
+    };
+    if let Some(clients) = clients {
+        let _ = writeln!(text, "DHCP={clients}");
+    }
+    if let IpMode::Static { address, gateway } = ipv4 {
+        fixed(&mut text, address, gateway.as_deref());
+    }
+    if let Ipv6Mode::Static { address, gateway } = ipv6 {
+        fixed(&mut text, address, gateway.as_deref());
+    }
+    for server in dns {
+        let _ = writeln!(text, "DNS={server}");
+    }
+    if *ipv4 == IpMode::Dhcp {
+        text += "\n[DHCPv4]\nClientIdentifier=mac\nUseHostname=no\nUseDomains=yes\n";
+    }
+    match ipv6 {
+        Ipv6Mode::Autoconf => text += "\n[IPv6AcceptRA]\nUseDomains=yes\n",
+        // The server is asked at once, whatever routers say, and the address is its alone.
+        Ipv6Mode::Dhcp => {
+            text += "\n[IPv6AcceptRA]\nUseAutonomousPrefix=no\nUseDomains=yes\n";
+            text += "\n[DHCPv6]\nUseHostname=no\nUseDomains=yes\nWithoutRA=solicit\n";
         }
-        IpMode::Static { address, gateway, dns } => {
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "Address={address}");
-            if let Some(gateway) = gateway {
-                let _ = writeln!(text, "Gateway={gateway}");
-            }
-            for server in dns {
-                let _ = writeln!(text, "DNS={server}");
-            }
-        }
+        Ipv6Mode::None | Ipv6Mode::Static { .. } => {}
     }
     text
+}
+
+fn fixed(text: &mut String, address: &str, gateway: Option<&str>) {
+    let _ = writeln!(text, "Address={address}");
+    if let Some(gateway) = gateway {
+        let _ = writeln!(text, "Gateway={gateway}");
+    }
 }
 
 pub(crate) fn uplink(interface: &str, mtu: u32) -> String {

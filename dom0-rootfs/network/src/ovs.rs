@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::backend::{IpMode, IpStatus, NetworkBackend, PhysicalNic};
+use crate::backend::{
+    Addresses, Addressing, BondMode, Bridge, IpStatus, NetworkBackend, PhysicalNic, Uplink,
+};
 use crate::error::NetworkError;
-use crate::names::{check_interface, check_mode, quoted};
+use crate::names::{check_addressing, check_bridge, check_interface, quoted};
 use crate::program::{System, io};
 use crate::{networkd, nics};
 
@@ -53,13 +55,62 @@ impl OvsBackend {
         self.system.path(&format!("/sys/class/net/{interface}")).exists()
     }
 
-    /// Names of the ports that were uplinks of a bridge up to now.
-    fn uplinks(&self, bridge: &str) -> Result<Vec<String>, NetworkError> {
+    /// Names in `table` (`Port` or `Interface`) that are the uplink of a bridge up to now.
+    fn uplinks(&self, table: &str, bridge: &str) -> Result<Vec<String>, NetworkError> {
         let condition = format!("external_ids:{UPLINK_OF}={}", quoted(bridge));
-        let find = ["--columns=name", "find", "Port", &condition].map(str::to_owned);
+        let find = ["--columns=name", "find", table, &condition].map(str::to_owned);
         let out = self.vsctl(&format!("looking for the uplinks of {bridge}"), &[find.to_vec()])?;
         Ok(out.split_whitespace().map(str::to_owned).collect())
     }
+
+    /// The MAC address that a bridge has for others: that of its uplink's first card.
+    fn mac(&self, uplink: &Uplink) -> Result<Option<String>, NetworkError> {
+        match uplink {
+            Uplink::None => Ok(None),
+            Uplink::Card(card) => self.attribute(card, "address").map(Some),
+            Uplink::Bond(bond) => {
+                bond.cards.first().map(|card| self.attribute(card, "address")).transpose()
+            }
+            Uplink::Vlan { bridge, .. } => self.attribute(bridge, "address").map(Some),
+        }
+    }
+
+    /// A bridge within another one, for one VLAN ("fake bridge" in ovs-vsctl(8)).
+    fn ensure_vlan(&self, bridge: &Bridge, parent: &str, tag: u16) -> Result<(), NetworkError> {
+        let Bridge { name, mtu, .. } = bridge;
+        let mac = self.mac(&bridge.uplink)?.unwrap_or_default();
+        let doing = format!("making bridge {name} for VLAN {tag} on {parent}");
+        let set = command([
+            "set",
+            "Interface",
+            name,
+            &format!("mac={}", quoted(&mac)),
+            &format!("mtu_request={mtu}"),
+        ]);
+        let add = command(["--may-exist", "add-br", name, parent, &tag.to_string()]);
+        self.vsctl(&doing, &[add, set])?;
+        self.ip(&doing, &["link", "set", "dev", name, "up"]).map(drop)
+    }
+}
+
+/// Columns of a bond's port. The delays are those of XenServer: a switch may need half a minute
+/// until it forwards on a link that came up.
+fn bond_columns(mode: BondMode) -> Vec<String> {
+    let (words, delays) = match mode {
+        BondMode::ActiveBackup => (vec!["bond_mode=active-backup", "lacp=off"], true),
+        BondMode::BalanceSlb => (vec!["bond_mode=balance-slb", "lacp=off"], true),
+        BondMode::Lacp { by_ports } => {
+            let mode = if by_ports { "bond_mode=balance-tcp" } else { "bond_mode=balance-slb" };
+            // A switch that does not answer, or not yet, must not cut the host off.
+            (vec![mode, "lacp=active", "other_config:lacp-fallback-ab=true"], false)
+        }
+    };
+    let delays = if delays {
+        ["bond_updelay=31000", "bond_downdelay=200"]
+    } else {
+        ["bond_updelay=0", "bond_downdelay=0"]
+    };
+    words.into_iter().chain(delays).map(str::to_owned).collect()
 }
 
 fn command<const N: usize>(words: [&str; N]) -> Vec<String> {
@@ -71,69 +122,92 @@ impl NetworkBackend for OvsBackend {
         nics::physical(&*self.system)
     }
 
-    fn ensure_bridge(
-        &self,
-        bridge: &str,
-        uplinks: &[String],
-        mtu: u32,
-    ) -> Result<(), NetworkError> {
-        check_interface(bridge)?;
-        for uplink in uplinks {
-            check_interface(uplink)?;
+    fn ensure_bridge(&self, bridge: &Bridge) -> Result<(), NetworkError> {
+        check_bridge(bridge)?;
+        let Bridge { name, uplink, mtu } = bridge;
+        if let Uplink::Vlan { bridge: parent, tag } = uplink {
+            return self.ensure_vlan(bridge, parent, *tag);
         }
-        let mac = uplinks.first().map(|first| self.attribute(first, "address")).transpose()?;
-        if let Some(missing) = uplinks.iter().find(|uplink| !self.exists(uplink)) {
+        // Open vSwitch wants two cards for a bond; what is left of one works alone.
+        let alone = match uplink {
+            Uplink::Bond(bond) if bond.cards.len() == 1 => bond.cards.first().cloned(),
+            _ => None,
+        };
+        let alone = alone.map(Uplink::Card);
+        let uplink = alone.as_ref().unwrap_or(uplink);
+        let mac = self.mac(uplink)?;
+        let cards = uplink.cards();
+        if let Some(missing) = cards.iter().find(|card| !self.exists(card)) {
             return Err(NetworkError::NoSuchInterface(missing.clone()));
         }
-        let former: Vec<_> =
-            self.uplinks(bridge)?.into_iter().filter(|port| !uplinks.contains(port)).collect();
+        let ports = self.uplinks("Port", name)?;
+        // Cards of before, which a port of another kind or another bond may have had.
+        let former: Vec<String> = match ports.is_empty() {
+            true => Vec::new(),
+            false => self.uplinks("Interface", name)?,
+        };
+        let others = former.iter().any(|card| !cards.contains(card)) || former.len() != cards.len();
+        let stays = |port: &String| Some(port.as_str()) == uplink.port() && !others;
 
-        let mut commands = vec![command(["--may-exist", "add-br", bridge])];
+        let mut commands = vec![command(["--may-exist", "add-br", name])];
         // A bridge without a controller has to switch like one, at once.
-        commands.push(command(["set", "Bridge", bridge, "fail_mode=standalone"]));
+        commands.push(command(["set", "Bridge", name, "fail_mode=standalone"]));
         match mac {
             // DHCP servers and switches know the host by its card's address, whatever else joins.
             Some(mac) => commands.push(command([
                 "set",
                 "Bridge",
-                bridge,
+                name,
                 &format!("other_config:hwaddr={}", quoted(&mac)),
             ])),
             None => {
-                commands.push(command(["remove", "Bridge", bridge, "other_config", "hwaddr"]));
+                commands.push(command(["remove", "Bridge", name, "other_config", "hwaddr"]));
             }
         }
-        commands.push(command(["set", "Interface", bridge, &format!("mtu_request={mtu}")]));
-        for port in &former {
-            commands.push(command(["--if-exists", "del-port", bridge, port]));
+        commands.push(command(["set", "Interface", name, &format!("mtu_request={mtu}")]));
+        for port in ports.iter().filter(|port| !stays(port)) {
+            commands.push(command(["--if-exists", "del-port", name, port]));
         }
-        for uplink in uplinks {
-            commands.push(command(["--may-exist", "add-port", bridge, uplink]));
-            let mark = format!("external_ids:{UPLINK_OF}={}", quoted(bridge));
-            commands.push(command(["set", "Port", uplink, &mark]));
+        let mark = format!("external_ids:{UPLINK_OF}={}", quoted(name));
+        match uplink {
+            Uplink::Card(card) => commands.push(command(["--may-exist", "add-port", name, card])),
+            Uplink::Bond(bond) => {
+                let mut add = command(["--may-exist", "add-bond", name, &bond.name]);
+                add.extend(bond.cards.iter().cloned());
+                let mut set = command(["set", "Port", &bond.name]);
+                set.extend(bond_columns(bond.mode));
+                commands.extend([add, set]);
+            }
+            Uplink::None | Uplink::Vlan { .. } => {}
         }
-        let doing = format!("making bridge {bridge}");
+        if let Some(port) = uplink.port() {
+            commands.push(command(["set", "Port", port, &mark]));
+        }
+        for card in cards {
+            commands.push(command(["set", "Interface", card, &mark]));
+        }
+        let doing = format!("making bridge {name}");
         self.vsctl(&doing, &commands)?;
 
-        for port in &former {
-            networkd::remove(&*self.system, &networkd::uplink_file(port))?;
+        for card in former.iter().filter(|card| !cards.contains(card)) {
+            networkd::remove(&*self.system, &networkd::uplink_file(card))?;
         }
         let mtu_text = mtu.to_string();
-        for uplink in uplinks {
-            let text = networkd::uplink(uplink, mtu);
-            networkd::write(&*self.system, &networkd::uplink_file(uplink), &text)?;
+        for card in cards {
+            let text = networkd::uplink(card, *mtu);
+            networkd::write(&*self.system, &networkd::uplink_file(card), &text)?;
         }
         networkd::reload(&*self.system)?;
-        for uplink in uplinks {
-            self.ip(&doing, &["link", "set", "dev", uplink, "mtu", &mtu_text, "up"])?;
+        for card in cards {
+            self.ip(&doing, &["link", "set", "dev", card, "mtu", &mtu_text, "up"])?;
         }
-        self.ip(&doing, &["link", "set", "dev", bridge, "up"]).map(drop)
+        self.ip(&doing, &["link", "set", "dev", name, "up"]).map(drop)
     }
 
     fn remove_bridge(&self, bridge: &str) -> Result<(), NetworkError> {
         check_interface(bridge)?;
         // Files first: once the bridge is gone nobody knows which uplinks it had.
-        for uplink in self.uplinks(bridge)? {
+        for uplink in self.uplinks("Interface", bridge)? {
             networkd::remove(&*self.system, &networkd::uplink_file(&uplink))?;
         }
         networkd::remove(&*self.system, &networkd::address_file(bridge))?;
@@ -172,29 +246,37 @@ impl NetworkBackend for OvsBackend {
             .map(drop)
     }
 
-    fn configure_address(&self, interface: &str, mode: &IpMode) -> Result<(), NetworkError> {
+    fn configure_address(
+        &self,
+        interface: &str,
+        addressing: &Addressing,
+    ) -> Result<(), NetworkError> {
         check_interface(interface)?;
-        check_mode(mode)?;
-        let text = networkd::address(interface, mode);
+        check_addressing(addressing)?;
+        let text = networkd::address(interface, addressing);
         networkd::write(&*self.system, &networkd::address_file(interface), &text)?;
         networkd::reload(&*self.system)
     }
 
-    fn address(&self, interface: &str) -> Result<Option<IpStatus>, NetworkError> {
+    fn addresses(&self, interface: &str) -> Result<Addresses, NetworkError> {
         check_interface(interface)?;
         if !self.exists(interface) {
             return Err(NetworkError::NoSuchInterface(interface.to_owned()));
         }
-        let doing = format!("asking for the address of {interface}");
-        let addresses = self.ip(&doing, &["-json", "-4", "address", "show", "dev", interface])?;
-        let routes =
-            self.ip(&doing, &["-json", "-4", "route", "show", "default", "dev", interface])?;
-        parse_status(&addresses, &routes)
+        let doing = format!("asking for the addresses of {interface}");
+        let all = self.ip(&doing, &["-json", "address", "show", "dev", interface])?;
+        let mut routes = ["-4", "-6"].into_iter().map(|family| {
+            self.ip(&doing, &["-json", family, "route", "show", "default", "dev", interface])
+        });
+        let (first, second) = (routes.next().transpose()?, routes.next().transpose()?);
+        let routes = [first.unwrap_or_default(), second.unwrap_or_default()];
+        parse_status(&all, &routes)
             .map_err(|error| NetworkError::Failed { doing, detail: error.to_string() })
     }
 }
 
-fn parse_status(addresses: &str, routes: &str) -> Result<Option<IpStatus>, serde_json::Error> {
+/// Understands `ip -json address`, and `ip -json route` of both families.
+fn parse_status(addresses: &str, routes: &[String; 2]) -> Result<Addresses, serde_json::Error> {
     #[derive(Deserialize)]
     struct Link {
         #[serde(default)]
@@ -202,22 +284,49 @@ fn parse_status(addresses: &str, routes: &str) -> Result<Option<IpStatus>, serde
     }
     #[derive(Deserialize)]
     struct Address {
+        family: String,
         local: String,
         prefixlen: u8,
         scope: String,
+        /// An address of which is not known yet whether another host has it, or is known that one has.
+        #[serde(default)]
+        tentative: bool,
+        #[serde(default)]
+        dadfailed: bool,
     }
     #[derive(Deserialize)]
     struct Route {
         gateway: Option<String>,
     }
     let links: Vec<Link> = serde_json::from_str(addresses)?;
-    let routes: Vec<Route> = serde_json::from_str(routes)?;
-    let found = links.into_iter().flat_map(|link| link.addr_info).find(|a| a.scope == "global");
-    Ok(found.map(|address| IpStatus {
-        address: address.local,
-        prefix: address.prefixlen,
-        gateway: routes.into_iter().find_map(|route| route.gateway),
-    }))
+    // The kernel calls fec0::/10 "site".
+    let gateway = |text: &String| -> Result<Option<String>, serde_json::Error> {
+        let routes: Vec<Route> = serde_json::from_str(text)?;
+        Ok(routes.into_iter().find_map(|route| route.gateway))
+    };
+    let (gateway4, gateway6) = (gateway(&routes[0])?, gateway(&routes[1])?);
+    let mut found = Addresses::default();
+    for address in links.into_iter().flat_map(|link| link.addr_info) {
+        if !["global", "site"].contains(&address.scope.as_str())
+            || address.tentative
+            || address.dadfailed
+        {
+            continue;
+        }
+        let is_ipv6 = address.family == "inet6";
+        let gateway = if is_ipv6 { &gateway6 } else { &gateway4 };
+        let status = IpStatus {
+            address: address.local,
+            prefix: address.prefixlen,
+            gateway: gateway.clone(),
+        };
+        if is_ipv6 {
+            found.ipv6.push(status);
+        } else if found.ipv4.is_none() {
+            found.ipv4 = Some(status);
+        }
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::*;
+use crate::backend::{Bond, IpMode, Ipv6Mode};
 use crate::program::Ran;
 
 /// A host that notes every program and answers from a list.
@@ -69,6 +70,18 @@ impl System for Recorder {
     }
 }
 
+fn bridge(name: &str, uplink: Uplink, mtu: u32) -> Bridge {
+    Bridge { name: name.to_owned(), uplink, mtu }
+}
+
+fn xenbr0() -> Bridge {
+    bridge("xenbr0", Uplink::Card("eth0".to_owned()), 1500)
+}
+
+fn dhcp() -> Addressing {
+    Addressing { ipv4: IpMode::Dhcp, ..Addressing::default() }
+}
+
 fn eth0() -> Recorder {
     let host = Recorder::new();
     host.nic("eth0", "pci0000:00/0000:00:03.0", "pci", &[("address", "52:54:00:12:34:56")]);
@@ -79,7 +92,7 @@ fn eth0() -> Recorder {
 fn a_bridge_is_one_transaction_and_takes_its_uplinks_address() {
     let host = Arc::new(eth0());
     let backend = OvsBackend::new(host.clone());
-    backend.ensure_bridge("xenbr0", &["eth0".to_owned()], 1500).unwrap();
+    backend.ensure_bridge(&xenbr0()).unwrap();
     assert_eq!(
         host.take_log(),
         [
@@ -91,6 +104,7 @@ fn a_bridge_is_one_transaction_and_takes_its_uplinks_address() {
                 " -- set Interface xenbr0 mtu_request=1500",
                 " -- --may-exist add-port xenbr0 eth0",
                 r#" -- set Port eth0 external_ids:xenith-uplink-of="xenbr0""#,
+                r#" -- set Interface eth0 external_ids:xenith-uplink-of="xenbr0""#,
             ),
             "networkctl reload",
             "ip link set dev eth0 mtu 1500 up",
@@ -107,14 +121,15 @@ fn a_bridge_is_one_transaction_and_takes_its_uplinks_address() {
 fn a_former_uplink_leaves_with_its_file() {
     let mut host = eth0();
     host.answers.push(("find Port", "eth0\n".to_owned()));
+    host.answers.push(("find Interface", "eth0\n".to_owned()));
     fs::create_dir_all(host.root.path().join("etc/systemd/network")).unwrap();
     fs::write(host.root.path().join("etc/systemd/network/10-xenith-uplink-eth0.network"), "")
         .unwrap();
     let host = Arc::new(host);
-    OvsBackend::new(host.clone()).ensure_bridge("xapi0", &[], 9000).unwrap();
+    OvsBackend::new(host.clone()).ensure_bridge(&bridge("xapi0", Uplink::None, 9000)).unwrap();
     let log = host.take_log();
-    assert!(log[1].contains("-- --if-exists del-port xapi0 eth0"), "{log:?}");
-    assert!(log[1].contains("-- remove Bridge xapi0 other_config hwaddr"), "{log:?}");
+    assert!(log[2].contains("-- --if-exists del-port xapi0 eth0"), "{log:?}");
+    assert!(log[2].contains("-- remove Bridge xapi0 other_config hwaddr"), "{log:?}");
     assert_eq!(host.file("10-xenith-uplink-eth0.network"), None);
 }
 
@@ -122,11 +137,12 @@ fn a_former_uplink_leaves_with_its_file() {
 fn what_cannot_work_runs_nothing() {
     let host = Arc::new(eth0());
     let backend = OvsBackend::new(host.clone());
-    let missing = backend.ensure_bridge("xenbr0", &["eth1".to_owned()], 1500).unwrap_err();
+    let missing =
+        backend.ensure_bridge(&bridge("xenbr0", Uplink::Card("eth1".into()), 1500)).unwrap_err();
     assert!(matches!(missing, NetworkError::NoSuchInterface(ref name) if name == "eth1"));
-    assert!(backend.ensure_bridge("../../x", &[], 1500).is_err());
+    assert!(backend.ensure_bridge(&bridge("../../x", Uplink::None, 1500)).is_err());
     assert!(backend.plug("xenbr0", "vif1.0", &[]).is_err());
-    assert!(backend.configure_address("a b", &IpMode::Dhcp).is_err());
+    assert!(backend.configure_address("a b", &dhcp()).is_err());
     assert_eq!(host.take_log(), Vec::<String>::new());
 }
 
@@ -136,11 +152,11 @@ fn a_failure_tells_the_last_words_and_the_call_can_be_made_again() {
     let backend = OvsBackend::new(host.clone());
     for part in ["add-br", "networkctl", "ip link"] {
         *host.fail.lock().unwrap() = Some(part);
-        let error = backend.ensure_bridge("xenbr0", &["eth0".to_owned()], 1500).unwrap_err();
+        let error = backend.ensure_bridge(&xenbr0()).unwrap_err();
         assert!(error.to_string().ends_with("ended with code 1: database is gone"), "{error}");
         *host.fail.lock().unwrap() = None;
         host.take_log();
-        backend.ensure_bridge("xenbr0", &["eth0".to_owned()], 1500).unwrap();
+        backend.ensure_bridge(&xenbr0()).unwrap();
         assert_eq!(host.take_log().len(), 5, "after {part}");
     }
 }
@@ -174,29 +190,152 @@ fn addresses_become_files() {
     let fixed = IpMode::Static {
         address: "192.0.2.10/24".to_owned(),
         gateway: Some("192.0.2.1".to_owned()),
-        dns: vec!["192.0.2.53".to_owned(), "198.51.100.53".to_owned()],
+    };
+    let dns = vec!["192.0.2.53".to_owned(), "198.51.100.53".to_owned()];
+    let fixed6 = Ipv6Mode::Static {
+        address: "2001:db8::10/64".to_owned(),
+        gateway: Some("fe80::1".to_owned()),
+    };
+    let of = |ipv4: &IpMode, ipv6: &Ipv6Mode| Addressing {
+        ipv4: ipv4.clone(),
+        ipv6: ipv6.clone(),
+        dns: Vec::new(),
     };
     let cases = [
-        (IpMode::None, include_str!("../tests/golden/none.network")),
-        (IpMode::Dhcp, include_str!("../tests/golden/dhcp.network")),
-        (fixed, include_str!("../tests/golden/static.network")),
+        (Addressing::default(), include_str!("../tests/golden/none.network")),
+        (dhcp(), include_str!("../tests/golden/dhcp.network")),
+        (
+            Addressing { dns: dns.clone(), ..of(&fixed, &Ipv6Mode::None) },
+            include_str!("../tests/golden/static.network"),
+        ),
+        (of(&fixed, &fixed6), include_str!("../tests/golden/static-both.network")),
+        (
+            Addressing { dns: vec!["2001:db8::53".into()], ..of(&IpMode::None, &fixed6) },
+            include_str!("../tests/golden/static6.network"),
+        ),
+        (of(&IpMode::None, &Ipv6Mode::Autoconf), include_str!("../tests/golden/auto6.network")),
+        (
+            of(&IpMode::Dhcp, &Ipv6Mode::Autoconf),
+            include_str!("../tests/golden/dhcp-auto6.network"),
+        ),
+        (of(&IpMode::None, &Ipv6Mode::Dhcp), include_str!("../tests/golden/dhcp6.network")),
+        (of(&IpMode::Dhcp, &Ipv6Mode::Dhcp), include_str!("../tests/golden/dhcp-both.network")),
     ];
-    for (mode, expected) in cases {
+    for (addressing, expected) in cases {
         let host = Arc::new(Recorder::new());
-        OvsBackend::new(host.clone()).configure_address("xenbr0", &mode).unwrap();
+        OvsBackend::new(host.clone()).configure_address("xenbr0", &addressing).unwrap();
         assert_eq!(host.file("20-xenith-xenbr0.network").unwrap(), expected);
         assert_eq!(host.take_log(), ["networkctl reload"]);
     }
 }
 
 #[test]
-fn a_removed_bridge_takes_its_files_along() {
-    let mut host = eth0();
-    host.answers.push(("find Port", "eth0\n".to_owned()));
+fn a_bond_is_one_port_of_many_cards() {
+    let host = Recorder::new();
+    for (name, last) in [("eth0", "3"), ("eth1", "4")] {
+        let address = format!("52:54:00:00:00:0{last}");
+        host.nic(name, &format!("pci0000:00/0000:00:0{last}.0"), "pci", &[("address", &address)]);
+    }
     let host = Arc::new(host);
     let backend = OvsBackend::new(host.clone());
-    backend.ensure_bridge("xenbr0", &["eth0".to_owned()], 1500).unwrap();
-    backend.configure_address("xenbr0", &IpMode::Dhcp).unwrap();
+    let words = |mode| {
+        let cards = vec!["eth1".to_owned(), "eth0".to_owned()];
+        let bond = Bond { name: "bond0".to_owned(), cards, mode };
+        backend.ensure_bridge(&bridge("xapi0", Uplink::Bond(bond), 9000)).unwrap();
+        host.take_log()
+    };
+    assert_eq!(
+        words(BondMode::Lacp { by_ports: true }),
+        [
+            r#"ovs-vsctl --timeout=30 --bare -- --columns=name find Port external_ids:xenith-uplink-of="xapi0""#,
+            concat!(
+                "ovs-vsctl --timeout=30 --bare -- --may-exist add-br xapi0",
+                " -- set Bridge xapi0 fail_mode=standalone",
+                r#" -- set Bridge xapi0 other_config:hwaddr="52:54:00:00:00:04""#,
+                " -- set Interface xapi0 mtu_request=9000",
+                " -- --may-exist add-bond xapi0 bond0 eth1 eth0",
+                " -- set Port bond0 bond_mode=balance-tcp lacp=active",
+                " other_config:lacp-fallback-ab=true bond_updelay=0 bond_downdelay=0",
+                r#" -- set Port bond0 external_ids:xenith-uplink-of="xapi0""#,
+                r#" -- set Interface eth1 external_ids:xenith-uplink-of="xapi0""#,
+                r#" -- set Interface eth0 external_ids:xenith-uplink-of="xapi0""#,
+            ),
+            "networkctl reload",
+            "ip link set dev eth1 mtu 9000 up",
+            "ip link set dev eth0 mtu 9000 up",
+            "ip link set dev xapi0 up",
+        ]
+    );
+    for (mode, expected) in [
+        (BondMode::Lacp { by_ports: false }, "bond_mode=balance-slb lacp=active"),
+        (BondMode::ActiveBackup, "bond_mode=active-backup lacp=off bond_updelay=31000"),
+        (BondMode::BalanceSlb, "bond_mode=balance-slb lacp=off bond_updelay=31000"),
+    ] {
+        let log = words(mode);
+        assert!(log[1].contains(expected), "{log:?}");
+    }
+    assert!(host.file("10-xenith-uplink-eth0.network").unwrap().contains("MTUBytes=9000\n"));
+    let bond = Bond {
+        name: "bond0".to_owned(),
+        cards: vec!["eth0".to_owned()],
+        mode: BondMode::BalanceSlb,
+    };
+    backend.ensure_bridge(&bridge("xapi0", Uplink::Bond(bond), 1500)).unwrap();
+    assert!(host.take_log()[1].contains("--may-exist add-port xapi0 eth0 --"), "one is no bond");
+}
+
+#[test]
+fn a_card_that_joins_later_makes_a_bond_of_the_port() {
+    let mut host = eth0();
+    host.nic("eth1", "pci0000:00/0000:00:04.0", "pci", &[("address", "52:54:00:00:00:04")]);
+    host.answers.push(("find Port", "eth0\n".to_owned()));
+    host.answers.push(("find Interface", "eth0\n".to_owned()));
+    let host = Arc::new(host);
+    let bond = Bond {
+        name: "bond0".to_owned(),
+        cards: vec!["eth0".to_owned(), "eth1".to_owned()],
+        mode: BondMode::ActiveBackup,
+    };
+    let backend = OvsBackend::new(host.clone());
+    backend.ensure_bridge(&bridge("xapi0", Uplink::Bond(bond), 1500)).unwrap();
+    let log = host.take_log();
+    let expected =
+        "-- --if-exists del-port xapi0 eth0 -- --may-exist add-bond xapi0 bond0 eth0 eth1";
+    assert!(log[2].contains(expected), "{log:?}");
+    assert!(host.file("10-xenith-uplink-eth0.network").is_some());
+}
+
+#[test]
+fn a_vlan_is_a_bridge_in_a_bridge() {
+    let host = Recorder::new();
+    host.nic("xenbr0", "", "", &[("address", "52:54:00:12:34:56")]);
+    let host = Arc::new(host);
+    let backend = OvsBackend::new(host.clone());
+    let uplink = Uplink::Vlan { bridge: "xenbr0".to_owned(), tag: 42 };
+    backend.ensure_bridge(&bridge("xapi0", uplink, 1500)).unwrap();
+    assert_eq!(
+        host.take_log(),
+        [
+            concat!(
+                "ovs-vsctl --timeout=30 --bare -- --may-exist add-br xapi0 xenbr0 42",
+                r#" -- set Interface xapi0 mac="52:54:00:12:34:56" mtu_request=1500"#,
+            ),
+            "ip link set dev xapi0 up",
+        ]
+    );
+    let uplink = Uplink::Vlan { bridge: "xenbr7".to_owned(), tag: 42 };
+    let missing = backend.ensure_bridge(&bridge("xapi0", uplink, 1500)).unwrap_err();
+    assert!(matches!(missing, NetworkError::NoSuchInterface(ref name) if name == "xenbr7"));
+}
+
+#[test]
+fn a_removed_bridge_takes_its_files_along() {
+    let mut host = eth0();
+    host.answers.push(("find Interface", "eth0\n".to_owned()));
+    let host = Arc::new(host);
+    let backend = OvsBackend::new(host.clone());
+    backend.ensure_bridge(&xenbr0()).unwrap();
+    backend.configure_address("xenbr0", &dhcp()).unwrap();
     backend.remove_bridge("xenbr0").unwrap();
     let left: Vec<_> =
         fs::read_dir(host.root.path().join("etc/systemd/network")).unwrap().collect();
@@ -266,14 +405,27 @@ fn cards_are_shown_once_all_have_their_names() {
 }
 
 #[test]
-fn the_address_of_now() {
+fn the_addresses_of_now() {
     let addresses = r#"[{"ifindex":5,"ifname":"xenbr0","addr_info":[
         {"family":"inet","local":"169.254.3.4","prefixlen":16,"scope":"link"},
-        {"family":"inet","local":"10.0.2.15","prefixlen":24,"scope":"global","dynamic":true}]}]"#;
-    let routes = r#"[{"dst":"default","gateway":"10.0.2.2","dev":"xenbr0","flags":[]}]"#;
-    let status = parse_status(addresses, routes).unwrap().unwrap();
-    assert_eq!((status.address.as_str(), status.prefix), ("10.0.2.15", 24));
-    assert_eq!(status.gateway.as_deref(), Some("10.0.2.2"));
-    assert_eq!(parse_status("[{},{}]", "[]").unwrap(), None);
-    assert!(parse_status("", "").is_err());
+        {"family":"inet","local":"10.0.2.15","prefixlen":24,"scope":"global","dynamic":true},
+        {"family":"inet","local":"10.0.3.15","prefixlen":24,"scope":"global"},
+        {"family":"inet6","local":"fec0::5054:ff:fe12:3456","prefixlen":64,"scope":"site"},
+        {"family":"inet6","local":"2001:db8::10","prefixlen":64,"scope":"global"},
+        {"family":"inet6","local":"2001:db8::11","prefixlen":64,"scope":"global","tentative":true},
+        {"family":"inet6","local":"2001:db8::12","prefixlen":64,"scope":"global","dadfailed":true},
+        {"family":"inet6","local":"fe80::5054:ff:fe12:3456","prefixlen":64,"scope":"link"}]}]"#;
+    let gateway = |address: &str| {
+        format!(r#"[{{"dst":"default","gateway":"{address}","dev":"xenbr0","flags":[]}}]"#)
+    };
+    let found = parse_status(addresses, &[gateway("10.0.2.2"), gateway("fe80::2")]).unwrap();
+    let ipv4 = found.ipv4.unwrap();
+    assert_eq!((ipv4.address.as_str(), ipv4.prefix), ("10.0.2.15", 24));
+    assert_eq!(ipv4.gateway.as_deref(), Some("10.0.2.2"));
+    let ipv6: Vec<_> = found.ipv6.iter().map(|status| status.address.as_str()).collect();
+    assert_eq!(ipv6, ["fec0::5054:ff:fe12:3456", "2001:db8::10"]);
+    assert_eq!(found.ipv6[0].gateway.as_deref(), Some("fe80::2"));
+    let none = || "[]".to_owned();
+    assert_eq!(parse_status("[{},{}]", &[none(), none()]).unwrap(), Addresses::default());
+    assert!(parse_status("", &[none(), none()]).is_err());
 }

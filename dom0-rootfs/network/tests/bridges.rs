@@ -1,83 +1,33 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The backend on a running Open vSwitch, with links of its own. Needs root; files that would go to
-//! `/etc` go to a folder that is removed.
+//! The backend on an Open vSwitch of its own, in a network namespace of its own, with links of its
+//! own. Needs root and the programs of Open vSwitch; files that would go to `/etc` go to a folder
+//! that is removed.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::sync::Arc;
+mod lab;
 
-use network::{Host, IpMode, NetworkBackend, NetworkError, OvsBackend, Ran, System};
+use lab::Lab;
+use network::{Addressing, Bond, BondMode, Bridge, IpMode, NetworkBackend, OvsBackend, Uplink};
 
-/// This host with an `/etc` of its own, without systemd-networkd.
-struct Lab {
-    root: tempfile::TempDir,
-}
-
-impl System for Lab {
-    fn run(&self, program: &str, args: &[&str]) -> Result<Ran, NetworkError> {
-        if program == "networkctl" { Ok(Ran::default()) } else { Host.run(program, args) }
-    }
-
-    fn root(&self) -> &Path {
-        self.root.path()
-    }
-}
-
-fn must(program: &str, args: &[&str]) -> String {
-    let ran = Host.run(program, args).unwrap();
-    assert_eq!(ran.code, 0, "{program} {args:?}: {}", ran.stderr);
-    ran.stdout.trim().to_owned()
-}
-
-fn attribute(link: &str, name: &str) -> String {
-    fs::read_to_string(format!("/sys/class/net/{link}/{name}")).unwrap().trim().to_owned()
-}
-
-/// Links `xnt0` and `xnt1`, gone with the test.
-struct Links;
-
-impl Links {
-    fn new() -> Links {
-        must("ip", &["link", "add", "xnt0", "type", "veth", "peer", "name", "xnt1"]);
-        Links
-    }
-}
-
-impl Drop for Links {
-    fn drop(&mut self) {
-        for (program, args) in [
-            ("ovs-vsctl", &["--if-exists", "del-br", "xntbr"][..]),
-            ("ip", &["link", "del", "xnt0"]),
-        ] {
-            if let Err(error) = Host.run(program, args) {
-                eprintln!("{error}");
-            }
-        }
-    }
+fn bridge(name: &str, uplink: Uplink, mtu: u32) -> Bridge {
+    Bridge { name: name.to_owned(), uplink, mtu }
 }
 
 #[test]
 fn a_bridge_with_an_uplink_and_a_guest() {
-    if !Path::new("/run/openvswitch/db.sock").exists() {
-        eprintln!("SKIPPED: no Open vSwitch runs here");
-        return;
-    }
-    let root = tempfile::tempdir().unwrap();
-    symlink("/sys", root.path().join("sys")).unwrap();
-    let backend = OvsBackend::new(Arc::new(Lab { root }));
-    let _links = Links::new();
-    let uplink = ["xnt0".to_owned()];
+    let Some(lab) = Lab::start("card") else { return };
+    let backend = OvsBackend::new(lab.clone());
+    lab.link("xnt0", "xnt1");
+    let with_uplink = bridge("xntbr", Uplink::Card("xnt0".to_owned()), 1400);
     for _ in 0..2 {
-        backend.ensure_bridge("xntbr", &uplink, 1400).unwrap();
-        assert_eq!(attribute("xntbr", "address"), attribute("xnt0", "address"));
+        backend.ensure_bridge(&with_uplink).unwrap();
+        assert_eq!(lab.attribute("xntbr", "address"), lab.attribute("xnt0", "address"));
         assert_eq!(
-            (attribute("xntbr", "mtu"), attribute("xnt0", "mtu")),
+            (lab.attribute("xntbr", "mtu"), lab.attribute("xnt0", "mtu")),
             ("1400".into(), "1400".into())
         );
-        assert_eq!(must("ovs-vsctl", &["list-ports", "xntbr"]), "xnt0");
+        assert_eq!(lab.must("ovs-vsctl", &["list-ports", "xntbr"]), "xnt0");
         let flags =
-            |link| i64::from_str_radix(attribute(link, "flags").trim_start_matches("0x"), 16);
+            |link| i64::from_str_radix(lab.attribute(link, "flags").trim_start_matches("0x"), 16);
         assert_eq!(
             (flags("xntbr").unwrap() & 1, flags("xnt0").unwrap() & 1),
             (1, 1),
@@ -88,29 +38,130 @@ fn a_bridge_with_an_uplink_and_a_guest() {
     let ids = [("xs-vm-uuid".to_owned(), "a \"quoted\" one".to_owned())];
     for _ in 0..2 {
         backend.plug("xntbr", "xnt1", &ids).unwrap();
-        assert_eq!(must("ovs-vsctl", &["port-to-br", "xnt1"]), "xntbr");
-        let id = must("ovs-vsctl", &["get", "Interface", "xnt1", "external_ids:xs-vm-uuid"]);
+        assert_eq!(lab.must("ovs-vsctl", &["port-to-br", "xnt1"]), "xntbr");
+        let id = lab.must("ovs-vsctl", &["get", "Interface", "xnt1", "external_ids:xs-vm-uuid"]);
         assert_eq!(id, r#""a \"quoted\" one""#);
-        assert_eq!(attribute("xnt1", "mtu"), "1400");
+        assert_eq!(lab.attribute("xnt1", "mtu"), "1400");
     }
-    backend.ensure_bridge("xntbr", &uplink, 1400).unwrap();
-    assert_eq!(must("ovs-vsctl", &["list-ports", "xntbr"]), "xnt0\nxnt1", "guests stay");
+    backend.ensure_bridge(&with_uplink).unwrap();
+    assert_eq!(lab.must("ovs-vsctl", &["list-ports", "xntbr"]), "xnt0\nxnt1", "guests stay");
     backend.unplug("xnt1").unwrap();
     backend.unplug("xnt1").unwrap();
 
-    backend.configure_address("xntbr", &IpMode::Dhcp).unwrap();
-    assert_eq!(backend.address("xntbr").unwrap(), None);
-    must("ip", &["address", "add", "192.0.2.7/24", "dev", "xntbr"]);
-    let status = backend.address("xntbr").unwrap().unwrap();
-    assert_eq!((status.address.as_str(), status.prefix, status.gateway), ("192.0.2.7", 24, None));
+    let dhcp = Addressing { ipv4: IpMode::Dhcp, ..Addressing::default() };
+    backend.configure_address("xntbr", &dhcp).unwrap();
+    assert_eq!(backend.addresses("xntbr").unwrap().ipv4, None);
+    lab.must("ip", &["address", "add", "192.0.2.7/24", "dev", "xntbr"]);
+    lab.must("ip", &["address", "add", "2001:db8::7/64", "dev", "xntbr", "nodad"]);
+    lab.must("ip", &["route", "add", "default", "via", "192.0.2.1"]);
+    lab.must("ip", &["-6", "route", "add", "default", "via", "fe80::1", "dev", "xntbr"]);
+    let now = backend.addresses("xntbr").unwrap();
+    let all: Vec<_> = now.ipv4.iter().chain(&now.ipv6).collect();
+    let facts = |at: usize| (all[at].address.as_str(), all[at].prefix, all[at].gateway.as_deref());
+    assert_eq!(facts(0), ("192.0.2.7", 24, Some("192.0.2.1")));
+    assert_eq!(facts(1), ("2001:db8::7", 64, Some("fe80::1")));
 
     let physical = backend.physical().unwrap();
     assert!(physical.iter().all(|nic| !nic.device.starts_with("xnt")), "{physical:?}");
-    backend.ensure_bridge("xntbr", &[], 1500).unwrap();
-    assert_eq!(must("ovs-vsctl", &["list-ports", "xntbr"]), "", "the former uplink is gone");
+    backend.ensure_bridge(&bridge("xntbr", Uplink::None, 1500)).unwrap();
+    assert_eq!(lab.must("ovs-vsctl", &["list-ports", "xntbr"]), "", "the former uplink is gone");
     for _ in 0..2 {
         backend.remove_bridge("xntbr").unwrap();
-        assert!(!Path::new("/sys/class/net/xntbr").exists());
+        assert!(!lab.exists("xntbr"));
     }
-    eprintln!("network cards of this machine: {physical:#?}");
+}
+
+/// A switch with two links to the host (`card0`, `card1`) and, in VLAN 42, a server that answers.
+fn switch(lab: &Lab) {
+    lab.link("card0", "port0");
+    lab.link("card1", "port1");
+    lab.link("port2", "server");
+    lab.must("ovs-vsctl", &["add-br", "switch"]);
+    lab.must("ovs-vsctl", &["add-port", "switch", "port2", "tag=42"]);
+    for port in ["port0", "port1", "port2", "switch"] {
+        lab.must("ip", &["link", "set", port, "up"]);
+    }
+    lab.move_to_peer("server", &["192.0.2.1/24", "2001:db8::1/64"]);
+}
+
+/// The host's side: a bond, and the management interface in VLAN 42 of it.
+fn host(lab: &Lab, backend: &OvsBackend, mode: BondMode) {
+    let cards = ["card0", "card1"].map(str::to_owned).to_vec();
+    let bond = Bond { name: "bond0".to_owned(), cards, mode };
+    for _ in 0..2 {
+        backend.ensure_bridge(&bridge("xapi0", Uplink::Bond(bond.clone()), 1450)).unwrap();
+        let vlan = Uplink::Vlan { bridge: "xapi0".to_owned(), tag: 42 };
+        backend.ensure_bridge(&bridge("xapi1", vlan, 1450)).unwrap();
+    }
+    for link in ["xapi0", "xapi1"] {
+        assert_eq!(lab.attribute(link, "address"), lab.attribute("card0", "address"));
+    }
+    for link in ["xapi0", "xapi1", "card0", "card1"] {
+        assert_eq!(lab.attribute(link, "mtu"), "1450", "{link}");
+    }
+    lab.must("ip", &["address", "replace", "192.0.2.2/24", "dev", "xapi1"]);
+    lab.must("ip", &["address", "replace", "2001:db8::2/64", "dev", "xapi1", "nodad"]);
+}
+
+#[test]
+fn lacp_with_a_vlan_carries_both_families_and_survives_a_cut() {
+    let Some(lab) = Lab::start("lacp") else { return };
+    let backend = OvsBackend::new(lab.clone());
+    switch(&lab);
+    let bond = ["add-bond", "switch", "lag", "port0", "port1", "lacp=active"];
+    lab.must("ovs-vsctl", &[&bond[..], &["bond_mode=balance-tcp", "trunks=42"]].concat());
+    host(&lab, &backend, BondMode::Lacp { by_ports: true });
+    for card in ["card0", "card1"] {
+        // Ends when the other side has answered.
+        lab.must("ovs-vsctl", &["wait-until", "Interface", card, "lacp_current=true"]);
+    }
+    lab.reaches("192.0.2.1");
+    lab.reaches("2001:db8::1");
+    lab.must("ip", &["link", "set", "port0", "down"]);
+    lab.reaches("192.0.2.1");
+    lab.must("ip", &["link", "set", "port0", "up"]);
+    lab.must("ip", &["link", "set", "port1", "down"]);
+    lab.reaches("2001:db8::1");
+    // Guests' VLANs beside it leave it alone.
+    let other = Uplink::Vlan { bridge: "xapi0".to_owned(), tag: 43 };
+    backend.ensure_bridge(&bridge("xapi2", other, 1450)).unwrap();
+    backend.remove_bridge("xapi2").unwrap();
+    lab.reaches("192.0.2.1");
+}
+
+#[test]
+fn a_bond_needs_nothing_of_the_switch_without_lacp() {
+    for (name, mode) in [("ab", BondMode::ActiveBackup), ("slb", BondMode::BalanceSlb)] {
+        let Some(lab) = Lab::start(name) else { return };
+        let backend = OvsBackend::new(lab.clone());
+        switch(&lab);
+        for port in ["port0", "port1"] {
+            lab.must("ovs-vsctl", &["add-port", "switch", port, "trunks=42"]);
+        }
+        host(&lab, &backend, mode);
+        lab.reaches("192.0.2.1");
+        lab.must("ip", &["link", "set", "port0", "down"]);
+        lab.reaches("2001:db8::1");
+    }
+}
+
+#[test]
+fn lacp_without_a_partner_falls_back_to_one_link() {
+    let Some(lab) = Lab::start("fallback") else { return };
+    let backend = OvsBackend::new(lab.clone());
+    switch(&lab);
+    for port in ["port0", "port1"] {
+        lab.must("ovs-vsctl", &["add-port", "switch", port, "trunks=42"]);
+    }
+    host(&lab, &backend, BondMode::Lacp { by_ports: false });
+    lab.reaches("192.0.2.1");
+    // A bond whose cards are others is made anew.
+    let bond = Bond {
+        name: "bond0".to_owned(),
+        cards: vec!["card1".to_owned()],
+        mode: BondMode::ActiveBackup,
+    };
+    backend.ensure_bridge(&bridge("xapi0", Uplink::Bond(bond), 1450)).unwrap();
+    assert_eq!(lab.must("ovs-vsctl", &["list-ports", "xapi0"]), "card1");
+    lab.reaches("192.0.2.1");
 }

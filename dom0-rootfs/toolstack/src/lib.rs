@@ -22,6 +22,7 @@ pub mod host_network;
 pub mod notify;
 pub mod patience;
 pub mod program;
+pub mod prompt;
 pub mod query;
 pub mod rbac;
 pub mod reconcile;

@@ -2,8 +2,8 @@
 //! The XenAPI daemon's command line.
 
 use std::io::{IsTerminal, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use network::OvsBackend;
 use tokio::signal::unix::{SignalKind, signal};
 use toolstack::auth::HostAccounts;
 use toolstack::daemon::{Daemon, Places};
+use toolstack::prompt::Prompt;
 use toolstack::simulate::Simulation;
 use toolstack::toolstack::{BootFiles, Outside};
 use toolstack::{notify, program, startup};
@@ -32,7 +33,7 @@ struct Options {
     /// Run a made-up host instead of this one: any machine, no root
     #[arg(long)]
     simulate: bool,
-    /// Address and port of HTTPS [default: 0.0.0.0:443, simulated 127.0.0.1:8443]; simulated it is
+    /// Address and port of HTTPS [default: [::]:443, which is IPv4 too, simulated 127.0.0.1:8443]; simulated it is
     /// the first line of output, with the port that was found for port 0
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<SocketAddr>,
@@ -113,14 +114,23 @@ async fn real(options: &Options) -> Result<Daemon> {
         accounts: Arc::new(HostAccounts::default()),
         power: Arc::new(program::Systemd),
         boot: BootFiles::default(),
+        prompt: Prompt::of_host(),
     };
     let places = Places {
         tls: tls(options, &database),
         database,
-        listen: options.listen.unwrap_or_else(|| ([0, 0, 0, 0], 443).into()),
+        listen: options.listen.unwrap_or_else(everywhere),
         socket: Some(options.socket.clone().unwrap_or_else(|| "/run/xenith/xapi.sock".into())),
     };
     Daemon::start(&places, outside, handover).await
+}
+
+/// Every address of this host. IPv6 can be switched off on the kernel command line.
+fn everywhere() -> SocketAddr {
+    match Path::new("/proc/net/if_inet6").exists() {
+        true => (Ipv6Addr::UNSPECIFIED, 443).into(),
+        false => (Ipv4Addr::UNSPECIFIED, 443).into(),
+    }
 }
 
 async fn simulated(options: &Options) -> Result<(Daemon, Option<tempfile::TempDir>)> {

@@ -12,6 +12,7 @@ use storage::{FakeDriver, SrDriver, SrSpec};
 use xenops::{SimulatedHost, Simulator};
 
 use crate::auth::MadeUp;
+use crate::prompt::Prompt;
 use crate::toolstack::{BootFiles, Outside, Power};
 
 /// Bytes of a made-up SR.
@@ -49,7 +50,12 @@ impl Simulation {
             prefix: 24,
             gateway: Some("192.0.2.1".into()),
         };
-        let network = Arc::new(FakeNetwork::new(vec![card(0), card(1)], Some(lease)));
+        let lease6 = IpStatus {
+            address: "2001:db8::5054:ff:fe00:0".into(),
+            prefix: 64,
+            gateway: Some("fe80::1".into()),
+        };
+        let network = Arc::new(FakeNetwork::new(vec![card(0), card(1)], vec![lease, lease6]));
         let local = LocalSr { uuid: LOCAL_SR.into(), kind: LocalSrKind::Ext };
         // What the installer does.
         let uuid = uuid::Uuid::parse_str(LOCAL_SR).context("reading the SR's uuid")?;
@@ -62,6 +68,7 @@ impl Simulation {
             accounts: Arc::new(MadeUp { password: password.to_owned() }),
             power: Arc::new(NoPower),
             boot: boot_files(&folder.join("boot"))?,
+            prompt: Prompt::nowhere(),
         };
         let handover = Handover {
             pool_name: "Simulated pool".into(),

@@ -13,6 +13,7 @@ use xenops::Hypervisor;
 use crate::auth::Accounts;
 use crate::consoles::Consoles;
 use crate::guest;
+use crate::prompt::Prompt;
 use crate::server::Identity;
 use crate::session::{Session, Sessions};
 use crate::store::{Objects, Store};
@@ -62,6 +63,8 @@ pub struct Outside {
     pub power: Arc<dyn Power>,
     /// Guests' boot loaders.
     pub boot: BootFiles,
+    /// The consoles' login prompt.
+    pub prompt: Prompt,
 }
 
 /// The daemon's inside.
@@ -82,6 +85,8 @@ pub struct Toolstack {
     pub power: Arc<dyn Power>,
     /// Guests' boot loaders.
     pub boot: BootFiles,
+    /// The consoles' login prompt.
+    pub prompt: Prompt,
     /// VDIs active on this host.
     pub activations: Activations,
     /// Tasks that can be cancelled.
@@ -109,6 +114,7 @@ impl Toolstack {
             accounts: outside.accounts,
             power: outside.power,
             boot: outside.boot,
+            prompt: outside.prompt,
             activations: Activations::default(),
             cancels: Cancels::default(),
             task_owners: Owners::default(),

@@ -20,6 +20,7 @@ macro_rules! errors {
 
 errors! {
     BOOTLOADER_FAILED [vm, reason] "What should boot the VM is not there or does not work.";
+    CANNOT_PLUG_BOND_SLAVE [pif] "The interface belongs to a bond, whose network is to be used.";
     CANNOT_DESTROY_SYSTEM_NETWORK [network] "The network belongs to the host itself.";
     DB_UNIQUENESS_CONSTRAINT_VIOLATION [table, field, value] "Another object has this value already.";
     DEVICE_ALREADY_ATTACHED [device] "The device is attached already.";

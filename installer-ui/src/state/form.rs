@@ -136,7 +136,7 @@ impl Form {
         };
         let interface = InterfaceChoice::Mac(nic.mac.clone());
         if !form.fixed {
-            return Ok(Some(NetworkAnswer { interface, address: AddressMode::Dhcp }));
+            return Ok(Some(NetworkAnswer::dhcp(interface)));
         }
         let address = form.address.text().trim().to_owned();
         let host = ipv4_cidr(&address)?;
@@ -150,8 +150,8 @@ impl Form {
             Err(_) => Err(BadField::new(format!("{word:?} is not the address of a name server"))),
         });
         let dns = dns.collect::<Result<_, _>>()?;
-        let address = AddressMode::Static { address, gateway, dns };
-        Ok(Some(NetworkAnswer { interface, address }))
+        let address = AddressMode::Static { address, gateway };
+        Ok(Some(NetworkAnswer { address, dns, ..NetworkAnswer::dhcp(interface) }))
     }
 
     /// Root's password, hashed.

@@ -54,6 +54,7 @@ pub(crate) fn machine() -> Discovery {
         mac: format!("52:54:00:12:34:{last:02x}").parse().unwrap(),
         driver: Some("e1000e".into()),
         carrier,
+        max_mtu: None,
     };
     Discovery {
         disks: vec![small, big, medium],
@@ -167,9 +168,9 @@ fn the_whole_way_makes_the_plan_that_was_typed() {
     assert_eq!(handover.local_sr.unwrap().kind, LocalSrKind::LvmThin);
     let management = handover.management.unwrap();
     assert_eq!(management.mac, "52:54:00:12:34:02", "the connected card is preselected");
-    let AddressMode::Static { address, gateway, dns } = management.mode else { panic!() };
+    let AddressMode::Static { address, gateway } = management.mode else { panic!() };
     assert_eq!((address.as_str(), gateway.as_deref()), ("192.0.2.10/24", Some("192.0.2.1")));
-    assert_eq!(dns, ["192.0.2.53", "192.0.2.54"]);
+    assert_eq!(management.dns, ["192.0.2.53", "192.0.2.54"]);
     assert_eq!(state.screen, Screen::Progress);
 }
 

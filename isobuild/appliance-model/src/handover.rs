@@ -26,16 +26,33 @@ pub struct Handover {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Management {
-    /// MAC address of the network card, `aa:bb:cc:dd:ee:ff`.
+    /// MAC address of the network card, `aa:bb:cc:dd:ee:ff`; of a bond, its first member.
     pub mac: String,
-    /// How the address is found.
+    /// VLAN tag of its frames (IEEE 802.1Q), 1 to 4094; none: untagged.
+    #[serde(default)]
+    pub vlan: Option<u16>,
+    /// MTU in bytes of the card, or of all members; none: what the card has by itself.
+    #[serde(default)]
+    pub mtu: Option<u32>,
+    /// Addresses of name servers, of both families.
+    #[serde(default)]
+    pub dns: Vec<String>,
+    /// How the IPv4 address is found.
     pub mode: AddressMode,
+    /// How IPv6 addresses are found.
+    #[serde(default)]
+    pub ipv6: Ipv6Mode,
+    /// Several cards that act as one.
+    #[serde(default)]
+    pub bond: Option<Bond>,
 }
 
 /// How an interface gets its IPv4 address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "type")]
 pub enum AddressMode {
+    /// It has none.
+    None,
     /// By DHCP.
     Dhcp,
     /// Fixed.
@@ -44,10 +61,63 @@ pub enum AddressMode {
         address: String,
         /// Default gateway.
         gateway: Option<String>,
-        /// Name servers.
-        #[serde(default)]
-        dns: Vec<String>,
     },
+}
+
+/// How an interface gets its IPv6 addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", tag = "type")]
+pub enum Ipv6Mode {
+    /// It has none, not even a link-local one.
+    #[default]
+    None,
+    /// From what routers announce (SLAAC, RFC 4862), and by DHCPv6 if they say so.
+    Auto,
+    /// By DHCPv6 (RFC 8415), with the gateway that routers announce.
+    Dhcp,
+    /// Fixed.
+    Static {
+        /// Address with prefix length, `2001:db8::10/64`.
+        address: String,
+        /// Default gateway, which may be link-local.
+        gateway: Option<String>,
+    },
+}
+
+/// Several network cards that act as one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Bond {
+    /// MAC addresses of all cards; the first one's is the bond's.
+    pub members: Vec<String>,
+    /// How they share the work.
+    pub mode: BondMode,
+    /// What [`BondMode::Lacp`] chooses a link by.
+    #[serde(default)]
+    pub hash: BondHash,
+}
+
+/// How the members of a bond share the work; the names are XenAPI's and Open vSwitch's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BondMode {
+    /// One works, the others wait for it to fail. Any switch will do.
+    ActiveBackup,
+    /// Each guest's traffic on one of them, moved as load changes. Any switch will do.
+    BalanceSlb,
+    /// Link aggregation by LACP (IEEE 802.1AX), which the switch's ports must be set to.
+    Lacp,
+}
+
+/// What a bond with LACP chooses the link of a frame by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BondHash {
+    /// Addresses and ports of IP, TCP and UDP.
+    #[default]
+    TcpudpPorts,
+    /// The sender's MAC address.
+    SrcMac,
 }
 
 /// The local storage repository, already made on disk.

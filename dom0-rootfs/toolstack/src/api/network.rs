@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `network`.
 
+use network::{Bridge, Uplink};
 use xapi_model::{Ref, Reply, Value, classes, errors};
 
 use super::Entry;
@@ -32,11 +33,12 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
         fields.push(("bridge", bridge.into()));
         Ok(t.create(&classes::NETWORK, fields))
     })?;
-    let (bridge, mtu) = context.toolstack.look("network", &network, |network, _| {
-        let mtu = u32::try_from(network.int("MTU")).unwrap_or(1500);
-        (network.text("bridge").to_owned(), mtu)
+    let bridge = context.toolstack.look("network", &network, |network, _| Bridge {
+        name: network.text("bridge").to_owned(),
+        uplink: Uplink::None,
+        mtu: u32::try_from(network.int("MTU")).unwrap_or(1500),
     })?;
-    if let Err(error) = context.toolstack.network.ensure_bridge(&bridge, &[], mtu) {
+    if let Err(error) = context.toolstack.network.ensure_bridge(&bridge) {
         context.store().write(|t| {
             t.remove(&network);
             Ok(())

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `PIF`.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use network::IpMode;
+use network::{Addressing, IpMode, Ipv6Mode};
 use xapi_model::{ApiError, Reply, Value, errors};
 
 use super::Entry;
-use crate::failure;
 use crate::host_network;
 use crate::toolstack::{Args, Context};
 
@@ -17,6 +16,7 @@ pub(super) const HANDLERS: &[Entry] = &[
         host_network::scan(&context.toolstack).map(|()| Value::Void)
     }),
     ("PIF.reconfigure_ip", reconfigure_ip),
+    ("PIF.reconfigure_ipv6", reconfigure_ipv6),
 ];
 
 fn address(name: &str, text: &str) -> Result<Ipv4Addr, ApiError> {
@@ -32,47 +32,72 @@ fn prefix(netmask: &str) -> Result<u32, ApiError> {
     Ok(bits.leading_ones())
 }
 
+/// Replaces those of one family among name servers by the ones of a list.
+fn name_servers(servers: &mut Vec<String>, ipv6: bool, text: &str) -> Result<(), ApiError> {
+    servers.retain(|server| server.contains(':') != ipv6);
+    for server in host_network::servers(text) {
+        if server.parse::<IpAddr>().is_err() {
+            return Err(errors::INVALID_VALUE.with(["DNS", &server]));
+        }
+        if !servers.contains(&server) {
+            servers.push(server);
+        }
+    }
+    Ok(())
+}
+
+/// How the interface gets its addresses now.
+fn addressing(context: &Context, args: &Args<'_>) -> Result<Addressing, ApiError> {
+    context.toolstack.look("PIF", &args.to("self"), |pif, _| host_network::addressing_of(pif))
+}
+
 fn reconfigure_ip(context: &Context, args: &Args<'_>) -> Reply {
-    let pif = args.to("self");
-    let toolstack = &context.toolstack;
-    let bridge = toolstack.look("PIF", &pif, |pif, objects| {
-        objects.get("network", &pif.to("network")).map(|n| n.text("bridge").to_owned())
-    })??;
-    let (text, servers) = (|name| args.text(name).to_owned(), args.text("DNS"));
-    let mode = match args.text("mode") {
+    let mut addressing = addressing(context, args)?;
+    addressing.ipv4 = match args.text("mode") {
         "DHCP" => IpMode::Dhcp,
         "Static" => {
-            let gateway = text("gateway");
+            let gateway = args.text("gateway").to_owned();
             if !gateway.is_empty() {
                 address("gateway", &gateway)?;
             }
-            let dns: Vec<String> = servers
-                .split(',')
-                .map(str::trim)
-                .filter(|s| !s.is_empty())
-                .map(str::to_owned)
-                .collect();
-            for server in &dns {
-                address("DNS", server)?;
-            }
+            let prefix = prefix(args.text("netmask"))?;
             IpMode::Static {
-                address: format!("{}/{}", address("IP", &text("IP"))?, prefix(&text("netmask"))?),
+                address: format!("{}/{prefix}", address("IP", args.text("IP"))?),
                 gateway: (!gateway.is_empty()).then_some(gateway),
-                dns,
             }
         }
         _ => IpMode::None,
     };
-    toolstack.network.configure_address(&bridge, &mode).map_err(|e| failure::network(&e))?;
-    let fixed = matches!(mode, IpMode::Static { .. });
-    toolstack.store.write(|t| {
-        t.set(&pif, "ip_configuration_mode", args.get("mode").clone());
-        for name in ["IP", "netmask", "gateway", "DNS"] {
-            t.set(&pif, name, if fixed { args.text(name) } else { "" });
+    name_servers(&mut addressing.dns, false, args.text("DNS"))?;
+    host_network::reconfigure(&context.toolstack, &args.to("self"), &addressing)?;
+    Ok(Value::Void)
+}
+
+fn reconfigure_ipv6(context: &Context, args: &Args<'_>) -> Reply {
+    let mut addressing = addressing(context, args)?;
+    addressing.ipv6 = match args.text("mode") {
+        "DHCP" => Ipv6Mode::Dhcp,
+        "Autoconf" => Ipv6Mode::Autoconf,
+        "Static" => {
+            let invalid = |name, text: &str| errors::INVALID_VALUE.with([name, text]);
+            let address = args.text("IPv6").to_owned();
+            let good = address.split_once('/').is_some_and(|(ip, prefix)| {
+                ip.parse::<Ipv6Addr>().is_ok()
+                    && prefix.parse::<u8>().is_ok_and(|bits| (1..=128).contains(&bits))
+            });
+            let gateway = Some(args.text("gateway").to_owned()).filter(|text| !text.is_empty());
+            match &gateway {
+                _ if !good => return Err(invalid("IPv6", &address)),
+                Some(text) if text.parse::<Ipv6Addr>().is_err() => {
+                    return Err(invalid("gateway", text));
+                }
+                _ => Ipv6Mode::Static { address, gateway },
+            }
         }
-        Ok(())
-    })?;
-    host_network::refresh(toolstack);
+        _ => Ipv6Mode::None,
+    };
+    name_servers(&mut addressing.dns, true, args.text("DNS"))?;
+    host_network::reconfigure(&context.toolstack, &args.to("self"), &addressing)?;
     Ok(Value::Void)
 }
 

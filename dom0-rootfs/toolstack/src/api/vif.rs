@@ -10,6 +10,7 @@ use xapi_model::{ApiError, Ref, Reply, Value, classes, errors};
 use super::Entry;
 use super::vbd::alone;
 use crate::failure;
+use crate::host_network;
 use crate::store::Transaction;
 use crate::toolstack::{Args, Context};
 use crate::vm::device_operation::DeviceOperation;
@@ -120,13 +121,10 @@ fn links(context: &Context, vif: &Ref) -> Result<Vec<String>, ApiError> {
 fn move_to(context: &Context, args: &Args<'_>) -> Reply {
     let (vif, target) = (args.to("self"), args.to("network"));
     let toolstack = &context.toolstack;
-    let (bridge, uplinks, mtu) = toolstack.look("network", &target, |network, objects| {
-        let pifs = network.refs("PIFs");
-        let pifs = pifs.iter().filter_map(|pif| objects.find(pif));
-        let uplinks: Vec<String> = pifs.map(|pif| pif.text("device").to_owned()).collect();
-        let mtu = u32::try_from(network.int("MTU")).unwrap_or(1500);
-        (network.text("bridge").to_owned(), uplinks, mtu)
-    })?;
+    let (bridge, bridges) = toolstack.look("network", &target, |network, objects| {
+        let bridges = host_network::bridges_of(objects, network)?;
+        Ok((network.text("bridge").to_owned(), bridges))
+    })??;
     let vm = toolstack.look("VIF", &vif, |vif, _| vif.to("VM"))?;
     let lock = toolstack.lock_of(&vm);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,8 +134,9 @@ fn move_to(context: &Context, args: &Args<'_>) -> Reply {
         start::ids(&vm, object.uuid(), object.text("MAC"))
     })?;
     if !links.is_empty() {
-        let made = toolstack.network.ensure_bridge(&bridge, &uplinks, mtu);
-        made.map_err(|e| failure::network(&e))?;
+        for bridge in &bridges {
+            toolstack.network.ensure_bridge(bridge).map_err(|e| failure::network(&e))?;
+        }
     }
     for link in &links {
         let moved = toolstack

@@ -202,9 +202,10 @@ pub fn plug_nic(toolstack: &Arc<Toolstack>, vif: &Ref) -> Result<(), ApiError> {
 }
 
 fn bridge(plugging: &mut Plugging<PlannedNic>) -> Result<(), ApiError> {
-    let PlannedNic { bridge, uplinks, bridge_mtu, .. } = &plugging.planned;
-    let made = plugging.toolstack.network.ensure_bridge(bridge, uplinks, *bridge_mtu);
-    made.map_err(|e| failure::network(&e))
+    for bridge in &plugging.planned.bridges {
+        plugging.toolstack.network.ensure_bridge(bridge).map_err(|e| failure::network(&e))?;
+    }
+    Ok(())
 }
 
 fn plug_nic_into(plugging: &mut Plugging<PlannedNic>) -> Result<(), ApiError> {

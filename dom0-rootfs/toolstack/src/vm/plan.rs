@@ -3,12 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
+use network::Bridge;
 use storage::Mode;
 use uuid::Uuid;
 use xapi_model::{ApiError, Ref, errors};
 use xenops::{DirectBoot, DiskController, DomainSpec, Firmware, GuestKind, Nic};
 
 use super::devices::{self, DomainType};
+use crate::host_network;
 use crate::store::{Object, Objects};
 use crate::toolstack::BootFiles;
 
@@ -36,10 +38,8 @@ pub struct PlannedNic {
     pub uuid: String,
     /// The bridge it goes into.
     pub bridge: String,
-    /// Network cards that the bridge needs.
-    pub uplinks: Vec<String>,
-    /// MTU of the bridge in bytes.
-    pub bridge_mtu: u32,
+    /// That bridge and those that it needs, those below it first.
+    pub bridges: Vec<Bridge>,
     /// The interface.
     pub nic: Nic,
 }
@@ -212,14 +212,11 @@ pub fn nic(objects: &Objects, reference: &Ref) -> Result<PlannedNic, ApiError> {
     let network = objects.get("network", &vif.to("network"))?;
     let bytes = |n: i64| u32::try_from(n).ok().filter(|n| *n > 0);
     let bridge_mtu = bytes(network.int("MTU")).unwrap_or(1500);
-    let uplinks = network.refs("PIFs");
-    let uplinks = uplinks.iter().filter_map(|pif| objects.find(pif));
     Ok(PlannedNic {
         vif: reference.clone(),
         uuid: vif.uuid().to_owned(),
         bridge: network.text("bridge").to_owned(),
-        uplinks: uplinks.map(|pif| pif.text("device").to_owned()).collect(),
-        bridge_mtu,
+        bridges: host_network::bridges_of(objects, network)?,
         nic: Nic {
             devid,
             mac: vif.text("MAC").to_owned(),

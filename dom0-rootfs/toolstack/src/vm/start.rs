@@ -9,7 +9,7 @@ use xapi_model::{ApiError, DateTime, Ref, Value, classes, errors};
 use xenops::{Created, Disk};
 
 use super::devices::DomainType;
-use super::plan::{Plan, PlannedNic, plan};
+use super::plan::{Plan, plan};
 use super::steps::{self, Step};
 use super::{stop, suspend};
 use crate::failure;
@@ -163,8 +163,8 @@ fn deactivate(starting: &mut Starting) -> Result<(), ApiError> {
 
 fn bridge(starting: &mut Starting) -> Result<(), ApiError> {
     let network = &starting.toolstack().network;
-    for PlannedNic { bridge, uplinks, bridge_mtu, .. } in &starting.plan.nics {
-        network.ensure_bridge(bridge, uplinks, *bridge_mtu).map_err(|e| failure::network(&e))?;
+    for bridge in starting.plan.nics.iter().flat_map(|planned| &planned.bridges) {
+        network.ensure_bridge(bridge).map_err(|e| failure::network(&e))?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use appliance_model::handover::{Handover, Management};
 use network::FakeNetwork;
 use storage::FakeDriver;
 use tempfile::TempDir;
@@ -38,11 +39,17 @@ impl Served {
 
     /// One with other parts of the outside.
     pub fn with(change: impl FnOnce(&mut Outside)) -> Served {
+        Served::installed(None, change)
+    }
+
+    /// One whose installer left this management interface.
+    pub fn installed(management: Option<Management>, change: impl FnOnce(&mut Outside)) -> Served {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let simulation = Simulation::new(folder.path(), PASSWORD, true).unwrap();
         let (hypervisor, storage) = (simulation.hypervisor.clone(), simulation.storage.clone());
-        let (network, handover) = (simulation.network.clone(), simulation.handover.clone());
+        let network = simulation.network.clone();
+        let handover = Handover { management, ..simulation.handover.clone() };
         let places = Places {
             database: folder.path().join("state.db"),
             tls: folder.path().join("tls"),

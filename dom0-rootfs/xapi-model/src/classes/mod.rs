@@ -2,6 +2,7 @@
 //! The classes, one file each.
 
 mod auth;
+mod bond;
 mod console;
 mod event;
 mod host;
@@ -19,6 +20,7 @@ mod task;
 mod vbd;
 mod vdi;
 mod vif;
+mod vlan;
 mod vm;
 mod vm_guest_metrics;
 mod vm_metrics;
@@ -26,6 +28,7 @@ mod vm_metrics;
 use crate::class::Class;
 
 pub use auth::AUTH;
+pub use bond::BOND;
 pub use console::CONSOLE;
 pub use event::EVENT;
 pub use host::HOST;
@@ -43,6 +46,7 @@ pub use task::TASK;
 pub use vbd::VBD;
 pub use vdi::VDI;
 pub use vif::VIF;
+pub use vlan::VLAN;
 pub use vm::VM;
 pub use vm_guest_metrics::VM_GUEST_METRICS;
 pub use vm_metrics::VM_METRICS;
@@ -65,6 +69,8 @@ pub static ALL: &[&Class] = &[
     &VIF,
     &PIF,
     &PIF_METRICS,
+    &BOND,
+    &VLAN,
     &SM,
     &SR,
     &VDI,

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use appliance_model::handover::{AddressMode, LocalSrKind};
+use appliance_model::handover::LocalSrKind;
 use appliance_model::nearest;
 
-use super::raw::{RawAnswers, RawChoice, RawDisk, RawNetwork, RawStorage};
+use super::raw::{RawAnswers, RawChoice, RawDisk, RawStorage};
 use super::{
-    Answers, AnswersError, BadField, DiskChoice, DiskRules, Glob, Hostname, InterfaceChoice,
-    NetworkAnswer, NtpServer, OnSuccess, PasswordHash, Problem, RegionalAnswer, SshKey,
-    StorageAnswer, bytes, hooks, ipv4_cidr, ipv4_gateway,
+    Answers, AnswersError, BadField, DiskChoice, DiskRules, Glob, Hostname, NtpServer, OnSuccess,
+    PasswordHash, Problem, RegionalAnswer, SshKey, StorageAnswer, bytes, hooks, network,
 };
 
 /// Words of `on-success`.
@@ -30,8 +29,6 @@ pub(super) const SELECT: &[(&str, ())] = &[("smallest", ())];
 pub(super) const RULES: &[&str] = &["serial", "filter", "min-size", "max-size", "select"];
 /// udev's name of a disk's serial number.
 const SERIAL: &str = "ID_SERIAL_SHORT";
-/// Words of `network.mode`, with whether the address is fixed.
-pub(super) const MODES: &[(&str, bool)] = &[("dhcp", false), ("static", true)];
 
 /// Collects findings while values are taken out of the raw form.
 #[derive(Default)]
@@ -42,16 +39,21 @@ impl Findings {
         self.0.push(problem);
     }
 
-    fn take<T>(&mut self, key: &str, result: Result<T, BadField>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, key: &str, result: Result<T, BadField>) -> Option<T> {
         result.map_err(|error| self.add(Problem::new(key, error.0))).ok()
     }
 
-    fn parse<T: FromStr<Err = BadField>>(&mut self, key: &str, text: &str) -> Option<T> {
+    pub(super) fn parse<T: FromStr<Err = BadField>>(&mut self, key: &str, text: &str) -> Option<T> {
         self.take(key, text.parse())
     }
 
     /// One of a few words.
-    fn word<T: Copy>(&mut self, key: &str, text: &str, words: &[(&str, T)]) -> Option<T> {
+    pub(super) fn word<T: Copy>(
+        &mut self,
+        key: &str,
+        text: &str,
+        words: &[(&str, T)],
+    ) -> Option<T> {
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
             let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
@@ -87,7 +89,7 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
     let disks = disks(&mut findings, raw.disk);
     let proxy = raw.network.as_ref().and_then(|network| network.proxy.as_deref());
     let proxy = hooks::proxy(&mut findings, proxy);
-    let network = raw.network.map(|network| self::network(&mut findings, network));
+    let network = raw.network.map(|raw| network::check(&mut findings, raw));
     let storage = storage(&mut findings, raw.storage.unwrap_or_default());
     let time = raw.time.unwrap_or_default();
     let ntp = time_servers(&mut findings, &time.ntp);
@@ -335,65 +337,4 @@ fn pattern(findings: &mut Findings, key: &str, text: &str) -> Option<Glob> {
         return None;
     }
     Some(Glob::new(text))
-}
-
-fn network(findings: &mut Findings, raw: RawNetwork) -> Option<NetworkAnswer> {
-    let interface = match (raw.interface, raw.mac) {
-        (Some(name), None) if name.is_empty() || name.len() > 15 || name.contains(['/', ' ']) => {
-            let message = format!("{name:?} cannot be the name of a network card");
-            findings.add(Problem::new("network.interface", message));
-            None
-        }
-        (Some(name), None) => Some(InterfaceChoice::Name(name)),
-        (None, Some(mac)) => findings.parse("network.mac", &mac).map(InterfaceChoice::Mac),
-        (None, None) => Some(InterfaceChoice::Only),
-        (Some(_), Some(_)) => {
-            let problem = Problem::new("network", "the card is named by interface and by mac");
-            findings.add(problem.hint("keep mac: names can change between boots"));
-            None
-        }
-    };
-    let is_static = match raw.mode.as_deref() {
-        Some(mode) => findings.word("network.mode", mode, MODES),
-        None => {
-            let problem = Problem::new("network.mode", "is missing");
-            findings.add(problem.hint("\"dhcp\" or \"static\""));
-            None
-        }
-    };
-    let address = if is_static? {
-        static_address(findings, raw.address, raw.gateway, raw.dns)
-    } else {
-        let fixed = raw.address.is_some() || raw.gateway.is_some() || !raw.dns.is_empty();
-        if fixed {
-            let problem = Problem::new("network", "an address is given although mode is \"dhcp\"");
-            findings.add(problem.hint("set mode = \"static\", or leave address, gateway, dns out"));
-        }
-        Some(AddressMode::Dhcp)
-    };
-    Some(NetworkAnswer { interface: interface?, address: address? })
-}
-
-fn static_address(
-    findings: &mut Findings,
-    address: Option<String>,
-    gateway: Option<String>,
-    dns: Vec<String>,
-) -> Option<AddressMode> {
-    let Some(address) = address else {
-        let problem = Problem::new("network.address", "is missing, mode is \"static\"");
-        findings.add(problem.hint("such as \"192.0.2.10/24\""));
-        return None;
-    };
-    let host = findings.take("network.address", ipv4_cidr(&address))?;
-    if let Some(gateway) = &gateway {
-        findings.take("network.gateway", ipv4_gateway(gateway, host))?;
-    }
-    for (i, server) in dns.iter().enumerate() {
-        if server.parse::<std::net::IpAddr>().is_err() {
-            let message = format!("{server:?} is not an address");
-            findings.add(Problem::new(&format!("network.dns[{i}]"), message));
-        }
-    }
-    Some(AddressMode::Static { address, gateway, dns })
 }

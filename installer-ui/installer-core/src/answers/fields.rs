@@ -2,7 +2,7 @@
 //! Single values with their rules; the screens check what is typed with the same functions.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -291,6 +291,61 @@ pub fn ipv4_gateway(text: &str, host: (Ipv4Addr, u8)) -> Result<Ipv4Addr, BadFie
     Ok(gateway)
 }
 
+/// Checks `2001:db8::10/64`: an address that a host can have, with its prefix length in bits.
+///
+/// # Errors
+/// Not of that form, or an address that a host cannot be given (RFC 4291).
+pub fn ipv6_cidr(text: &str) -> Result<(Ipv6Addr, u8), BadField> {
+    let Some((address, prefix)) = text.split_once('/') else {
+        return bad(format!("{text:?} has no prefix length: write it as 2001:db8::10/64"));
+    };
+    let Ok(address) = address.parse::<Ipv6Addr>() else {
+        return bad(format!("{address:?} is not an IPv6 address"));
+    };
+    let Some(prefix) = prefix.parse::<u8>().ok().filter(|p| (1..=128).contains(p)) else {
+        return bad(format!("/{prefix} is not a prefix length of IPv6 (1 to 128)"));
+    };
+    if address.is_unspecified()
+        || address.is_multicast()
+        || address.is_loopback()
+        || address.to_ipv4_mapped().is_some()
+    {
+        return bad(format!("{address} cannot be the address of a host"));
+    }
+    if address.is_unicast_link_local() {
+        return bad(format!("{address} is link-local: every interface makes one by itself"));
+    }
+    if prefix < 127 && address.to_bits() & !mask6(prefix) == 0 {
+        return bad(format!("{address} is the address of all routers of its /{prefix}"));
+    }
+    Ok((address, prefix))
+}
+
+/// Checks an IPv6 gateway against the host's own address.
+///
+/// # Errors
+/// Neither link-local nor in the same network, or the host itself.
+pub fn ipv6_gateway(text: &str, host: (Ipv6Addr, u8)) -> Result<Ipv6Addr, BadField> {
+    let Ok(gateway) = text.parse::<Ipv6Addr>() else {
+        return bad(format!("{text:?} is not an IPv6 address"));
+    };
+    let mask = mask6(host.1);
+    if !gateway.is_unicast_link_local() && gateway.to_bits() & mask != host.0.to_bits() & mask {
+        return bad(format!(
+            "{gateway} is neither in the network of {}/{} nor link-local (fe80::...)",
+            host.0, host.1
+        ));
+    }
+    if gateway == host.0 {
+        return bad("the gateway is the host itself");
+    }
+    Ok(gateway)
+}
+
+fn mask6(prefix: u8) -> u128 {
+    u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
+}
+
 fn mask(prefix: u8) -> u32 {
     u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
 }
@@ -331,6 +386,32 @@ mod tests {
             assert!(ipv4_cidr(bad).is_err(), "{bad}");
         }
         assert!(ipv4_cidr("192.0.2.0/31").is_ok());
+    }
+
+    #[test]
+    fn addresses_and_gateways_of_ipv6() {
+        let host = ipv6_cidr("2001:db8::10/64").unwrap();
+        for good in ["fe80::1", "2001:db8::1", "2001:db8::"] {
+            assert!(ipv6_gateway(good, host).is_ok(), "{good}");
+        }
+        for bad in ["2001:db8:1::1", "2001:db8::10", "192.0.2.1", "fe80::1%eth0"] {
+            assert!(ipv6_gateway(bad, host).is_err(), "{bad}");
+        }
+        for bad in [
+            "2001:db8::10",
+            "2001:db8::10/0",
+            "2001:db8::10/129",
+            "::1/128",
+            "ff02::1/64",
+            "::/64",
+            "fe80::1/64",
+            "2001:db8::/64",
+            "::ffff:192.0.2.1/96",
+            "192.0.2.10/24",
+        ] {
+            assert!(ipv6_cidr(bad).is_err(), "{bad}");
+        }
+        assert!(ipv6_cidr("2001:db8::/127").is_ok());
     }
 
     #[test]

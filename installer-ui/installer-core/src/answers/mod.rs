@@ -15,10 +15,14 @@
 //!
 //! [network]
 //! interface = "eth0"                   # or mac = "52:54:00:12:34:56"
-//! mode = "static"                      # or dhcp
+//! mode = "static"                      # or dhcp, none
 //! address = "192.0.2.10/24"
 //! gateway = "192.0.2.1"
 //! dns = ["192.0.2.53"]
+//! vlan = 42                            # left out: untagged
+//! mtu = 9000                           # left out: what the card has
+//! bond = { mode = "lacp", members = ["eth0", "eth1"] }
+//! ipv6 = { mode = "auto" }             # or dhcp, static with address and gateway
 //!
 //! [storage]
 //! type = "ext"                         # or lvm-thin, none
@@ -38,6 +42,7 @@ mod check;
 mod fields;
 mod glob;
 mod hooks;
+mod network;
 mod raw;
 mod regional;
 mod schema;
@@ -46,7 +51,7 @@ mod xml;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use appliance_model::handover::{AddressMode, LocalSrKind};
+use appliance_model::handover::LocalSrKind;
 
 use crate::hooks::HookAnswers;
 use crate::report::Webhook;
@@ -54,9 +59,13 @@ use crate::web::Proxy;
 pub use bytes::bytes;
 pub use fields::{
     BadField, Hostname, MacAddress, NtpServer, PasswordHash, SshKey, ipv4_cidr, ipv4_gateway,
+    ipv6_cidr, ipv6_gateway,
 };
 
 pub use glob::Glob;
+pub use network::{
+    BOND_HASHES, BOND_MODES, BondChoice, InterfaceChoice, NetworkAnswer, mtu, name_server, vlan_tag,
+};
 pub use regional::{Keymap, RegionalAnswer, TimeZone};
 pub use schema::schema;
 
@@ -133,26 +142,6 @@ impl StorageAnswer {
     pub fn on_system(kind: LocalSrKind) -> Self {
         Self { kind, on_system: true, disks: Vec::new() }
     }
-}
-
-/// The management interface.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkAnswer {
-    /// Which card.
-    pub interface: InterfaceChoice,
-    /// Its IPv4 address.
-    pub address: AddressMode,
-}
-
-/// How the network card is named.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum InterfaceChoice {
-    /// By the kernel's name on this machine.
-    Name(String),
-    /// By MAC address.
-    Mac(MacAddress),
-    /// The only one there is; several are ambiguous.
-    Only,
 }
 
 /// What happens after a success.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::schema::{self, alone_or_any, one_of, schema, words};
-use super::{AnswersError, Problem, check};
+use super::{AnswersError, Problem, check, network};
 use crate::hooks::HookAnswers;
 
 /// Answers for an unattended installation of Xenith.
@@ -96,19 +96,56 @@ pub(super) struct RawNetwork {
     pub(super) interface: Option<String>,
     /// The card's MAC address.
     pub(super) mac: Option<String>,
-    /// How the address is found.
-    #[schemars(required, extend("enum" = words(check::MODES)))]
+    /// How the IPv4 address is found.
+    #[schemars(required, extend("enum" = words(network::MODES)))]
     pub(super) mode: Option<String>,
     /// The IPv4 address with prefix length, such as 192.0.2.10/24, if mode is "static".
     pub(super) address: Option<String>,
     /// The default gateway, if mode is "static".
     pub(super) gateway: Option<String>,
-    /// Addresses of name servers, if mode is "static".
+    /// Addresses of name servers, of both families, if an address is "static" or IPv6 is "auto".
     #[serde(default)]
     pub(super) dns: Vec<String>,
+    /// The VLAN tag that the management traffic has; left out: none.
+    #[schemars(range(min = 1, max = 4094))]
+    pub(super) vlan: Option<i64>,
+    /// The cards' MTU in bytes; at least 1280 with IPv6.
+    #[schemars(range(min = 576, max = 9216))]
+    pub(super) mtu: Option<i64>,
+    /// Several cards that act as one, instead of interface or mac.
+    pub(super) bond: Option<RawBond>,
+    /// IPv6; left out: none.
+    pub(super) ipv6: Option<RawIpv6>,
     /// The HTTP proxy, http://[NAME:PASSWORD@]HOST:PORT, for scripts and reports, and for shells on the
     /// host.
     pub(super) proxy: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawBond {
+    /// How the cards share the work; lacp wants the switch's ports set to it.
+    #[schemars(required, extend("enum" = words(network::BOND_MODES)))]
+    pub(super) mode: Option<String>,
+    /// What lacp chooses the link of a frame by; tcpudp-ports if it is left out.
+    #[schemars(extend("enum" = words(network::BOND_HASHES)))]
+    pub(super) hash: Option<String>,
+    /// The cards, by MAC address or by the kernel's name. The first one's MAC address is the bond's.
+    #[serde(default)]
+    #[schemars(required, length(min = 2, max = 8))]
+    pub(super) members: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct RawIpv6 {
+    /// How IPv6 addresses are found; auto: by what routers announce.
+    #[schemars(required, extend("enum" = words(network::IPV6_MODES)))]
+    pub(super) mode: Option<String>,
+    /// The address with prefix length, such as 2001:db8::10/64, if mode is "static".
+    pub(super) address: Option<String>,
+    /// The default gateway, if mode is "static"; it may be link-local.
+    pub(super) gateway: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -31,6 +31,8 @@ pub struct Roots {
     pub root: PathBuf,
     /// Asks Xen about the machine: the text of `xl info`.
     pub xl_info: fn(&Self) -> Result<String, ProgramError>,
+    /// Asks the kernel about network interfaces: the text of `ip -details -json link show`.
+    pub links: fn(&Self) -> Result<String, ProgramError>,
     /// The time in seconds since 1970; 0 for a clock that stands before.
     pub clock: fn(&Self) -> u64,
     /// How devices are probed.
@@ -50,6 +52,7 @@ impl Default for Roots {
             udev: "/run/udev/data".into(),
             root: "/".into(),
             xl_info: |_| Program::new("xl").args(["info"]).run(),
+            links: |_| Program::new("ip").args(["-details", "-json", "link", "show"]).run(),
             clock: |_| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
             probe: blkid,
             groups: |_| volume_groups(),

@@ -78,6 +78,10 @@ impl Tree {
             udev: self.path("udev"),
             root: self.path("root"),
             xl_info: |roots| Ok(fs::read_to_string(roots.proc.join("xl-info")).unwrap()),
+            links: |roots| {
+                let text = fs::read_to_string(roots.proc.join("ip-link"));
+                Ok(text.unwrap_or_else(|_| "[]".to_owned()))
+            },
             clock: |roots| {
                 let text = fs::read_to_string(roots.proc.join("clock"));
                 text.map_or(MADE + 86400, |text| text.trim().parse().unwrap())

@@ -158,25 +158,48 @@ fn describe(disk: &Disk) -> String {
     text
 }
 
-pub(super) fn nic<'a>(
+/// The card, or the cards of a bond in their order.
+pub(super) fn nics<'a>(
     choice: &InterfaceChoice,
     found: &'a Discovery,
-) -> Result<&'a Nic, PlanError> {
-    let describe = |nic: &Nic| format!("{} {}", nic.name, nic.mac);
+) -> Result<Vec<&'a Nic>, PlanError> {
+    let InterfaceChoice::Bond(bond) = choice else {
+        return Ok(vec![nic(choice, found)?]);
+    };
+    let mut nics: Vec<&Nic> = Vec::new();
+    for member in &bond.members {
+        let nic = nic(member, found)?;
+        // By name and by MAC address.
+        if nics.iter().any(|other| other.mac == nic.mac) {
+            return Err(PlanError::NicTwice { nic: describe_nic(nic) });
+        }
+        nics.push(nic);
+    }
+    Ok(nics)
+}
+
+fn describe_nic(nic: &Nic) -> String {
+    format!("{} {}", nic.name, nic.mac)
+}
+
+fn nic<'a>(choice: &InterfaceChoice, found: &'a Discovery) -> Result<&'a Nic, PlanError> {
+    let all = found.nics.iter();
     let (what, matching): (String, Vec<&Nic>) = match choice {
         InterfaceChoice::Name(name) => {
-            (name.clone(), found.nics.iter().filter(|nic| nic.name == *name).collect())
+            (name.clone(), all.filter(|nic| nic.name == *name).collect())
         }
-        InterfaceChoice::Mac(mac) => {
-            (mac.to_string(), found.nics.iter().filter(|nic| nic.mac == *mac).collect())
-        }
-        InterfaceChoice::Only => ("there".to_owned(), found.nics.iter().collect()),
+        InterfaceChoice::Mac(mac) => (mac.to_string(), all.filter(|nic| nic.mac == *mac).collect()),
+        // Bonds of bonds are not made.
+        InterfaceChoice::Only | InterfaceChoice::Bond(_) => ("there".to_owned(), all.collect()),
     };
     match matching.as_slice() {
         [nic] => Ok(nic),
-        [] => Err(PlanError::NoNic { what, found: or_nothing(found.nics.iter().map(describe)) }),
+        [] => {
+            let found = or_nothing(found.nics.iter().map(describe_nic));
+            Err(PlanError::NoNic { what, found })
+        }
         several => Err(PlanError::AmbiguousNic {
-            found: several.iter().map(|nic| describe(nic)).collect(),
+            found: several.iter().map(|nic| describe_nic(nic)).collect(),
         }),
     }
 }

@@ -7,16 +7,17 @@ mod show;
 
 use std::path::PathBuf;
 
-use appliance_model::handover::{Handover, LocalSr, Management};
+use appliance_model::handover::{Bond, Handover, LocalSr, Management};
 use image_formats::gpt::{DiskGuids, DiskLayout, LayoutError, Role, SectorSize};
 use uuid::Uuid;
 
 pub use refusal::{PlanError, Refusal};
 
 use crate::answers::{
-    Answers, Hostname, NtpServer, OnSuccess, PasswordHash, RegionalAnswer, SshKey,
+    Answers, Hostname, InterfaceChoice, NetworkAnswer, NtpServer, OnSuccess, PasswordHash,
+    RegionalAnswer, SshKey,
 };
-use crate::discovery::{Discovery, Disk, Medium};
+use crate::discovery::{Discovery, Disk, Medium, Nic};
 use crate::hooks::{ScriptSource, Stage};
 use crate::web::{Proxy, Url};
 
@@ -55,8 +56,10 @@ pub struct Plan {
     pub regional: RegionalAnswer,
     /// For the toolstack.
     pub handover: Handover,
-    /// The kernel's present name of the management card, for people.
-    pub nic_name: Option<String>,
+    /// The kernel's present names of the management cards, for people.
+    pub nic_names: Vec<String>,
+    /// All network cards, whose names the host keeps.
+    pub nics: Vec<Nic>,
     /// What happens afterwards.
     pub on_success: OnSuccess,
     /// Scripts that run meanwhile, for people.
@@ -164,12 +167,12 @@ impl Plan {
                 room: esp / 3,
             });
         }
-        let nic = match &answers.network {
-            Some(network) => Some((choose::nic(&network.interface, found)?, &network.address)),
-            None => None,
+        let nics = match &answers.network {
+            Some(network) => choose::nics(&network.interface, found)?,
+            None => Vec::new(),
         };
-        let management = nic
-            .map(|(nic, mode)| Management { mac: nic.mac.as_str().to_owned(), mode: mode.clone() });
+        let management = answers.network.as_ref().map(|network| management(network, &nics));
+        let management = management.transpose()?;
         let uuid = ids.sr.to_string();
         let local_sr = answers.storage.as_ref().map(|sr| LocalSr { uuid, kind: sr.kind });
         Ok(Self {
@@ -187,7 +190,8 @@ impl Plan {
             ntp: answers.ntp.clone(),
             regional: answers.regional.clone(),
             handover: Handover { pool_name: answers.pool_name.clone(), management, local_sr },
-            nic_name: nic.map(|(nic, _)| nic.name.clone()),
+            nic_names: nics.iter().map(|nic| nic.name.clone()).collect(),
+            nics: found.nics.clone(),
             on_success: answers.on_success,
             scripts: answers.hooks.scripts.clone(),
             webhook: answers.webhook.as_ref().map(|webhook| webhook.url.clone()),
@@ -304,6 +308,45 @@ fn lay_out(disk: &Disk, layout: Result<DiskLayout, LayoutError>) -> Result<DiskL
         disk: disk.path.clone(),
         refusal: Refusal::TooSmall(disk.size),
     })
+}
+
+/// What the toolstack is told of the network, once the cards are known.
+///
+/// # Errors
+/// [`PlanError::Mtu`].
+fn management(network: &NetworkAnswer, nics: &[&Nic]) -> Result<Management, PlanError> {
+    for nic in nics {
+        if let (Some(mtu), Some(most)) = (network.mtu, nic.max_mtu)
+            && mtu > most
+        {
+            let nic = format!("{} {}", nic.name, nic.mac);
+            return Err(PlanError::Mtu { nic, mtu, most });
+        }
+    }
+    let members: Vec<String> = nics.iter().map(|nic| nic.mac.as_str().to_owned()).collect();
+    let bond = match &network.interface {
+        InterfaceChoice::Bond(bond) => {
+            Some(Bond { members: members.clone(), mode: bond.mode, hash: bond.hash })
+        }
+        _ => None,
+    };
+    Ok(Management {
+        mac: members.into_iter().next().unwrap_or_default(),
+        vlan: network.vlan,
+        mtu: network.mtu,
+        dns: network.dns.clone(),
+        mode: network.address.clone(),
+        ipv6: network.ipv6.clone(),
+        bond,
+    })
+}
+
+/// The same without a disk: for a test of the network before the installation.
+///
+/// # Errors
+/// The answers do not name cards that are there, or something of them that they cannot do.
+pub fn management_on(network: &NetworkAnswer, found: &Discovery) -> Result<Management, PlanError> {
+    management(network, &choose::nics(&network.interface, found)?)
 }
 
 fn sector_size(disk: &Disk) -> Option<SectorSize> {

@@ -160,6 +160,22 @@ pub enum PlanError {
         /// What is there.
         found: Vec<String>,
     },
+    /// A bond names a card in two ways.
+    #[error("the bond has {nic} twice")]
+    NicTwice {
+        /// Which.
+        nic: String,
+    },
+    /// A card's driver refuses the MTU.
+    #[error("{nic} cannot have an MTU of {mtu}, only up to {most}")]
+    Mtu {
+        /// Which.
+        nic: String,
+        /// What was asked for, in bytes.
+        mtu: u32,
+        /// What it can, in bytes.
+        most: u32,
+    },
     /// Something on the medium does not fit.
     #[error("{what} has {}, there is room for {}", Size(*size), Size(*room))]
     ImageTooLarge {

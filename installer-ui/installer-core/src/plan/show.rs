@@ -3,11 +3,11 @@
 
 use std::fmt;
 
-use appliance_model::handover::{AddressMode, LocalSrKind};
+use appliance_model::handover::{AddressMode, BondMode, Ipv6Mode, LocalSrKind, Management};
 use image_formats::gpt::Role;
 
 use super::Plan;
-use crate::answers::{NtpServer, OnSuccess};
+use crate::answers::{BOND_HASHES, BOND_MODES, NtpServer, OnSuccess};
 use crate::discovery::Disk;
 use crate::size::Size;
 
@@ -30,21 +30,58 @@ impl Plan {
         contents.map(|content| format!("{}: {}", content.device, content.words())).collect()
     }
 
-    /// The management network in words.
-    pub fn network_line(&self) -> String {
+    /// The management network in words: a line, and further ones for what is not usual.
+    pub fn network_lines(&self) -> Vec<String> {
         let Some(management) = &self.handover.management else {
-            return "the first network card, by DHCP".to_owned();
+            return vec!["the first network card, by DHCP".to_owned()];
         };
-        let name = self.nic_name.as_deref().unwrap_or("?");
-        let mode = match &management.mode {
+        let plain = management.ipv6 == Ipv6Mode::None && management.bond.is_none();
+        let dns = match management.dns.as_slice() {
+            [] => String::new(),
+            dns => format!("DNS {}", dns.join(" ")),
+        };
+        let ipv4 = match &management.mode {
+            AddressMode::None => "no IPv4".to_owned(),
             AddressMode::Dhcp => "DHCP".to_owned(),
-            AddressMode::Static { address, gateway, dns } => {
-                let gateway = gateway.as_ref().map(|g| format!(", gateway {g}"));
-                let dns = (!dns.is_empty()).then(|| format!(", DNS {}", dns.join(" ")));
-                format!("{address}{}{}", gateway.unwrap_or_default(), dns.unwrap_or_default())
+            AddressMode::Static { address, gateway } => with_gateway(address, gateway),
+        };
+        let ipv6 = match &management.ipv6 {
+            Ipv6Mode::None => None,
+            Ipv6Mode::Auto => Some("IPv6 as routers announce".to_owned()),
+            Ipv6Mode::Dhcp => Some("IPv6 by DHCP".to_owned()),
+            Ipv6Mode::Static { address, gateway } => {
+                Some(format!("IPv6 {}", with_gateway(address, gateway)))
             }
         };
-        format!("{name} ({}): {mode}", management.mac)
+        let vlan = management.vlan.map(|tag| format!("VLAN {tag}"));
+        let mtu = management.mtu.map(|mtu| format!("MTU {mtu}"));
+        let link: Vec<String> = vlan.into_iter().chain(mtu).collect();
+        let mut lines = vec![self.cards_line(management)];
+        if plain && link.is_empty() {
+            let dns = if dns.is_empty() { dns } else { format!(", {dns}") };
+            lines[0].push_str(&format!(": {ipv4}{dns}"));
+            return lines;
+        }
+        let rest = [link.join(", "), ipv4, ipv6.unwrap_or_default(), dns];
+        lines.extend(rest.into_iter().filter(|line| !line.is_empty()));
+        lines
+    }
+
+    fn cards_line(&self, management: &Management) -> String {
+        let name = |at: usize| self.nic_names.get(at).map_or("?", String::as_str);
+        let Some(bond) = &management.bond else {
+            return format!("{} ({})", name(0), management.mac);
+        };
+        let cards = bond.members.iter().enumerate();
+        let cards: Vec<String> = cards.map(|(at, mac)| format!("{} ({mac})", name(at))).collect();
+        let word = |found: Option<&&'static str>| found.copied().unwrap_or_default();
+        let modes = BOND_MODES.iter().find(|(_, mode)| *mode == bond.mode).map(|(word, _)| word);
+        let hashes = BOND_HASHES.iter().find(|(_, hash)| *hash == bond.hash).map(|(word, _)| word);
+        let hash = match bond.mode {
+            BondMode::Lacp => format!(" by {}", word(hashes)),
+            _ => String::new(),
+        };
+        format!("bond of {}: {}{hash}", cards.join(", "), word(modes))
     }
 
     /// Login in words.
@@ -94,6 +131,13 @@ impl Plan {
     }
 }
 
+fn with_gateway(address: &str, gateway: &Option<String>) -> String {
+    match gateway {
+        Some(gateway) => format!("{address}, gateway {gateway}"),
+        None => address.to_owned(),
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Xenith {} will be installed:", self.medium.build_id)?;
@@ -115,7 +159,9 @@ impl fmt::Display for Plan {
             writeln!(f, "            {number}  {name:<13} {size:>8}  {purpose}")?;
         }
         writeln!(f, "  host      {}", self.hostname)?;
-        writeln!(f, "  network   {}", self.network_line())?;
+        for (at, line) in self.network_lines().iter().enumerate() {
+            writeln!(f, "  {:<8}  {line}", if at == 0 { "network" } else { "" })?;
+        }
         writeln!(f, "  login     {}", self.login_line())?;
         writeln!(f, "  storage   {}", self.storage_line())?;
         if let Some(keymap) = &self.regional.keymap {

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use appliance_model::boot::BootOptions;
-use appliance_model::handover::{AddressMode, LocalSrKind};
+use appliance_model::handover::{AddressMode, BondHash, BondMode, Ipv6Mode, LocalSrKind};
 use uuid::Uuid;
 
 use super::*;
-use crate::answers::{DiskChoice, DiskRules, Glob, InterfaceChoice, NetworkAnswer, StorageAnswer};
+use crate::answers::{
+    BondChoice, DiskChoice, DiskRules, Glob, InterfaceChoice, NetworkAnswer, StorageAnswer,
+};
 use crate::discovery::{Content, Firmware, Holder, Machine, Nic, Virtualization};
 
 pub(crate) fn disk(name: &str, size: u64) -> Disk {
@@ -41,6 +43,7 @@ fn nic(name: &str, last: u8) -> Nic {
         mac: format!("52:54:00:12:34:{last:02x}").parse().unwrap(),
         driver: None,
         carrier: Some(true),
+        max_mtu: None,
     }
 }
 
@@ -134,12 +137,12 @@ fn refused(choice: DiskChoice, found: &Discovery) -> String {
 fn a_plan_reads_like_this() {
     let mut answers = answers();
     answers.network = Some(NetworkAnswer {
-        interface: InterfaceChoice::Name("eth1".into()),
         address: AddressMode::Static {
             address: "192.0.2.10/24".into(),
             gateway: Some("192.0.2.1".into()),
-            dns: vec!["192.0.2.53".into()],
         },
+        dns: vec!["192.0.2.53".into()],
+        ..NetworkAnswer::dhcp(InterfaceChoice::Name("eth1".into()))
     });
     answers.storage = Some(StorageAnswer::on_system(LocalSrKind::LvmThin));
     answers.ntp = vec!["ntp1.example.org".parse().unwrap(), "192.0.2.123".parse().unwrap()];
@@ -239,7 +242,7 @@ fn volume_groups_on_the_disk_are_no_obstacle_and_4k_sectors_neither() {
 fn network_cards_must_be_unambiguous() {
     let mut answers = answers();
     let mut make = |interface, found: &Discovery| {
-        answers.network = Some(NetworkAnswer { interface, address: AddressMode::Dhcp });
+        answers.network = Some(NetworkAnswer::dhcp(interface));
         Plan::make(&answers, found, ids())
     };
     let found = machine();
@@ -249,13 +252,59 @@ fn network_cards_must_be_unambiguous() {
     assert!(error.starts_with("no network card is eth7; found: eth0"), "{error}");
     let mac = "52:54:00:12:34:56".parse().unwrap();
     let plan = make(InterfaceChoice::Mac(mac), &found).unwrap();
-    assert_eq!(plan.nic_name.as_deref(), Some("eth0"));
+    assert_eq!(plan.nic_names, ["eth0"]);
     let mut one = machine();
     one.nics.truncate(1);
     assert!(make(InterfaceChoice::Only, &one).is_ok());
     one.nics.clear();
     let error = make(InterfaceChoice::Only, &one).unwrap_err().to_string();
     assert_eq!(error, "no network card is there; found: none at all");
+}
+
+#[test]
+fn a_bond_with_a_vlan_and_both_families_reads_like_this() {
+    let member = |mac: &str| InterfaceChoice::Mac(mac.parse().unwrap());
+    let members = vec![member("52:54:00:12:34:57"), InterfaceChoice::Name("eth0".into())];
+    let bond = BondChoice { mode: BondMode::Lacp, hash: BondHash::SrcMac, members };
+    let network = NetworkAnswer {
+        vlan: Some(42),
+        mtu: Some(9000),
+        ipv6: Ipv6Mode::Static {
+            address: "2001:db8::10/64".into(),
+            gateway: Some("fe80::1".into()),
+        },
+        dns: vec!["2001:db8::53".into()],
+        ..NetworkAnswer::dhcp(InterfaceChoice::Bond(bond))
+    };
+    let make = |network: NetworkAnswer, found: &Discovery| {
+        Plan::make(&Answers { network: Some(network), ..answers() }, found, ids())
+    };
+    let plan = make(network.clone(), &machine()).unwrap();
+    let expected = "\
+  network   bond of eth1 (52:54:00:12:34:57), eth0 (52:54:00:12:34:56): lacp by src-mac
+            VLAN 42, MTU 9000
+            DHCP
+            IPv6 2001:db8::10/64, gateway fe80::1
+            DNS 2001:db8::53
+";
+    let text = plan.to_string();
+    assert!(text.contains(expected), "{text}");
+    let management = plan.handover.management.clone().unwrap();
+    assert_eq!(management.mac, "52:54:00:12:34:57");
+    let bond = management.bond.unwrap();
+    assert_eq!(bond.members, ["52:54:00:12:34:57", "52:54:00:12:34:56"]);
+    let written = toml::to_string(&plan.handover).unwrap();
+    assert_eq!(toml::from_str::<Handover>(&written).unwrap(), plan.handover, "{written}");
+
+    let mut found = machine();
+    found.nics[0].max_mtu = Some(1500);
+    let error = make(network.clone(), &found).unwrap_err().to_string();
+    assert_eq!(error, "eth0 52:54:00:12:34:56 cannot have an MTU of 9000, only up to 1500");
+    let InterfaceChoice::Bond(mut bond) = network.interface.clone() else { panic!() };
+    bond.members[1] = InterfaceChoice::Name("eth1".into());
+    let twice = NetworkAnswer { interface: InterfaceChoice::Bond(bond), ..network };
+    let error = make(twice, &machine()).unwrap_err().to_string();
+    assert_eq!(error, "the bond has eth1 52:54:00:12:34:57 twice");
 }
 
 #[test]

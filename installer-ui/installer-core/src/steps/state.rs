@@ -6,6 +6,7 @@ use std::path::Path;
 use image_formats::gpt::Role;
 
 use super::{Run, StepError};
+use crate::discovery::Nic;
 use crate::layout::{Entry, EntryKind, NTP_SOURCES, PROXY, STATE_LABEL};
 use crate::plan::Plan;
 use crate::system::{Ext4, SystemError};
@@ -54,6 +55,9 @@ fn entries(plan: &Plan, shadow: &str) -> Result<Vec<Entry>, StepError> {
         Entry { path: "etc/upper/shadow".into(), kind: shadow },
         Entry::file("var/lib/xenith/handover.toml", 0o600, handover),
     ];
+    for nic in &plan.nics {
+        entries.extend(link_file(nic));
+    }
     if plan.ssh {
         entries.push(Entry::link(
             "etc/upper/systemd/system/multi-user.target.wants/ssh.service",
@@ -87,6 +91,21 @@ fn entries(plan: &Plan, shadow: &str) -> Result<Vec<Entry>, StepError> {
         entries.push(Entry::file("root/.ssh/authorized_keys", 0o600, keys));
     }
     Ok(entries)
+}
+
+/// The card keeps the name that it has now, whatever is plugged in beside it (systemd.link(5)). The
+/// kernel's own names, `eth0`, cannot be kept: it may have given one to another card by then.
+fn link_file(nic: &Nic) -> Option<Entry> {
+    let kernels = nic.name.strip_prefix("eth").is_some_and(|rest| rest.parse::<u32>().is_ok());
+    if kernels || nic.mac.as_str() == "00:00:00:00:00:00" {
+        return None;
+    }
+    let text = format!(
+        "# Written by the installer.\n[Match]\nPermanentMACAddress={}\n\n[Link]\nName={}\n",
+        nic.mac, nic.name
+    );
+    let path = format!("etc/upper/systemd/network/70-xenith-{}.link", nic.name);
+    Some(Entry::file(&path, 0o644, text))
 }
 
 /// Replaces the second field of root's line.
@@ -127,6 +146,24 @@ mod tests {
             profile.contains("\n[ -r /etc/profile.d/proxy.sh ] && . /etc/profile.d/proxy.sh\n")
         );
         assert_eq!(PROXY, "etc/profile.d/proxy.sh");
+    }
+
+    #[test]
+    fn names_of_cards_are_kept_by_mac_address() {
+        let nic = |name: &str, mac: &str| Nic {
+            name: name.to_owned(),
+            mac: mac.parse().unwrap(),
+            driver: None,
+            carrier: None,
+            max_mtu: None,
+        };
+        let entry = link_file(&nic("eno1", "52:54:00:12:34:56")).unwrap();
+        assert_eq!(entry.path, Path::new("etc/upper/systemd/network/70-xenith-eno1.link"));
+        let EntryKind::File { bytes, .. } = entry.kind else { panic!() };
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.ends_with("PermanentMACAddress=52:54:00:12:34:56\n\n[Link]\nName=eno1\n"));
+        assert!(link_file(&nic("eth0", "52:54:00:12:34:56")).is_none());
+        assert!(link_file(&nic("eno1", "00:00:00:00:00:00")).is_none());
     }
 
     #[test]

@@ -86,6 +86,8 @@ fn element_of(key: &str) -> String {
         ["root-password" | "root-password-hash"] => "root-password",
         ["disk", ..] => "primary-disk",
         ["storage", "disks", ..] => "guest-disk",
+        ["network", "ipv6", "address", ..] => "ipv6",
+        ["network", "ipv6", "gateway", ..] => "gatewayv6",
         ["network", "address", ..] => "ipaddr",
         ["network", "gateway", ..] => "gateway",
         ["network", "dns", ..] => "name-server",

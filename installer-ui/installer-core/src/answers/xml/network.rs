@@ -3,30 +3,22 @@
 
 use std::net::Ipv4Addr;
 
-use super::super::raw::RawNetwork;
+use super::super::raw::{RawIpv6, RawNetwork};
 use super::{Element, Translation, tag};
 
 /// Names of the elements that `<admin-interface>` may hold, each row one thing with all its names.
 const ADDRESS: &[&str] = &["ipaddr", "ip"];
 const MASK: &[&str] = &["subnet", "subnet-mask", "subnetmask"];
 const GATEWAY: &[&str] = &["gateway"];
-const IPV6: &[&str] = &["ipv6", "gatewayv6"];
 /// All of them.
 pub(super) const INSIDE: &[&str] =
     &["ipaddr", "ip", "subnet", "subnet-mask", "subnetmask", "gateway", "ipv6", "gatewayv6"];
+const PROTO: &str = "\"dhcp\", \"static\", or \"none\" for IPv6 alone";
 const ADMIN: &str = "<admin-interface>";
 
 impl Translation {
     pub(super) fn interface(&mut self, element: &Element) {
         self.attributes(element, &["name", "hwaddr", "proto", "vlan", "protov6"]);
-        let unsupported = [("vlan", element.attribute(&["vlan"])), ("protov6", ipv6(element))];
-        for (name, value) in unsupported {
-            if let Some(value) = value {
-                let text = format!("{name}={value:?} is not supported");
-                let hint = "the management interface has an untagged IPv4 address";
-                self.problem(ADMIN, text, hint);
-            }
-        }
         for (at, child) in element.children.iter().enumerate() {
             let name = child.name.as_str();
             if !INSIDE.contains(&name) {
@@ -41,21 +33,78 @@ impl Translation {
             Some("dhcp") => self.dhcp(element),
             Some("static") => self.fixed(element),
             Some("none") => {
-                let text = "proto=\"none\" leaves the host without an IPv4 address";
-                self.problem(ADMIN, text, "\"dhcp\" or \"static\"");
-                None
+                self.unused(element, "proto", "none", &[ADDRESS, MASK, GATEWAY]);
+                Some(RawNetwork { mode: Some("none".into()), ..RawNetwork::default() })
             }
             Some(other) => {
-                let text = format!("proto={other:?} is not one of dhcp, static");
-                self.problem(ADMIN, text, "\"dhcp\" or \"static\"");
+                let text = format!("proto={other:?} is not one of dhcp, static, none");
+                self.problem(ADMIN, text, PROTO);
                 None
             }
             None => {
-                self.problem(ADMIN, "the attribute proto is missing", "\"dhcp\" or \"static\"");
+                self.problem(ADMIN, "the attribute proto is missing", PROTO);
                 None
             }
         };
-        self.raw.network = network.map(|network| RawNetwork { interface, mac, ..network });
+        let (ipv6, vlan) = (self.ipv6(element), self.vlan(element));
+        self.raw.network =
+            network.map(|network| RawNetwork { interface, mac, vlan, ipv6, ..network });
+    }
+
+    fn vlan(&mut self, element: &Element) -> Option<i64> {
+        let text = element.attribute(&["vlan"])?;
+        let vlan = text.parse().ok();
+        if vlan.is_none() {
+            self.problem(ADMIN, format!("vlan={text:?} is not a number"), "1 to 4094");
+        }
+        vlan
+    }
+
+    /// An address of IPv6 with `protov6` left out is one that XenServer does not look at.
+    fn ipv6(&mut self, element: &Element) -> Option<RawIpv6> {
+        const ADDRESS6: &[&str] = &["ipv6"];
+        const GATEWAY6: &[&str] = &["gatewayv6"];
+        let raw = |mode: &str| RawIpv6 { mode: Some(mode.into()), ..RawIpv6::default() };
+        let kind = element.attribute(&["protov6"]);
+        match kind {
+            Some("static") => {
+                let mut part = |names: &[&str]| {
+                    let child = child(element, names)?;
+                    self.text(child)
+                };
+                let (address, gateway) = (part(ADDRESS6), part(GATEWAY6));
+                if address.is_none() {
+                    self.missing("ipv6", "a static address needs it, such as 2001:db8::10/64");
+                    return None;
+                }
+                Some(RawIpv6 { address, gateway, ..raw("static") })
+            }
+            Some("dhcp" | "autoconf" | "none") | None => {
+                let kind = kind.unwrap_or("none");
+                self.unused(element, "protov6", kind, &[ADDRESS6, GATEWAY6]);
+                match kind {
+                    "dhcp" => Some(raw("dhcp")),
+                    "autoconf" => Some(raw("auto")),
+                    _ => None,
+                }
+            }
+            Some(other) => {
+                let text = format!("protov6={other:?} is not one of static, dhcp, autoconf, none");
+                self.problem(ADMIN, text, "leave it out for a host without IPv6");
+                None
+            }
+        }
+    }
+
+    /// Elements that mean nothing with this value of an attribute.
+    fn unused(&mut self, element: &Element, attribute: &str, value: &str, all: &[&[&str]]) {
+        for names in all {
+            if let Some(child) = child(element, names) {
+                let text = format!("is given although {attribute} is {value:?}");
+                let hint = format!("set {attribute}=\"static\", or leave it out");
+                self.problem(&tag(&child.name), text, &hint);
+            }
+        }
     }
 
     fn card(&mut self, element: &Element) -> (Option<String>, Option<String>) {
@@ -82,12 +131,7 @@ impl Translation {
     }
 
     fn dhcp(&mut self, element: &Element) -> Option<RawNetwork> {
-        for names in [ADDRESS, MASK, GATEWAY] {
-            if let Some(child) = child(element, names) {
-                let hint = "set proto=\"static\", or leave it out";
-                self.problem(&tag(&child.name), "is given although proto is \"dhcp\"", hint);
-            }
-        }
+        self.unused(element, "proto", "dhcp", &[ADDRESS, MASK, GATEWAY]);
         Some(RawNetwork { mode: Some("dhcp".into()), ..RawNetwork::default() })
     }
 
@@ -133,7 +177,7 @@ impl Translation {
     pub(super) fn finish_network(&mut self) {
         let servers = std::mem::take(&mut self.name_servers);
         match &mut self.raw.network {
-            Some(network) if network.mode.as_deref() == Some("static") => network.dns = servers,
+            Some(network) if takes_servers(network) => network.dns = servers,
             _ if servers.is_empty() || self.problems.iter().any(|p| p.key == ADMIN) => {}
             _ => {
                 let text = "is given although the address comes by DHCP";
@@ -143,10 +187,10 @@ impl Translation {
     }
 }
 
-/// What is asked of IPv6, if anything.
-fn ipv6(element: &Element) -> Option<&str> {
-    let asked = element.attribute(&["protov6"]).filter(|mode| *mode != "none");
-    asked.or_else(|| child(element, IPV6).map(|child| child.name.as_str()))
+/// Whether name servers are asked for beside the addresses.
+fn takes_servers(network: &RawNetwork) -> bool {
+    let ipv6 = network.ipv6.as_ref().and_then(|ipv6| ipv6.mode.as_deref());
+    network.mode.as_deref() == Some("static") || matches!(ipv6, Some("static" | "auto"))
 }
 
 fn child<'a>(element: &'a Element, names: &[&str]) -> Option<&'a Element> {
