@@ -52,23 +52,28 @@ pub enum From {
 pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str, from: From) -> Result<()> {
     make_system_disk(folder)?;
     let setup = Setup { uefi, disks: vec![system_disk()], ..Setup::default() };
-    install_from(lab, folder, &answers(storage), setup, from)?.cut_power();
+    let mut vm = boot(lab, folder, &answers(storage), setup, from)?;
+    follow(&mut vm)?;
+    vm.cut_power();
     Ok(())
 }
 
 /// The same with other answers and another machine, whose disks are there already and whose medium, if it
 /// names none, is a CD; the installed host runs.
 pub fn install_with(lab: &Lab, folder: &Path, answers: &str, setup: Setup) -> Result<Vm> {
-    install_from(lab, folder, answers, setup, From::Volume)
+    let mut vm = boot(lab, folder, answers, setup, From::Volume)?;
+    follow(&mut vm)?;
+    Ok(vm)
 }
 
-fn install_from(
-    lab: &Lab,
-    folder: &Path,
-    answers: &str,
-    mut setup: Setup,
-    from: From,
-) -> Result<Vm> {
+/// Boots the ISO beside an empty disk and a volume with these answers, with what `setup` has else.
+pub fn begin(lab: &Lab, folder: &Path, answers: &str, setup: Setup) -> Result<Vm> {
+    make_system_disk(folder)?;
+    let setup = Setup { disks: vec![system_disk()], ..setup };
+    boot(lab, folder, answers, setup, From::Volume)
+}
+
+fn boot(lab: &Lab, folder: &Path, answers: &str, mut setup: Setup, from: From) -> Result<Vm> {
     match from {
         From::Volume => {
             write_answers(folder, answers)?;
@@ -80,9 +85,7 @@ fn install_from(
         }
     }
     setup.medium = setup.medium.or(Some(Medium::Cd));
-    let mut vm = Vm::start(lab, folder, "install", &setup)?;
-    follow(&mut vm)?;
-    Ok(vm)
+    Vm::start(lab, folder, "install", &setup)
 }
 
 /// Makes the disk of [`system_disk`], empty.
@@ -105,13 +108,18 @@ pub fn follow(vm: &mut Vm) -> Result<()> {
 
 /// The answers for [`system_disk`].
 pub fn answers(storage: &str) -> String {
+    answers_with(storage, "mode = \"dhcp\"\n")
+}
+
+/// The same with another network.
+pub fn answers_with(storage: &str, network: &str) -> String {
     format!(
         "hostname = \"proof\"\n\
          root-password = \"{PASSWORD}\"\n\
          on-success = \"reboot\"\n\
          [disk]\nserial = \"{SERIAL}\"\nwipe = true\n\
-         [network]\nmode = \"dhcp\"\n\
-         [storage]\ntype = \"{storage}\"\n"
+         [storage]\ntype = \"{storage}\"\n\
+         [network]\n{network}"
     )
 }
 

@@ -36,6 +36,8 @@ pub struct Setup {
     pub large_sectors: bool,
     /// Port forwards.
     pub forwards: Vec<emulator::Forward>,
+    /// Cables to other machines of the case: name, whether this end listens, MAC address.
+    pub cables: Vec<(&'static str, bool, &'static str)>,
     /// End instead of rebooting.
     pub no_reboot: bool,
     /// Between the first disk and its file.
@@ -78,6 +80,11 @@ impl Vm {
                 unsafe_cache: true,
                 layer,
             });
+        let cables = setup.cables.iter().map(|(name, listens, mac)| emulator::Cable {
+            socket: format!("{FOLDER}/{name}.sock"),
+            listens: *listens,
+            mac: (*mac).to_owned(),
+        });
         let socket = |end: &str| format!("{name}-{end}.sock");
         let machine = Machine {
             accelerator: lab.accelerator,
@@ -88,6 +95,7 @@ impl Vm {
             drives: drives.collect(),
             sticks: setup.sticks.iter().map(|file| format!("{FOLDER}/{file}")).collect(),
             forwards: setup.forwards.clone(),
+            cables: cables.collect(),
             serial: Line::Socket(format!("{FOLDER}/{}", socket("serial"))),
             qmp: Some(format!("{FOLDER}/{}", socket("qmp"))),
             vnc: None,

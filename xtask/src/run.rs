@@ -107,6 +107,7 @@ pub fn run(options: &Options) -> Result<()> {
         net_boot: None,
         drives,
         sticks: Vec::new(),
+        cables: Vec::new(),
         forwards: vec![Forward { host_port: options.port, address: String::new(), port: 443 }],
         serial: Line::Terminal,
         qmp: None,

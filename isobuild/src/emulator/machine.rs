@@ -50,6 +50,17 @@ pub struct Forward {
     pub port: u16,
 }
 
+/// A network card more, with a cable to the card of another machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cable {
+    /// Socket that both ends name.
+    pub socket: String,
+    /// This end listens on it, so its machine starts first.
+    pub listens: bool,
+    /// The card's MAC address.
+    pub mac: String,
+}
+
 /// How a machine starts over the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetBoot {
@@ -98,6 +109,8 @@ pub struct Machine {
     pub sticks: Vec<String>,
     /// Ports forwarded; the network card is there in any case.
     pub forwards: Vec<Forward>,
+    /// Network cards beside the one that leads to the host.
+    pub cables: Vec<Cable>,
     /// First serial port.
     pub serial: Line,
     /// Socket of the monitor protocol that somebody listens on already.
@@ -182,6 +195,13 @@ impl Machine {
         }
         args.pair("-netdev", format!("user,id=net0{forwards}{server}"));
         args.pair("-device", format!("virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56{card}"));
+        for (number, Cable { socket, listens, mac }) in self.cables.iter().enumerate() {
+            let end = if *listens { "on" } else { "off" };
+            let name = format!("cable{number}");
+            let line = format!("stream,id={name},server={end},addr.type=unix,addr.path={socket}");
+            args.pair("-netdev", line);
+            args.pair("-device", format!("virtio-net-pci,netdev={name},mac={mac},romfile="));
+        }
         args.pair("-device", "virtio-rng-pci");
         match &self.serial {
             Line::Terminal => {
@@ -235,6 +255,7 @@ mod tests {
             drives: Vec::new(),
             sticks: Vec::new(),
             forwards: Vec::new(),
+            cables: Vec::new(),
             serial: Line::Terminal,
             qmp: None,
             vnc: None,
@@ -280,6 +301,18 @@ mod tests {
         let args = Machine { forwards: vec![forward], ..machine() }.arguments();
         let expected = "user,id=net0,hostfwd=tcp:127.0.0.1:8443-10.0.2.50:443";
         assert!(args.iter().any(|arg| arg == expected), "{args:?}");
+    }
+
+    #[test]
+    fn a_cable_has_two_ends() {
+        let cable = |listens| {
+            let (socket, mac) = ("/vm/a.sock".to_owned(), "52:54:00:00:00:01".to_owned());
+            let cables = vec![Cable { socket, listens, mac }];
+            Machine { cables, ..machine() }.arguments().join(" ")
+        };
+        let end = "stream,id=cable0,server=on,addr.type=unix,addr.path=/vm/a.sock";
+        assert!(cable(true).contains(end), "{}", cable(true));
+        assert!(cable(false).contains(&end.replace("=on", "=off")), "{}", cable(false));
     }
 
     #[test]

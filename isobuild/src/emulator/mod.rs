@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use drive::{Drive, Fault, Layer};
-pub use machine::{Accelerator, Firmware, Forward, Line, Machine, Medium, NetBoot, Vnc};
+pub use machine::{Accelerator, Cable, Firmware, Forward, Line, Machine, Medium, NetBoot, Vnc};
 
 use crate::sandbox::{Child, Sandbox, SandboxError, Streams};
 

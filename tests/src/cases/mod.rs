@@ -8,6 +8,7 @@ mod faults;
 mod installed;
 mod life;
 mod netboot;
+mod network;
 mod power_cuts;
 mod raid;
 mod screens;
@@ -28,6 +29,7 @@ const ON_DEMAND: &[(&str, bool)] = &[
     ("fault-", true),
     ("install-serial", true),
     ("life-", true),
+    ("net-", true),
     ("netboot-", true),
     ("picture-", false),
     ("raid-", true),
@@ -66,6 +68,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(serial_install::cases());
     cases.extend(ways::cases());
     cases.extend(users::cases());
+    cases.extend(network::cases());
     cases
 }
 
@@ -83,6 +86,7 @@ mod tests {
         };
         assert_eq!(chosen("install"), ["install-bios", "install-uefi", "install-serial"]);
         assert_eq!(chosen("pxe"), [""; 0]);
+        assert_eq!(chosen("net-"), ["net-lacp-vlan"]);
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
         assert_eq!(chosen("life-"), ["life-pvh", "life-checkpoint"]);

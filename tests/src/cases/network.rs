@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A host on a trunk: a second machine, a live system, is the switch that speaks LACP.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use isobuild::emulator::Medium;
+
+use super::boot::{LIMIT, READY};
+use crate::install::{self, PASSWORD};
+use crate::lab::Lab;
+use crate::runner::{Case, Figures};
+use crate::serial::Serial;
+use crate::shell;
+use crate::vm::{Setup, Vm};
+
+/// Both cables, with the MAC addresses of the switch's and of the host's end.
+const CABLES: [(&str, &str, &str); 2] = [
+    ("cable-a", "52:54:00:77:00:0a", "52:54:00:42:00:0a"),
+    ("cable-b", "52:54:00:77:00:0b", "52:54:00:42:00:0b"),
+];
+/// What the host is told; the gateways are the switch.
+const NETWORK: &str = "\
+mode = \"static\"
+address = \"192.0.2.20/24\"
+gateway = \"192.0.2.1\"
+vlan = 42
+mtu = 1450
+bond = { mode = \"lacp\", members = [\"52:54:00:42:00:0a\", \"52:54:00:42:00:0b\"] }
+ipv6 = { mode = \"static\", address = \"2001:db8::20/64\", gateway = \"2001:db8::1\" }
+";
+
+/// Only by name: it takes two machines at once.
+pub fn cases() -> Vec<Case> {
+    vec![Case {
+        name: "net-lacp-vlan",
+        about: "a host managed over a VLAN on an LACP bond, by IPv4 and IPv6, through a switch",
+        run,
+    }]
+}
+
+fn ends(of_switch: bool) -> Vec<(&'static str, bool, &'static str)> {
+    let end = |(name, switch, host)| (name, of_switch, if of_switch { switch } else { host });
+    CABLES.map(end).to_vec()
+}
+
+fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
+    let setup = Setup { medium: Some(Medium::Cd), cables: ends(true), ..Setup::default() };
+    let mut switch = Vm::start(lab, folder, "switch", &setup)?;
+    let answers = install::answers_with("none", NETWORK);
+    let host = Setup { cables: ends(false), ..Setup::default() };
+    switch.serial.wait(READY, LIMIT).context("booting the switch")?;
+    make_switch(&mut switch.serial).context("making a switch of the live system")?;
+
+    let mut host = install::begin(lab, folder, &answers, host)?;
+    install::follow(&mut host)?;
+    shell::log_in(&mut host.serial, PASSWORD)?;
+    let lacp = "ovs-vsctl --timeout=60 wait-until Interface $(ip -br link | awk '/00:0a/{print $1; exit}') lacp_current=true";
+    shell::run(&mut host.serial, lacp).context("waiting for the switch's LACP")?;
+    for command in [
+        "xe pif-list params=all",
+        "xe bond-list params=all",
+        "xe vlan-list params=all",
+        "ovs-vsctl show",
+        "ip -br address",
+        "networkctl --no-pager",
+        "cat /run/issue.d/xenith.issue",
+        "cat /etc/systemd/network/*.link",
+    ] {
+        shell::run(&mut host.serial, command)?;
+    }
+    let address = "xe host-list params=address --minimal";
+    let address = shell::run(&mut host.serial, address)?;
+    anyhow::ensure!(address == "192.0.2.20", "the host's address is {address:?}");
+
+    let serial = &mut switch.serial;
+    managed(serial).context("managing the host over both links")?;
+    shell::run(serial, "ip link set $A down")?;
+    managed(serial).context("managing the host over one link")?;
+    shell::run(serial, "ip link set $A up; ip link set $B down")?;
+    managed(serial).context("managing the host over the other link")?;
+    switch.cut_power();
+    host.cut_power();
+    Ok(())
+}
+
+/// Both cables are an LACP bond of a bridge, on which VLAN 42 has an interface with addresses.
+fn make_switch(serial: &mut Serial) -> Result<()> {
+    serial.send("\n")?;
+    serial.wait("# ", LIMIT).context("waiting for the shell")?;
+    shell::run(serial, "export TERM=dumb HOME=/root; stty cols 2000")?;
+    shell::run(serial, "systemctl stop xenith-toolstack")?;
+    shell::run(serial, "for b in $(ovs-vsctl list-br); do ovs-vsctl del-br $b; done")?;
+    for (variable, (_, mac, _)) in ["A", "B"].into_iter().zip(CABLES) {
+        let find =
+            format!("{variable}=$(basename $(dirname $(grep -l {mac} /sys/class/net/*/address)))");
+        shell::run(serial, &find)?;
+    }
+    for command in [
+        "ovs-vsctl add-br sw -- add-bond sw lag $A $B lacp=active bond_mode=balance-tcp trunks=42",
+        "ovs-vsctl add-port sw v42 tag=42 -- set Interface v42 type=internal",
+        "ip link set $A up && ip link set $B up && ip link set sw up && ip link set v42 up",
+        "ip address add 192.0.2.1/24 dev v42",
+        "ip address add 2001:db8::1/64 dev v42 nodad",
+    ] {
+        shell::run(serial, command)?;
+    }
+    Ok(())
+}
+
+/// The API answers on both addresses; the first tries wait for LACP and for neighbours.
+fn managed(serial: &mut Serial) -> Result<()> {
+    for address in ["192.0.2.20", "2001:db8::20"] {
+        let ask = format!(
+            "for i in $(seq 60); do ping -c 1 -w 5 {address} >/dev/null && break; done; \
+             xe -s {address} --no-ssl-verify -u root -pw '{PASSWORD}' pif-list management=true params=device,VLAN,IP,IPv6"
+        );
+        let said = shell::run(serial, &ask)?;
+        anyhow::ensure!(said.contains("bond0") && said.contains("42"), "{address} says {said:?}");
+    }
+    Ok(())
+}
