@@ -110,7 +110,7 @@ impl Server {
             "say() {{ echo \"xenith: $*\"; }}\n\
              . {SCRIPT}\n\
              net_target={target} net_tries=4 net_patience=1\n\
-             net_url='{url}' net_manifest='{manifest}' net_mac=\n\
+             net_url='{url}' net_manifest='{manifest}' net_mac= net_vlan=\n\
              net_words && net_fetch_all && exit\n\
              say \"cannot start: $net_why\"\n\
              exit 1\n",
@@ -318,12 +318,116 @@ fn a_server_that_never_answers_is_given_up() {
     assert!(!well && text.contains("Connection refused (tried 4 times)"), "{text}");
 }
 
+/// What `net_up` and `net_disconnect` do with these words, on a machine with the cards eth0 (no link)
+/// and eth1, where nothing is real.
+fn connect(words: &str) -> (bool, String) {
+    let dir = TempDir::new().unwrap();
+    let sys = dir.path().join("sys");
+    for (name, last, carrier) in [("eth0", 0, 0), ("eth1", 1, 1)] {
+        fs::create_dir_all(sys.join(name).join("device")).unwrap();
+        fs::write(sys.join(name).join("address"), format!("52:54:00:00:00:0{last}\n")).unwrap();
+        fs::write(sys.join(name).join("carrier"), format!("{carrier}\n")).unwrap();
+    }
+    let script = format!(
+        "say() {{ echo \"say $*\"; }}\n\
+         modprobe() {{ echo \"modprobe $*\"; }}\n\
+         udhcpc() {{ echo \"udhcpc $*\"; }}\n\
+         ip() {{ echo \"ip $*\"; case \"$*\" in \
+         'link add xn-bond'*) mkdir -p {sys}/xn-bond/bonding; echo 1 >{sys}/xn-bond/carrier;; \
+         esac; }}\n\
+         net_url=http://192.0.2.1/x net_mac= net_ip= net_vlan= net_bond= mode=live\n\
+         . {SCRIPT}\n\
+         net_sys={sys} net_resolv={sys}/resolv\n\
+         {words}\n\
+         net_up; status=$?\n\
+         [ -z \"$net_state\" ] || echo \"state $net_state\"\n\
+         [ -e {sys}/xn-bond ] && grep . {sys}/xn-bond/bonding/*\n\
+         [ -e {sys}/resolv ] && cat {sys}/resolv\n\
+         [ $status != 0 ] || {{ echo ==; net_disconnect; }}\n\
+         exit $status\n",
+        sys = sys.display(),
+    );
+    let output = run(&["sh", "-c", &script]);
+    let text =
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.success(), text.replace(&format!("{}/", sys.display()), ""))
+}
+
+#[test]
+fn the_first_card_with_a_link_is_asked_and_its_vlan() {
+    let asked = "ip link set eth0 up\nip link set eth1 up\n\
+                 udhcpc -f -q -n -t 5 -T 2 -i eth1 -s /netboot-dhcp\n\
+                 say network by eth1 (52:54:00:00:00:01)\n\
+                 state eth0 (52:54:00:00:00:00) has no link\n\
+                 ==\nip addr flush dev eth1\nip link set eth1 down\n";
+    assert_eq!(connect(""), (true, asked.to_owned()));
+    let tagged = "ip link set eth1 up\nmodprobe -q 8021q\n\
+                  ip link add link eth1 name xn-vlan type vlan id 42\nip link set xn-vlan up\n\
+                  udhcpc -f -q -n -t 5 -T 2 -i xn-vlan -s /netboot-dhcp\n\
+                  say network by eth1 (52:54:00:00:00:01), VLAN 42\n\
+                  ==\nip addr flush dev xn-vlan\nip link delete xn-vlan\nip link set eth1 down\n";
+    let words = "net_vlan=42 net_mac=52:54:00:00:00:01";
+    assert_eq!(connect(words), (true, tagged.to_owned()));
+    let none = "ip link set eth0 up\nstate eth0 (52:54:00:00:00:00) has no link\n";
+    assert_eq!(connect("net_vlan=42 net_mac=52:54:00:00:00:00"), (false, none.to_owned()));
+}
+
+#[test]
+fn a_bond_is_made_of_its_cards_and_taken_down_again() {
+    let words = "net_bond=lacp,52-54-00-00-00-01,52:54:00:00:00:00 net_vlan=42";
+    let expected = "modprobe -q bonding max_bonds=0\nip link add xn-bond type bond\n\
+                    ip link set xn-bond address 52:54:00:00:00:01\n\
+                    ip link set eth0 down\nip link set eth1 down\nip link set xn-bond up\n\
+                    modprobe -q 8021q\n\
+                    ip link add link xn-bond name xn-vlan type vlan id 42\nip link set xn-vlan up\n\
+                    udhcpc -f -q -n -t 5 -T 2 -i xn-vlan -s /netboot-dhcp\n\
+                    say network by xn-bond (52:54:00:00:00:01), VLAN 42\n\
+                    xn-bond/bonding/miimon:100\nxn-bond/bonding/mode:802.3ad\n\
+                    xn-bond/bonding/slaves:+eth1\n\
+                    ==\nip addr flush dev xn-vlan\nip link delete xn-vlan\n\
+                    ip link set xn-bond down\nip link delete xn-bond\n";
+    assert_eq!(connect(words), (true, expected.to_owned()));
+    let (well, text) = connect("net_bond=balance-slb,52:54:00:00:00:01,52:54:00:00:00:00");
+    assert!(well && text.contains("bonding/mode:active-backup"), "{text}");
+    let (well, text) = connect("net_bond=802.3ad,52:54:00:00:00:01,52:54:00:00:00:00");
+    let expected = "it must begin with active-backup, balance-slb or lacp";
+    assert!(!well && text.contains(expected), "{text}");
+}
+
+#[test]
+fn addresses_of_both_families_are_fixed_and_ipv6_may_be_announced() {
+    let words = "net_mac=52:54:00:00:00:01 \
+                 net_ip=' 192.0.2.10/24,192.0.2.1,192.0.2.53 2001:db8::10/64,fe80::1,2001:db8::53'";
+    let expected = "ip link set eth1 up\nip addr flush dev eth1\n\
+                    ip addr add 192.0.2.10/24 dev eth1\n\
+                    ip -4 route add default via 192.0.2.1 dev eth1\n\
+                    ip addr add 2001:db8::10/64 dev eth1\n\
+                    ip -6 route add default via fe80::1 dev eth1\n\
+                    say network by eth1 (52:54:00:00:00:01)\n\
+                    nameserver 192.0.2.53\nnameserver 2001:db8::53\n\
+                    ==\nip addr flush dev eth1\nip link set eth1 down\n";
+    assert_eq!(connect(words), (true, expected.to_owned()));
+    let (well, text) = connect(
+        "ip() { echo \"ip $*\"; [ \"$*\" != '-6 addr show dev eth1 scope global' ] || echo inet6; }\n\
+         net_url=http://[2001:db8::1]/x",
+    );
+    assert!(well && !text.contains("udhcpc"), "{text}");
+}
+
 #[test]
 fn words_that_cannot_be_meant_are_named() {
     let server = Server::start(&[]);
     for url in ["", "http://", "https://192.0.2.1/x", "tftp://192.0.2.1/x", "/xenith"] {
         let (well, text) = server.fetch_from(url, &server.manifest);
         assert!(!well && text.contains(&format!("xenith.net is '{url}'; it must be")), "{text}");
+    }
+    for vlan in ["0", "4095", "x", "01", "42 "] {
+        let words = format!("net_url={} net_manifest= net_vlan='{vlan}'", server.url);
+        let script = format!(". {SCRIPT}\n{words}\nnet_words || echo \"$net_why\"");
+        let output = run(&["sh", "-c", &script]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let expected = format!("xenith.vlan is '{vlan}'; it must be a number from 1 to 4094\n");
+        assert_eq!(text, expected);
     }
     let (well, text) = server.fetch_from(&server.url, "abc");
     assert!(!well && text.contains("xenith.manifest is 'abc'; it must be the SHA-256 of "));

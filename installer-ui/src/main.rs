@@ -9,6 +9,7 @@ mod draw;
 mod follow;
 mod licence;
 mod log;
+mod network_test;
 mod online;
 mod program;
 mod remote;
@@ -60,7 +61,8 @@ const CHECK_MEDIUM: &str = "xenith.check-medium";
 ///
 /// "xenith-installer hardware" says what will and will not work on this machine, "xenith-installer
 /// check-medium" reads the whole medium; the medium's menu offers that too. "xenith-installer
-/// save-logs DESTINATION" packs the logs and brings them to a stick or to another machine.
+/// network-test" says what of the network works. "xenith-installer save-logs DESTINATION" packs the
+/// logs and brings them to a stick or to another machine.
 ///
 /// An answer file needs at least this:
 ///
@@ -90,21 +92,12 @@ const CHECK_MEDIUM: &str = "xenith.check-medium";
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Install without asking; the answers are looked for as described above.
+    /// Install without asking, as with --answers; without that the answers are looked for as
+    /// described above.
     #[arg(long)]
     unattended: bool,
-    /// Where the answers are: a file, https://..., http://..., nfs://SERVER/FOLDER/FILE, label:LABEL (a
-    /// volume), post:https://... (a server that makes them of the machine's inventory), or auto (where
-    /// DHCP or DNS says). Implies --unattended.
-    #[arg(long, value_name = "SOURCE")]
-    answers: Option<String>,
-    /// The only certificate that is accepted from the server of the answers, as `openssl x509 -noout
-    /// -fingerprint -sha256` prints it; without it, public authorities decide.
-    #[arg(long, value_name = "FINGERPRINT", requires = "answers")]
-    answers_sha256: Option<String>,
-    /// The HTTP proxy through which answers are fetched, http://[NAME:PASSWORD@]HOST:PORT.
-    #[arg(long, value_name = "URL")]
-    proxy: Option<String>,
+    #[command(flatten)]
+    answers: AnswerOptions,
     /// Print what would be done, and do nothing.
     #[arg(long, requires = "answers")]
     dry_run: bool,
@@ -119,6 +112,23 @@ struct Cli {
     with_loop_devices: bool,
 }
 
+// A docstring would become the text of `--help`.
+#[derive(Debug, clap::Args)]
+struct AnswerOptions {
+    /// Where the answers are: a file, https://..., http://..., nfs://SERVER/FOLDER/FILE, label:LABEL (a
+    /// volume), post:https://... (a server that makes them of the machine's inventory), or auto (where
+    /// DHCP or DNS says).
+    #[arg(long, value_name = "SOURCE")]
+    answers: Option<String>,
+    /// The only certificate that is accepted from the server of the answers, as `openssl x509 -noout
+    /// -fingerprint -sha256` prints it; without it, public authorities decide.
+    #[arg(long, value_name = "FINGERPRINT", requires = "answers")]
+    answers_sha256: Option<String>,
+    /// The HTTP proxy through which answers are fetched, http://[NAME:PASSWORD@]HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Say whether an answer file is right, or what it would do on a machine. Touches nothing.
@@ -129,6 +139,12 @@ enum Command {
     CheckMedium,
     /// Say what will and will not work on this machine. Touches nothing.
     Hardware,
+    /// Try the network part by part and say what fails: link, address, gateway, name servers, time.
+    /// While installing: the network of --answers, of the kernel command line, or by DHCP.
+    NetworkTest {
+        #[command(flatten)]
+        answers: AnswerOptions,
+    },
     /// Print the JSON schema of answer files in TOML.
     Schema,
     /// Make what sshd needs to let people in, as the kernel command line asks.
@@ -192,21 +208,27 @@ fn run(cli: &Cli) -> Result<ExitCode> {
             println!("saved: {}", collect::save(&machine, &destination)?);
             return Ok(ExitCode::SUCCESS);
         }
+        Some(Command::NetworkTest { answers }) => {
+            return test_network(&machine, answers, &cli.medium);
+        }
         Some(Command::CheckMedium) => return check_medium(&machine),
         Some(Command::Hardware) => return show_hardware(&machine),
         None => {}
     }
     if cli.dry_run {
-        let asked = asked(cli)?.context("no answers")?;
+        let asked = asked(&cli.answers, &cli.medium)?.context("no answers")?;
         unattended::dry_run(&machine, &asked)?;
         return Ok(ExitCode::SUCCESS);
     }
     let log = log::Log::start(&worker::console_name()?)?;
-    if !cli.unattended && cli.answers.is_none() && cmdline::has(&kernel_line()?, CHECK_MEDIUM) {
+    if !cli.unattended
+        && cli.answers.answers.is_none()
+        && cmdline::has(&kernel_line()?, CHECK_MEDIUM)
+    {
         terminal::run(machine, &log, Begin::CheckMedium)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let asked = match asked(cli) {
+    let asked = match asked(&cli.answers, &cli.medium) {
         _ if cli.ask => None,
         Ok(asked) => asked,
         Err(error) => return unattended::refuse(machine, &log, &error),
@@ -265,25 +287,48 @@ fn show_hardware(machine: &worker::Machine) -> Result<ExitCode> {
     })
 }
 
+/// Fails if anything that was tried does not work.
+fn test_network(
+    machine: &worker::Machine,
+    options: &AnswerOptions,
+    medium: &Path,
+) -> Result<ExitCode> {
+    // What is on the kernel command line is not asked for here.
+    let asked = match options.answers {
+        Some(_) => asked(options, medium)?,
+        None => None,
+    };
+    let findings = network_test::run(machine, asked.as_ref())?;
+    findings.iter().for_each(|finding| println!("{finding}"));
+    Ok(match hardware::refusal(&findings) {
+        None => ExitCode::SUCCESS,
+        Some(_) => ExitCode::FAILURE,
+    })
+}
+
 /// Where the answers are, if anywhere; the options go before the kernel command line, and that before
 /// the medium.
-fn asked(cli: &Cli) -> Result<Option<Asked>> {
+fn asked(options: &AnswerOptions, medium: &Path) -> Result<Option<Asked>> {
     let line = kernel_line()?;
     let on_line = Words::of(&line);
     let words = Words {
-        answers: cli.answers.as_deref().or(on_line.answers),
-        sha256: if cli.answers.is_some() { cli.answers_sha256.as_deref() } else { on_line.sha256 },
-        proxy: cli.proxy.as_deref().or(on_line.proxy),
+        answers: options.answers.as_deref().or(on_line.answers),
+        sha256: if options.answers.is_some() {
+            options.answers_sha256.as_deref()
+        } else {
+            on_line.sha256
+        },
+        proxy: options.proxy.as_deref().or(on_line.proxy),
     };
     let is_path = |text: &&str| !text.contains(':') && *text != "auto";
-    if let Some(path) = cli.answers.as_deref().filter(is_path) {
+    if let Some(path) = options.answers.as_deref().filter(is_path) {
         // Here a path is that of any file, and not one on the medium.
         return Ok(Some(Asked::at(AnswerSource::file(path), words)?));
     }
-    if let Some(asked) = Asked::parse(words, Some(&cli.medium))? {
+    if let Some(asked) = Asked::parse(words, Some(medium))? {
         return Ok(Some(asked));
     }
-    let on_medium = AnswerSource::on_medium(&cli.medium);
+    let on_medium = AnswerSource::on_medium(medium);
     let words = Words { sha256: None, ..words };
     Ok(on_medium.map(|source| Asked::at(source, words)).transpose()?)
 }

@@ -17,6 +17,7 @@ use crossterm::execute;
 use crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
+use installer_core::hardware::Finding;
 use installer_core::hooks::Hooks;
 use installer_core::lock::{LockError, Owner};
 use installer_core::logs::Destination;
@@ -31,7 +32,7 @@ use crate::draw::draw;
 use crate::log::Log;
 use crate::state::{Action, Event, Key, RegionalForm, State};
 use crate::worker::Machine;
-use crate::{collect, follow, licence, log, program, remote, worker};
+use crate::{collect, follow, licence, log, network_test, program, remote, worker};
 
 /// Every screen is made for this; a serial line does not tell its size.
 const SMALLEST: (u16, u16) = (80, 24);
@@ -157,6 +158,18 @@ impl App {
                 self.check_medium(owner);
             }
             Action::StopCheck => self.stop_check.store(true, Ordering::Relaxed),
+            Action::TestNetwork(management, nics) => {
+                thread::spawn(move || {
+                    let tested = network_test::try_out(&management, &nics, &[]);
+                    let findings = tested.unwrap_or_else(|error| {
+                        vec![Finding::failed(
+                            "Network",
+                            format!("it could not be tried: {error:#}"),
+                        )]
+                    });
+                    let _ = sender.send(Event::Tested(findings));
+                });
+            }
             Action::Install(plan) => {
                 let begin = Instant::now();
                 self.begin = Some(begin);
@@ -323,6 +336,8 @@ fn key(event: KeyEvent) -> Option<Key> {
             KeyCode::Char('c') => Some(Key::Leave),
             KeyCode::Char('l') => Some(Key::Redraw),
             KeyCode::Char('u') => Some(Key::Clear),
+            // For terminals whose function keys do not get through.
+            KeyCode::Char('t') => Some(Key::Test),
             // What some serial terminals send for Backspace and Enter.
             KeyCode::Char('h') => Some(Key::Backspace),
             KeyCode::Char('j') => Some(Key::Enter),
@@ -346,6 +361,7 @@ fn key(event: KeyEvent) -> Option<Key> {
         KeyCode::Backspace => Some(Key::Backspace),
         KeyCode::Delete => Some(Key::Delete),
         KeyCode::F(2) => Some(Key::Log),
+        KeyCode::F(3) => Some(Key::Test),
         _ => None,
     }
 }

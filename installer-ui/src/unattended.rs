@@ -127,7 +127,7 @@ pub fn dry_run(machine: &Machine, asked: &Asked) -> Result<()> {
 
 /// Fetches the answers; `asked` becomes where they were found, if the network had to tell. Gives the
 /// digest of the inventory too, if one was posted.
-fn answers(machine: &Machine, asked: &mut Asked) -> Result<(AnswerFile, Option<String>)> {
+pub fn answers(machine: &Machine, asked: &mut Asked) -> Result<(AnswerFile, Option<String>)> {
     if asked.source.needs_network() {
         online::bring_up(&mut say)?;
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use installer_core::discovery::{Discovery, Roots};
+use installer_core::discovery::{Discovery, Nic, Roots};
 use installer_core::events::Event;
 use installer_core::hooks::Hooks;
 use installer_core::lock::{LockError, Owner};
@@ -50,6 +50,12 @@ impl Machine {
         settle()?;
         Ok(Volume::of(&Discovery::disks(&self.roots, &self.medium)?))
     }
+}
+
+/// The network cards.
+pub fn nics() -> Result<Vec<Nic>> {
+    settle()?;
+    Ok(Discovery::nics(&Roots::default())?)
 }
 
 /// Waits until udev has handled what it knows of.

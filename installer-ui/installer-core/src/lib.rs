@@ -24,6 +24,7 @@ pub mod lock;
 pub mod logs;
 pub mod media;
 pub mod medium;
+pub mod network;
 pub mod pace;
 pub mod plan;
 pub mod program;

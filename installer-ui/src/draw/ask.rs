@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Welcome, host name, network, login.
+//! Welcome, host name, login.
 
 use installer_core::discovery::{Firmware, Virtualization};
 
 use super::body::Body;
-use crate::state::{NETWORK_FIELDS, State};
+use crate::state::State;
 
 pub(super) fn welcome(state: &State) -> Body {
     let mut body = Body::default();
@@ -61,44 +61,6 @@ pub(super) fn hostname(state: &State) -> Body {
     body.field(true, "Host name", &state.form.hostname, false);
     body.gap();
     body.wrapped("Letters, digits and \"-\"; with a domain if you like: xen1.example.org");
-    body
-}
-
-pub(super) fn network(state: &State) -> Body {
-    let mut body = Body::default();
-    body.text("Through which network is this host managed?");
-    body.gap();
-    let form = &state.form.network;
-    let nics = state.found.as_ref().map_or(&[][..], |found| &found.nics[..]);
-    let Some(nic) = nics.get(form.card) else {
-        body.bold("This machine has no network card that Linux has a driver for.");
-        body.gap();
-        body.wrapped(
-            "The host will take the first card that appears, by DHCP. Press Enter twice to go on.",
-        );
-        return body;
-    };
-    let link = match nic.carrier {
-        Some(true) => "connected",
-        Some(false) => "no cable",
-        None => "link unknown",
-    };
-    let driver = nic.driver.as_deref().unwrap_or("no driver name");
-    let number = format!("{} of {}", form.card + 1, nics.len());
-    body.toggle(form.focus == 0, NETWORK_FIELDS[0], &format!("{} ({number})", nic.name));
-    body.text(&format!("{:21}{}, {driver}, {link}", "", nic.mac));
-    body.gap();
-    let mode = if form.fixed { "fixed" } else { "by DHCP" };
-    body.toggle(form.focus == 1, NETWORK_FIELDS[1], mode);
-    if form.fixed {
-        body.gap();
-        body.field(form.focus == 2, NETWORK_FIELDS[2], &form.address, false);
-        body.field(form.focus == 3, NETWORK_FIELDS[3], &form.gateway, false);
-        body.field(form.focus == 4, NETWORK_FIELDS[4], &form.dns, false);
-        body.gap();
-        body.text("Address with prefix length, such as 192.0.2.10/24. Gateway and DNS may be");
-        body.text("empty; several name servers with blanks between.");
-    }
     body
 }
 

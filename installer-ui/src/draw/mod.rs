@@ -8,6 +8,7 @@ mod choose;
 mod disk;
 mod hardware;
 mod more_disks;
+mod network;
 mod progress;
 mod regional;
 mod save_logs;
@@ -78,9 +79,10 @@ fn bar(frame: &mut Frame<'_>, row: u16, left: &str, right: &str) {
 }
 
 fn counter(state: &State) -> String {
-    // What the other disks are for belongs to the question of the disk.
+    // What the other disks are for belongs to the question of the disk, and a test to the network's.
     let asked = match state.screen {
         Screen::MoreDisks => &Screen::Disk,
+        Screen::NetworkTest(_) => &Screen::Network,
         ref screen => screen,
     };
     match QUESTIONS.iter().position(|screen| screen == asked) {
@@ -139,8 +141,14 @@ fn screen(state: &State) -> Drawn {
         Screen::Hostname => ("host name", "Enter next  Esc back  F2 log", ask::hostname(state)),
         Screen::Network => (
             "network",
-            "Up/Down field  Left/Right change  Enter next  Esc back  F2 log",
-            ask::network(state),
+            "Up/Down field  Left/Right change  F3 test  Enter next  Esc back  F2 log",
+            network::body(state),
+        ),
+        Screen::NetworkTest(None) => ("testing the network", "l log", network::tested(None, 0)),
+        Screen::NetworkTest(Some(findings)) => (
+            "network tested",
+            "Enter back  t test again  s shell  l log",
+            network::tested(Some(findings), state.scroll),
         ),
         Screen::Zone => (
             "time zone",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use installer_core::discovery::{Kind, Unusable, Virtualization};
 use installer_core::events::{Event as News, Step};
+use installer_core::hardware::Finding;
 use installer_core::medium::Checked;
 use installer_core::pace::Pace;
 use installer_core::plan::Ids;
@@ -167,7 +168,30 @@ fn the_questions() {
     press(&mut state, &[Key::Down, Key::Right, Key::Down]);
     type_in(&mut state, "192.0.2.10/24");
     golden("network-fixed", &state);
-    press(&mut state, &[Key::Down, Key::Down, Key::Enter]);
+    press(&mut state, &[Key::Down, Key::Down, Key::Down, Key::Right]);
+    golden("network-more", &state);
+    press(&mut state, &[Key::Down, Key::Right, Key::Right, Key::Right, Key::Down]);
+    type_in(&mut state, "2001:db8::10/64");
+    press(&mut state, &[Key::Down, Key::Down, Key::Right, Key::Right, Key::Right, Key::Down]);
+    press(&mut state, &[Key::Down]);
+    type_in(&mut state, "42");
+    press(&mut state, &[Key::Down]);
+    type_in(&mut state, "1279");
+    press(&mut state, &[Key::Enter]);
+    golden("network-everything", &state);
+    press(&mut state, &[Key::Clear, Key::Test]);
+    golden("network-testing", &state);
+    let findings = [
+        Finding::failed("Link", "eno1: no cable, or the other side is off"),
+        Finding::failed(
+            "Address",
+            "no IPv4 address from the network: no DHCP server answers on xn-vlan, the VLAN is another \
+             one, or another host has the address",
+        ),
+    ];
+    state.on(Event::Tested(findings.to_vec()));
+    golden("network-tested", &state);
+    press(&mut state, &[Key::Enter, Key::Enter]);
     golden("zone-region", &state);
     type_in(&mut state, "am");
     press(&mut state, &[Key::Enter, Key::Down]);

@@ -4,16 +4,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use appliance_model::handover::{AddressMode, LocalSrKind};
+use appliance_model::handover::LocalSrKind;
 use installer_core::answers::{
-    Answers, BadField, DiskChoice, Hostname, InterfaceChoice, NetworkAnswer, OnSuccess,
-    PasswordHash, StorageAnswer, ipv4_cidr, ipv4_gateway,
+    Answers, BadField, DiskChoice, Hostname, OnSuccess, PasswordHash, StorageAnswer,
 };
 use installer_core::discovery::{Discovery, Disk};
 use installer_core::hooks::HookAnswers;
 use installer_core::plan::Refusal;
 
-use super::{Field, Purpose, RegionalForm};
+use super::{Field, NetworkForm, Purpose, RegionalForm};
 
 /// Kinds of local storage, in the order of the screen.
 pub const STORAGE: &[(&str, Option<LocalSrKind>)] = &[
@@ -21,9 +20,6 @@ pub const STORAGE: &[(&str, Option<LocalSrKind>)] = &[
     ("thin logical volumes", Some(LocalSrKind::LvmThin)),
     ("none", None),
 ];
-
-/// Fields of the network screen, in its order.
-pub const NETWORK_FIELDS: [&str; 5] = ["Card", "Address", "Address/prefix", "Gateway", "DNS"];
 
 /// Everything that the screens ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,23 +44,6 @@ pub struct Form {
     pub regional: RegionalForm,
     /// Typed consent.
     pub consent: Field,
-}
-
-/// The network screen.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NetworkForm {
-    /// Index in [`NETWORK_FIELDS`].
-    pub focus: usize,
-    /// Index among the cards.
-    pub card: usize,
-    /// Whether the address is typed.
-    pub fixed: bool,
-    /// Address with prefix length.
-    pub address: Field,
-    /// Gateway, may be empty.
-    pub gateway: Field,
-    /// Name servers with blanks between, may be empty.
-    pub dns: Field,
 }
 
 /// The password screen.
@@ -125,35 +104,6 @@ impl Form {
         self.hostname.text().trim().parse()
     }
 
-    /// The management network; none on a machine without cards.
-    ///
-    /// # Errors
-    /// The sentence for the screen.
-    pub fn network(&self, found: &Discovery) -> Result<Option<NetworkAnswer>, BadField> {
-        let form = &self.network;
-        let Some(nic) = found.nics.get(form.card) else {
-            return Ok(None);
-        };
-        let interface = InterfaceChoice::Mac(nic.mac.clone());
-        if !form.fixed {
-            return Ok(Some(NetworkAnswer::dhcp(interface)));
-        }
-        let address = form.address.text().trim().to_owned();
-        let host = ipv4_cidr(&address)?;
-        let gateway = match form.gateway.text().trim() {
-            "" => None,
-            text => Some(ipv4_gateway(text, host)?.to_string()),
-        };
-        let servers = form.dns.text().split([' ', ',']).filter(|word| !word.is_empty());
-        let dns = servers.map(|word| match word.parse::<std::net::IpAddr>() {
-            Ok(address) => Ok(address.to_string()),
-            Err(_) => Err(BadField::new(format!("{word:?} is not the address of a name server"))),
-        });
-        let dns = dns.collect::<Result<_, _>>()?;
-        let address = AddressMode::Static { address, gateway };
-        Ok(Some(NetworkAnswer { address, dns, ..NetworkAnswer::dhcp(interface) }))
-    }
-
     /// Root's password, hashed.
     ///
     /// # Errors
@@ -196,7 +146,7 @@ impl Form {
             disk: DiskChoice::Device(disk.path.clone()),
             mirror: self.disks_for(Purpose::Mirror, found).pop().map(DiskChoice::Device),
             hostname: self.hostname()?,
-            network: self.network(found)?,
+            network: self.network.answer(found)?,
             root_password: self.password()?,
             ssh_keys: Vec::new(),
             ssh: self.password.ssh,

@@ -5,7 +5,7 @@ use installer_core::medium::Checked;
 use installer_core::pace::Pace;
 use installer_core::plan::{Plan, Refusal};
 
-use super::{Action, Key, LEAVE, NETWORK_FIELDS, Run, STORAGE, Saving, Screen, State};
+use super::{Action, Key, LEAVE, Run, STORAGE, Saving, Screen, State};
 
 /// What has to be typed before anything is written.
 const CONSENT: &str = "yes";
@@ -27,8 +27,8 @@ impl State {
                 self.log_open = Some(0);
                 None
             }
-            // What is under way is not left.
-            (Key::Leave, Screen::Progress) => None,
+            // What is under way is not left; a test takes down what it made.
+            (Key::Leave, Screen::Progress | Screen::NetworkTest(None)) => None,
             (Key::Leave, Screen::SaveLogs) if self.logs.saving == Saving::Now => None,
             (Key::Leave, _) => {
                 self.leave = Some(0);
@@ -113,10 +113,8 @@ impl State {
                 }
                 None
             }
-            Screen::Network => {
-                self.network_key(key);
-                None
-            }
+            Screen::Network => self.network_key(key),
+            Screen::NetworkTest(_) => self.network_test_key(key),
             Screen::Zone => {
                 self.zone_key(key);
                 None
@@ -215,39 +213,6 @@ impl State {
         None
     }
 
-    fn network_key(&mut self, key: Key) {
-        let cards = self.found.as_ref().map_or(0, |found| found.nics.len());
-        let form = &mut self.form.network;
-        let last = if form.fixed { NETWORK_FIELDS.len() - 1 } else { 1 };
-        let next = |focus: usize| (focus + 1).min(last);
-        match key {
-            Key::Esc => self.go(Screen::Hostname),
-            Key::Up | Key::BackTab => form.focus = form.focus.saturating_sub(1),
-            Key::Down | Key::Tab => form.focus = next(form.focus),
-            Key::Enter if form.focus < last => form.focus = next(form.focus),
-            Key::Enter => {
-                let result = match &self.found {
-                    Some(found) => self.form.network(found).map(drop),
-                    None => Ok(()),
-                };
-                self.next_if(result, Screen::Zone);
-            }
-            Key::Left | Key::Right | Key::Char(' ') if form.focus == 0 => {
-                form.card = match key {
-                    Key::Left => form.card.saturating_sub(1),
-                    _ => (form.card + 1).min(cards.saturating_sub(1)),
-                };
-            }
-            Key::Left | Key::Right | Key::Char(' ') if form.focus == 1 => form.fixed = !form.fixed,
-            key => match form.focus {
-                2 => self.typed(key, |state| &mut state.form.network.address),
-                3 => self.typed(key, |state| &mut state.form.network.gateway),
-                4 => self.typed(key, |state| &mut state.form.network.dns),
-                _ => {}
-            },
-        }
-    }
-
     fn password_key(&mut self, key: Key) {
         let form = &mut self.form.password;
         match key {
@@ -317,7 +282,11 @@ impl State {
         }
     }
 
-    fn next_if(&mut self, result: Result<(), installer_core::answers::BadField>, screen: Screen) {
+    pub(super) fn next_if(
+        &mut self,
+        result: Result<(), installer_core::answers::BadField>,
+        screen: Screen,
+    ) {
         match result {
             Ok(()) => self.go(screen),
             Err(error) => self.message = Some(sentence(&error.to_string())),

@@ -7,6 +7,7 @@ mod form;
 mod hardware;
 mod keys;
 mod more_disks;
+mod network;
 mod pick;
 mod regional;
 mod run;
@@ -14,8 +15,9 @@ mod save_logs;
 
 use std::time::Duration;
 
+use appliance_model::handover::Management;
 use installer_core::answers::Keymap;
-use installer_core::discovery::Discovery;
+use installer_core::discovery::{Discovery, Nic};
 use installer_core::events;
 use installer_core::hardware::{Finding, check};
 use installer_core::logs::{Destination, Volume};
@@ -25,9 +27,10 @@ use installer_core::plan::{Ids, Plan};
 
 pub use choose::Choice;
 pub use field::Field;
-pub use form::{Form, NETWORK_FIELDS, STORAGE};
+pub use form::{Form, STORAGE};
 pub use hardware::HARDWARE_SHOWN;
 pub use more_disks::{PURPOSES, Purpose};
+pub use network::{BONDS, IPV4, IPV6, Item, NetworkForm};
 pub use pick::{PICK_SHOWN, Pick};
 pub use regional::{LICENCE_SHOWN, RegionalForm};
 pub use run::Run;
@@ -56,6 +59,8 @@ pub enum Key {
     Clear,
     /// Shows the log (F2).
     Log,
+    /// Tries what the screen asks for (F3).
+    Test,
     /// Opens the menu to leave (Ctrl-C).
     Leave,
     /// Draws everything anew (Ctrl-L).
@@ -75,6 +80,8 @@ pub enum Event {
     Check(Pace),
     /// It ended, or could not even begin.
     Checked(Result<Checked, String>),
+    /// The test of the network ended.
+    Tested(Vec<Finding>),
     /// From the running installation, with the time since its start.
     Install(Duration, events::Event),
     /// Time went by while an installation ran; since its start.
@@ -107,6 +114,8 @@ pub enum Action {
     CheckMedium,
     /// Stop that.
     StopCheck,
+    /// Try a network on these cards, then send [`Event::Tested`].
+    TestNetwork(Box<Management>, Vec<Nic>),
     /// Run the plan, sending [`Event::Install`].
     Install(Box<Plan>),
     /// Give the keyboard a keymap, then send [`Event::KeymapApplied`].
@@ -156,6 +165,8 @@ pub enum Screen {
     Hostname,
     /// The management network.
     Network,
+    /// What came out of trying it; none while it is being tried.
+    NetworkTest(Option<Vec<Finding>>),
     /// In which time zone.
     Zone,
     /// Root's password.
@@ -287,6 +298,12 @@ impl State {
             Event::Checked(Ok(Checked::Stopped)) => self.leave_check(),
             Event::Checked(result) => {
                 self.go(Screen::Checked(result));
+                None
+            }
+            Event::Tested(findings) => {
+                if matches!(self.screen, Screen::NetworkTest(_)) {
+                    self.go(Screen::NetworkTest(Some(findings)));
+                }
                 None
             }
             Event::Install(at, event) => {

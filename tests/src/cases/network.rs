@@ -52,8 +52,18 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     switch.serial.wait(READY, LIMIT).context("booting the switch")?;
     make_switch(&mut switch.serial).context("making a switch of the live system")?;
 
+    // The installer's own network is tried before the host starts.
+    let answers = answers.replace("on-success = \"reboot\"", "on-success = \"shell\"");
     let mut host = install::begin(lab, folder, &answers, host)?;
-    install::follow(&mut host)?;
+    let done = ["xenith-installer: installation complete", "xenith-installer: installation failed"];
+    let which = host.serial.wait_any(&done, LIMIT).context("installing")?;
+    anyhow::ensure!(which == 0, "the installation failed:\n{}", host.serial.tail(15));
+    host.serial.wait("# ", LIMIT).context("waiting for the installer's shell")?;
+    shell::run(&mut host.serial, "export TERM=dumb; stty cols 2000")?;
+    tried(&mut host.serial, "xenith-installer network-test --answers label:XENITH-ANS")
+        .context("trying the network from the installer")?;
+    host.serial.send("systemctl reboot\n")?;
+    host.serial.wait(READY, LIMIT).context("restarting into the installed host")?;
     shell::log_in(&mut host.serial, PASSWORD)?;
     let lacp = "ovs-vsctl --timeout=60 wait-until Interface $(ip -br link | awk '/00:0a/{print $1; exit}') lacp_current=true";
     shell::run(&mut host.serial, lacp).context("waiting for the switch's LACP")?;
@@ -69,6 +79,8 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     ] {
         shell::run(&mut host.serial, command)?;
     }
+    tried(&mut host.serial, "xenith-installer network-test")
+        .context("trying the host's network")?;
     let address = "xe host-list params=address --minimal";
     let address = shell::run(&mut host.serial, address)?;
     anyhow::ensure!(address == "192.0.2.20", "the host's address is {address:?}");
@@ -81,6 +93,22 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     managed(serial).context("managing the host over the other link")?;
     switch.cut_power();
     host.cut_power();
+    Ok(())
+}
+
+/// Links, addresses and gateways work; there are no name servers, and it says so.
+fn tried(serial: &mut Serial, command: &str) -> Result<()> {
+    let said = shell::run(serial, &format!("{command} || true"))?;
+    for expected in [
+        "[ ok ] Address: 192.0.2.20",
+        "[ ok ] Address: 2001:db8::20",
+        "[ ok ] Gateway: 192.0.2.1 answers",
+        "[ ok ] Gateway: 2001:db8::1 answers",
+        "[STOP] DNS: no name server is known",
+    ] {
+        anyhow::ensure!(said.contains(expected), "no {expected:?} in:\n{said}");
+    }
+    anyhow::ensure!(said.matches("[ ok ] Link").count() == 2, "not both links:\n{said}");
     Ok(())
 }
 

@@ -105,6 +105,14 @@ impl Discovery {
         disk::look(roots, &mounts, &below.unwrap_or_default())
     }
 
+    /// The network cards alone.
+    ///
+    /// # Errors
+    /// The kernel's files cannot be read.
+    pub fn nics(roots: &Roots) -> Result<Vec<Nic>, DiscoveryError> {
+        nic::look(roots)
+    }
+
     /// Disks that may be installed on, by name.
     pub fn candidates(&self) -> impl Iterator<Item = &Disk> {
         self.disks.iter().filter(|disk| !disk.is_medium)

@@ -26,15 +26,20 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub(super) fn ok(subject: &'static str, text: impl Into<String>) -> Self {
+    pub(crate) fn ok(subject: &'static str, text: impl Into<String>) -> Self {
         Self { severity: Severity::Ok, subject, text: text.into() }
     }
 
-    pub(super) fn warning(subject: &'static str, text: impl Into<String>) -> Self {
+    pub(crate) fn warning(subject: &'static str, text: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, subject, text: text.into() }
     }
 
-    pub(super) fn refusal(subject: &'static str, text: impl Into<String>) -> Self {
+    /// Something could not even be looked at.
+    pub fn failed(subject: &'static str, text: impl Into<String>) -> Self {
+        Self::refusal(subject, text)
+    }
+
+    pub(crate) fn refusal(subject: &'static str, text: impl Into<String>) -> Self {
         Self { severity: Severity::Refusal, subject, text: text.into() }
     }
 }

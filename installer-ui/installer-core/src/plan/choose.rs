@@ -161,7 +161,7 @@ fn describe(disk: &Disk) -> String {
 /// The card, or the cards of a bond in their order.
 pub(super) fn nics<'a>(
     choice: &InterfaceChoice,
-    found: &'a Discovery,
+    found: &'a [Nic],
 ) -> Result<Vec<&'a Nic>, PlanError> {
     let InterfaceChoice::Bond(bond) = choice else {
         return Ok(vec![nic(choice, found)?]);
@@ -182,8 +182,8 @@ fn describe_nic(nic: &Nic) -> String {
     format!("{} {}", nic.name, nic.mac)
 }
 
-fn nic<'a>(choice: &InterfaceChoice, found: &'a Discovery) -> Result<&'a Nic, PlanError> {
-    let all = found.nics.iter();
+fn nic<'a>(choice: &InterfaceChoice, found: &'a [Nic]) -> Result<&'a Nic, PlanError> {
+    let all = found.iter();
     let (what, matching): (String, Vec<&Nic>) = match choice {
         InterfaceChoice::Name(name) => {
             (name.clone(), all.filter(|nic| nic.name == *name).collect())
@@ -195,7 +195,7 @@ fn nic<'a>(choice: &InterfaceChoice, found: &'a Discovery) -> Result<&'a Nic, Pl
     match matching.as_slice() {
         [nic] => Ok(nic),
         [] => {
-            let found = or_nothing(found.nics.iter().map(describe_nic));
+            let found = or_nothing(found.iter().map(describe_nic));
             Err(PlanError::NoNic { what, found })
         }
         several => Err(PlanError::AmbiguousNic {

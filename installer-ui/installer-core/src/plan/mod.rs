@@ -168,7 +168,7 @@ impl Plan {
             });
         }
         let nics = match &answers.network {
-            Some(network) => choose::nics(&network.interface, found)?,
+            Some(network) => choose::nics(&network.interface, &found.nics)?,
             None => Vec::new(),
         };
         let management = answers.network.as_ref().map(|network| management(network, &nics));
@@ -345,8 +345,8 @@ fn management(network: &NetworkAnswer, nics: &[&Nic]) -> Result<Management, Plan
 ///
 /// # Errors
 /// The answers do not name cards that are there, or something of them that they cannot do.
-pub fn management_on(network: &NetworkAnswer, found: &Discovery) -> Result<Management, PlanError> {
-    management(network, &choose::nics(&network.interface, found)?)
+pub fn management_on(network: &NetworkAnswer, nics: &[Nic]) -> Result<Management, PlanError> {
+    management(network, &choose::nics(&network.interface, nics)?)
 }
 
 fn sector_size(disk: &Disk) -> Option<SectorSize> {
