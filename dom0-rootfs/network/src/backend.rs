@@ -9,7 +9,7 @@ pub trait NetworkBackend: Send + Sync {
     /// there are none, until each has got its name.
     fn physical(&self) -> Result<Vec<PhysicalNic>, NetworkError>;
     /// Makes sure that an Open vSwitch bridge exists with this uplink and MTU, and that its links
-    /// are up. Takes no notice of guests' ports.
+    /// are up. Takes no notice of guests' ports. A bond is made of those of its cards that are there.
     fn ensure_bridge(&self, bridge: &Bridge) -> Result<(), NetworkError>;
     /// Removes a bridge; one that is not there is no error.
     fn remove_bridge(&self, bridge: &str) -> Result<(), NetworkError>;

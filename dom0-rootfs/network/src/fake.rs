@@ -83,8 +83,12 @@ impl NetworkBackend for FakeNetwork {
         {
             return Err(NetworkError::NoSuchInterface(parent.clone()));
         }
+        let is_there = |card: &String| self.nics.iter().any(|nic| nic.device == *card);
+        // A bond works with what is left of it.
+        let is_bond = matches!(bridge.uplink, Uplink::Bond(_));
+        let enough = is_bond && bridge.uplink.cards().iter().any(is_there);
         for card in bridge.uplink.cards() {
-            if !self.nics.iter().any(|nic| nic.device == *card) {
+            if !is_there(card) && !enough {
                 return Err(NetworkError::NoSuchInterface(card.clone()));
             }
             let others = state.bridges.values().filter(|other| other.name != bridge.name);

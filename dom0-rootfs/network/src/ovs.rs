@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::backend::{
-    Addresses, Addressing, BondMode, Bridge, IpStatus, NetworkBackend, PhysicalNic, Uplink,
+    Addresses, Addressing, Bond, BondMode, Bridge, IpStatus, NetworkBackend, PhysicalNic, Uplink,
 };
 use crate::error::NetworkError;
 use crate::names::{check_addressing, check_bridge, check_interface, quoted};
@@ -61,6 +61,19 @@ impl OvsBackend {
         let find = ["--columns=name", "find", table, &condition].map(str::to_owned);
         let out = self.vsctl(&format!("looking for the uplinks of {bridge}"), &[find.to_vec()])?;
         Ok(out.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// An uplink without the cards of a bond that are gone: a bond is there for that. Open vSwitch
+    /// wants two cards for one; what is left of it works alone.
+    fn present(&self, uplink: &Uplink) -> Uplink {
+        let Uplink::Bond(bond) = uplink else { return uplink.clone() };
+        let cards: Vec<String> =
+            bond.cards.iter().filter(|card| self.exists(card)).cloned().collect();
+        match cards.as_slice() {
+            [] => uplink.clone(),
+            [card] => Uplink::Card(card.clone()),
+            _ => Uplink::Bond(Bond { cards, ..bond.clone() }),
+        }
     }
 
     /// The MAC address that a bridge has for others: that of its uplink's first card.
@@ -128,13 +141,7 @@ impl NetworkBackend for OvsBackend {
         if let Uplink::Vlan { bridge: parent, tag } = uplink {
             return self.ensure_vlan(bridge, parent, *tag);
         }
-        // Open vSwitch wants two cards for a bond; what is left of one works alone.
-        let alone = match uplink {
-            Uplink::Bond(bond) if bond.cards.len() == 1 => bond.cards.first().cloned(),
-            _ => None,
-        };
-        let alone = alone.map(Uplink::Card);
-        let uplink = alone.as_ref().unwrap_or(uplink);
+        let uplink = &self.present(uplink);
         let mac = self.mac(uplink)?;
         let cards = uplink.cards();
         if let Some(missing) = cards.iter().find(|card| !self.exists(card)) {

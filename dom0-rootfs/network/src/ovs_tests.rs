@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::*;
-use crate::backend::{Bond, IpMode, Ipv6Mode};
+use crate::backend::{IpMode, Ipv6Mode};
 use crate::program::Ran;
 
 /// A host that notes every program and answers from a list.
@@ -282,6 +282,17 @@ fn a_bond_is_one_port_of_many_cards() {
     };
     backend.ensure_bridge(&bridge("xapi0", Uplink::Bond(bond), 1500)).unwrap();
     assert!(host.take_log()[1].contains("--may-exist add-port xapi0 eth0 --"), "one is no bond");
+
+    let made_of = |cards: &[&str]| {
+        let cards = cards.iter().map(|card| (*card).to_owned()).collect();
+        let bond = Bond { name: "bond0".to_owned(), cards, mode: BondMode::ActiveBackup };
+        let made = backend.ensure_bridge(&bridge("xapi0", Uplink::Bond(bond), 1500));
+        made.map(|()| host.take_log()[1].clone())
+    };
+    assert!(made_of(&["eth7", "eth1"]).unwrap().contains("add-port xapi0 eth1 --"), "one is gone");
+    assert!(made_of(&["eth1", "eth7", "eth0"]).unwrap().contains("add-bond xapi0 bond0 eth1 eth0"));
+    let gone = made_of(&["eth7", "eth8"]).unwrap_err();
+    assert!(matches!(gone, NetworkError::NoSuchInterface(ref name) if name == "eth7"));
 }
 
 #[test]

@@ -102,14 +102,19 @@ impl Lab {
             let ask = ["-n", "-q", "-c", "1", "-i", "0.2", "-w", "60", address];
             self.run("ping", &ask).unwrap()
         };
-        let ran = (0..30).map(|_| ask()).find(|ran| ran.code == 0).unwrap_or_default();
-        let answered = ran.stdout.contains(" 1 received");
+        let mut ran = Ran { code: -1, ..Ran::default() };
+        for _ in 0..30 {
+            ran = ask();
+            if ran.code == 0 {
+                return;
+            }
+        }
         let state = || {
             let control = format!("--target={}", self.file("vswitchd.ctl"));
             let show = |what| self.run("ovs-appctl", &[&control, what]).unwrap().stdout;
             show("bond/show") + &show("lacp/show")
         };
-        assert!(answered, "{address} does not answer\n{}", state());
+        panic!("{address} does not answer: {}{}\n{}", ran.stdout, ran.stderr, state());
     }
 
     pub fn attribute(&self, link: &str, name: &str) -> String {
