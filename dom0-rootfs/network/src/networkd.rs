@@ -96,6 +96,10 @@ pub(crate) fn write(system: &dyn System, name: &str, text: &str) -> Result<(), N
     .map_err(failing(format!("writing {FOLDER}/{name}")))
 }
 
+pub(crate) fn exists(system: &dyn System, name: &str) -> bool {
+    system.path(FOLDER).join(name).exists()
+}
+
 pub(crate) fn remove(system: &dyn System, name: &str) -> Result<(), NetworkError> {
     match fs::remove_file(system.path(FOLDER).join(name)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

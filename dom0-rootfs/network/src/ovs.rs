@@ -88,6 +88,19 @@ impl OvsBackend {
         }
     }
 
+    /// Without a file of its own an interface would take IPv6 addresses from whoever announces some,
+    /// guests too, and answer there.
+    fn keep_quiet(&self, bridge: &str) -> Result<(), NetworkError> {
+        let name = networkd::address_file(bridge);
+        match networkd::exists(&*self.system, &name) {
+            true => Ok(()),
+            false => {
+                let none = networkd::address(bridge, &Addressing::default());
+                networkd::write(&*self.system, &name, &none)
+            }
+        }
+    }
+
     /// A bridge within another one, for one VLAN ("fake bridge" in ovs-vsctl(8)).
     fn ensure_vlan(&self, bridge: &Bridge, parent: &str, tag: u16) -> Result<(), NetworkError> {
         let Bridge { name, mtu, .. } = bridge;
@@ -102,6 +115,8 @@ impl OvsBackend {
         ]);
         let add = command(["--may-exist", "add-br", name, parent, &tag.to_string()]);
         self.vsctl(&doing, &[add, set])?;
+        self.keep_quiet(name)?;
+        networkd::reload(&*self.system)?;
         self.ip(&doing, &["link", "set", "dev", name, "up"]).map(drop)
     }
 }
@@ -204,6 +219,7 @@ impl NetworkBackend for OvsBackend {
             let text = networkd::uplink(card, *mtu);
             networkd::write(&*self.system, &networkd::uplink_file(card), &text)?;
         }
+        self.keep_quiet(name)?;
         networkd::reload(&*self.system)?;
         for card in cards {
             self.ip(&doing, &["link", "set", "dev", card, "mtu", &mtu_text, "up"])?;

@@ -115,6 +115,12 @@ fn a_bridge_is_one_transaction_and_takes_its_uplinks_address() {
         host.file("10-xenith-uplink-eth0.network").unwrap(),
         include_str!("../tests/golden/uplink.network")
     );
+    let quiet = include_str!("../tests/golden/none.network");
+    assert_eq!(host.file("20-xenith-xenbr0.network").unwrap(), quiet, "no address by itself");
+    backend.configure_address("xenbr0", &dhcp()).unwrap();
+    backend.ensure_bridge(&xenbr0()).unwrap();
+    let kept = include_str!("../tests/golden/dhcp.network");
+    assert_eq!(host.file("20-xenith-xenbr0.network").unwrap(), kept);
 }
 
 #[test]
@@ -331,6 +337,7 @@ fn a_vlan_is_a_bridge_in_a_bridge() {
                 "ovs-vsctl --timeout=30 --bare -- --may-exist add-br xapi0 xenbr0 42",
                 r#" -- set Interface xapi0 mac="52:54:00:12:34:56" mtu_request=1500"#,
             ),
+            "networkctl reload",
             "ip link set dev xapi0 up",
         ]
     );
