@@ -69,6 +69,9 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     ] {
         shell::run(&mut host.serial, command)?;
     }
+    // The first answer may take long on a busy machine, and the test itself does not wait long.
+    let ask = "for i in $(seq 30); do ping -n -c 1 -w 10 192.0.2.1 >/dev/null && break; done";
+    shell::run(&mut host.serial, ask)?;
     tried(&mut host.serial, "xenith-installer network-test")
         .context("trying the host's network")?;
     let address = "xe host-list params=address --minimal";
