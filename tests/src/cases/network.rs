@@ -110,7 +110,8 @@ fn make_switch(serial: &mut Serial) -> Result<()> {
     serial.send("\n")?;
     serial.wait("# ", LIMIT).context("waiting for the shell")?;
     shell::run(serial, "export TERM=dumb HOME=/root; stty cols 2000")?;
-    shell::run(serial, "systemctl stop xenith-toolstack")?;
+    // Both would go on with the cards as they know them.
+    shell::run(serial, "systemctl stop xenith-toolstack systemd-networkd.socket systemd-networkd")?;
     shell::run(serial, "for b in $(ovs-vsctl list-br); do ovs-vsctl del-br $b; done")?;
     for (variable, (_, mac, _)) in ["A", "B"].into_iter().zip(CABLES) {
         let find =
