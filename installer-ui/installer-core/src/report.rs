@@ -156,11 +156,12 @@ impl Report<'_> {
                 |management| WireManagement {
                     mac: &management.mac,
                     mode: match management.mode {
+                        AddressMode::None => "none",
                         AddressMode::Dhcp => "dhcp",
                         AddressMode::Static { .. } => "static",
                     },
                     address: match &management.mode {
-                        AddressMode::Dhcp => None,
+                        AddressMode::None | AddressMode::Dhcp => None,
                         AddressMode::Static { address, .. } => Some(address),
                     },
                 },
@@ -224,14 +225,11 @@ mod tests {
     fn reports_read_like_this() {
         let found = machine();
         let mut answers = answers();
-        answers.network = Some(crate::answers::NetworkAnswer {
-            interface: crate::answers::InterfaceChoice::Name("eth1".into()),
-            address: AddressMode::Static {
-                address: "192.0.2.10/24".into(),
-                gateway: None,
-                dns: vec![],
-            },
-        });
+        let mut network = crate::answers::NetworkAnswer::dhcp(
+            crate::answers::InterfaceChoice::Name("eth1".into()),
+        );
+        network.address = AddressMode::Static { address: "192.0.2.10/24".into(), gateway: None };
+        answers.network = Some(network);
         let plan = Plan::make(&answers, &found, ids()).unwrap();
         let addresses = BTreeMap::from([("eth1".to_owned(), vec!["192.0.2.60/24".to_owned()])]);
         let mut report = Report {
