@@ -36,7 +36,7 @@ impl Run<'_> {
     }
 
     /// Mounts the installed root as the host will see it, runs the script, and unmounts it again whatever
-    /// the script did.
+    /// the script did. Afterwards nothing keeps the disks.
     pub(super) fn populated(&mut self) -> Result<(), StepError> {
         let ran = self.mount_installed().and_then(|()| self.hook(Stage::Populated));
         let mut unmounted = Ok(());
@@ -46,7 +46,8 @@ impl Run<'_> {
             unmounted = unmounted.and(result);
         }
         ran?;
-        Ok(unmounted?)
+        unmounted?;
+        self.stop_arrays()
     }
 
     fn mount_installed(&mut self) -> Result<(), StepError> {

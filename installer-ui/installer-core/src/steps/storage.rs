@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The local storage repository, as the toolstack's drivers would make it. Afterwards nothing keeps
-//! the disks.
+//! the disks, unless a script for the installed system is to come.
 
 use appliance_model::handover::{LocalSr, LocalSrKind};
 use image_formats::gpt::Role;
 
 use super::{Run, StepError};
+use crate::hooks::Stage;
 use crate::program::Program;
 
 impl Run<'_> {
@@ -13,7 +14,11 @@ impl Run<'_> {
         if let Some(sr) = self.plan.handover.local_sr.clone() {
             self.make_sr(&sr)?;
         }
-        self.stop_arrays()
+        // The script for the installed system works on them.
+        match self.hooks.script(Stage::Populated) {
+            Some(_) => Ok(()),
+            None => self.stop_arrays(),
+        }
     }
 
     fn make_sr(&mut self, sr: &LocalSr) -> Result<(), StepError> {

@@ -500,6 +500,25 @@ fn scripts_run_first_before_the_boot_loader_and_at_the_end() {
 }
 
 #[test]
+fn a_script_for_the_installed_system_works_on_the_mirror() {
+    let plan = mirrored();
+    let mut fake = fake(&plan);
+    install(&plan, &hooks(&[Stage::Populated]), &mut fake, &mut |_| {}).unwrap();
+    let at = |line: &str| {
+        let lines = fake.programs.iter().enumerate().filter(|(_, program)| *program == line);
+        let places: Vec<usize> = lines.map(|(at, _)| at).collect();
+        assert_eq!(places.len(), 1, "{line}: {:?}", fake.programs);
+        places[0]
+    };
+    let mounted = at(&format!("mount -o ro /dev/md/xenith-a {ROOT}"));
+    assert!(at(&format!("mount -o nosuid,nodev /dev/md/xenith-state {ROOT}-state")) > mounted);
+    let unmounted = at(&format!("umount --recursive {ROOT}-state"));
+    for name in ["xenith-a", "xenith-b", "xenith-state", "xenith-sr"] {
+        assert!(at(&format!("mdadm --stop /dev/md/{name}")) > unmounted);
+    }
+}
+
+#[test]
 fn a_script_that_fails_ends_the_installation_and_nothing_stays_mounted() {
     let plan = plan();
     for (stage, step, disk) in [
