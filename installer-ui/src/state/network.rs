@@ -339,3 +339,58 @@ impl State {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::Event;
+    use crate::state::tests::{found, press, type_in};
+
+    #[test]
+    fn a_bond_with_a_vlan_and_ipv6_only_is_asked_for_and_tried() {
+        let mut state = found();
+        press(&mut state, &[Key::Enter]);
+        state.on(Event::Owner(Ok(())));
+        press(&mut state, &[Key::Enter; 7]);
+        assert_eq!(state.screen, Screen::Network);
+        // No IPv4, and no IPv6 yet.
+        press(&mut state, &[Key::Down, Key::Right, Key::Right, Key::Test]);
+        assert_eq!(state.screen, Screen::Network);
+        assert!(state.message.as_ref().unwrap().contains("neither IPv4 nor IPv6"));
+        press(&mut state, &[Key::Down, Key::Char(' '), Key::Down, Key::Right]);
+        press(&mut state, &[Key::Down, Key::Right, Key::Right, Key::Right, Key::Down, Key::Clear]);
+        type_in(&mut state, "eno2 eno9");
+        press(&mut state, &[Key::Down]);
+        type_in(&mut state, "4095");
+        press(&mut state, &[Key::Enter, Key::Enter]);
+        assert_eq!(state.message.as_deref(), Some("There is no network card \"eno9\"."));
+        press(&mut state, &[Key::Up, Key::Up, Key::Backspace]);
+        type_in(&mut state, "1");
+        press(&mut state, &[Key::Test]);
+        assert_eq!(state.message.as_deref(), Some("4095 is not a VLAN tag (1 to 4094)."));
+        press(&mut state, &[Key::Down, Key::Backspace]);
+        // What is hidden counts.
+        press(&mut state, &[Key::Up, Key::Up, Key::Up, Key::Up, Key::Char(' ')]);
+        assert!(!state.form.network.more && state.form.network.is_unusual());
+        let Some(Action::TestNetwork(management, nics)) = press(&mut state, &[Key::Test]) else {
+            panic!("{:?}", state.message)
+        };
+        assert_eq!(nics.len(), 2);
+        let bond = management.bond.as_ref().unwrap();
+        assert_eq!((bond.mode, bond.members[0].as_str()), (BondMode::Lacp, "52:54:00:12:34:02"));
+        assert_eq!((management.vlan, &management.mode), (Some(409), &AddressMode::None));
+        assert_eq!(management.ipv6, Ipv6Mode::Auto);
+        assert_eq!(
+            press(&mut state, &[Key::Enter, Key::Leave]),
+            None,
+            "it takes down what it made"
+        );
+        assert_eq!((&state.screen, state.leave), (&Screen::NetworkTest(None), None));
+        state.on(Event::Tested(Vec::new()));
+        assert_eq!(state.screen, Screen::NetworkTest(Some(Vec::new())));
+        press(&mut state, &[Key::Enter]);
+        assert_eq!(state.screen, Screen::Network);
+        state.on(Event::Tested(Vec::new()));
+        assert_eq!(state.screen, Screen::Network, "late news");
+    }
+}
