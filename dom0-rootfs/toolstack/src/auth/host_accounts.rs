@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
+use yescrypt::{PasswordVerifier as _, Yescrypt};
 
 use super::{Account, Accounts, Login};
 
@@ -16,8 +17,9 @@ const FIRST: u32 = 1000;
 /// From here on they are made up by the system (`nobody`, users of containers).
 const LAST: u32 = 59_999;
 
-/// Users and groups of the host, their passwords as SHA-512-crypt (`$6$`). The files are read each
-/// time, so a changed password counts at once. No name service is asked.
+/// Users and groups of the host, their passwords as the installer (SHA-512-crypt) and Debian's
+/// passwd(1) (yescrypt) write them, see crypt(5). The files are read each time, so a changed
+/// password counts at once. No name service is asked.
 #[derive(Debug)]
 pub struct HostAccounts {
     folder: PathBuf,
@@ -59,15 +61,23 @@ impl HostAccounts {
             return Ok(false);
         };
         let fields: Vec<&str> = line.split(':').collect();
-        // Anything but SHA-512-crypt (`*`, `!`, empty, another scheme) lets nobody in.
-        let Some(hash) = fields.get(1).filter(|hash| hash.starts_with("$6$")) else {
-            return Ok(false);
-        };
+        let hash = fields.get(1).copied().unwrap_or_default();
         if user != "root" && expired(&fields) {
             return Ok(false);
         }
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(sha_crypt::sha512_check(password, hash).is_ok())
+        Ok(hash_fits(hash, password))
+    }
+}
+
+/// Anything but a known scheme (`*`, `!`, empty, another scheme) lets nobody in.
+fn hash_fits(hash: &str, password: &str) -> bool {
+    if hash.starts_with("$6$") {
+        sha_crypt::sha512_check(password, hash).is_ok()
+    } else if hash.starts_with("$y$") {
+        Yescrypt::default().verify_password(password.as_bytes(), hash).is_ok()
+    } else {
+        false
     }
 }
 
@@ -199,12 +209,23 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_of_another_program_is_understood() {
-        // openssl passwd -6 -salt saltstring 'Hello world!'
-        let hash = "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJu\
-                    esI68u4OTLiBFdcbYEdFCoEOfaS35inz1";
-        let (_folder, accounts) = accounts(&format!("root:{hash}:19000:0:99999:7:::\n"));
-        assert_eq!(accounts.check("root", "Hello world!").unwrap(), Some(Login::Root));
+    fn hashes_of_other_programs_are_understood() {
+        for (hash, password) in [
+            // openssl passwd -6 -salt saltstring 'Hello world!'
+            (
+                "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJu\
+                 esI68u4OTLiBFdcbYEdFCoEOfaS35inz1",
+                "Hello world!",
+            ),
+            // What chpasswd of Debian 13 writes, made with crypt(3) of libxcrypt.
+            ("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$GmcwIgvdUC9qLWcKCi6gklUa1dM3ziD43YxYNURLKy0", "secret"),
+        ] {
+            assert!(hash_fits(hash, password), "{hash}");
+            assert!(!hash_fits(hash, "another"), "{hash}");
+        }
+        for broken in ["$y$", "$y$j9T", "$y$j9T$$", "$y$zzz$x$y", "$6$", "$2b$12$abcdefgh"] {
+            assert!(!hash_fits(broken, ""), "{broken}");
+        }
     }
 
     #[test]
