@@ -24,6 +24,9 @@ pub enum StorageError {
         /// What uses it.
         by: String,
     },
+    /// The SR is not attached to this host.
+    #[error("SR {0} is not attached to this host")]
+    NotAttached(Uuid),
     /// No such VDI in the SR.
     #[error("VDI {0} does not exist in this SR")]
     NoSuchVdi(Uuid),

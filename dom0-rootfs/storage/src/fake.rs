@@ -71,10 +71,7 @@ impl FakeDriver {
         if self.marker(sr).exists() {
             return Ok(Folder::new(self.path(sr)));
         }
-        Err(StorageError::Failed {
-            doing: format!("looking into SR {}", sr.uuid),
-            detail: "it is not attached to this host".to_owned(),
-        })
+        Err(StorageError::NotAttached(sr.uuid))
     }
 
     fn reserve(&self, folder: &Folder, bytes: u64) -> Result<(), StorageError> {
@@ -108,7 +105,7 @@ impl SrDriver for FakeDriver {
             name: "Simulated",
             description: "Files of the simulator",
             configuration: &[],
-            features: crate::file::FEATURES,
+            features: crate::folder_driver::FEATURES,
         }
     }
 

@@ -5,25 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use uuid::Uuid;
-
-use crate::driver::{About, Mode, SrDriver, SrSpec, SrStat, VdiInfo};
+use crate::driver::{About, SrSpec};
 use crate::error::StorageError;
 use crate::folder::Folder;
-use crate::loops;
+use crate::folder_driver::{FEATURES, FolderDriver};
 use crate::program::{System, io};
-
-pub(crate) const FEATURES: &[&str] = &[
-    "VDI_CREATE",
-    "VDI_DELETE",
-    "VDI_CLONE",
-    "VDI_SNAPSHOT",
-    "VDI_RESIZE",
-    "VDI_ATTACH",
-    "VDI_DETACH",
-    "SR_PROBE",
-    "SR_UPDATE",
-];
 
 /// VDIs below `device_config:location`, in a folder named after the SR.
 pub struct FileDriver {
@@ -51,22 +37,15 @@ impl FileDriver {
         }
         Ok(location.join(sr.uuid.to_string()))
     }
-
-    fn folder(&self, sr: &SrSpec) -> Result<Folder, StorageError> {
-        let path = self.path(sr)?;
-        if !path.is_dir() {
-            return Err(StorageError::Failed {
-                doing: format!("looking for SR {}", sr.uuid),
-                detail: format!("{} does not exist", path.display()),
-            });
-        }
-        Ok(Folder::new(path))
-    }
 }
 
-impl SrDriver for FileDriver {
+impl FolderDriver for FileDriver {
     fn kind(&self) -> &'static str {
         "file"
+    }
+
+    fn system(&self) -> &dyn System {
+        &*self.system
     }
 
     fn about(&self) -> About {
@@ -92,62 +71,28 @@ impl SrDriver for FileDriver {
             return Ok(());
         }
         let folder = Folder::new(path.clone());
-        for vdi in folder.scan()? {
-            loops::refuse_active(&*self.system, vdi.uuid, &folder.file(vdi.uuid))?;
-        }
+        self.refuse_active(&folder)?;
         folder.destroy_all()?;
         fs::remove_dir(&path).map_err(io(format!("removing {}", path.display())))
     }
 
-    fn attach(&self, sr: &SrSpec) -> Result<(), StorageError> {
-        self.folder(sr)?.clean()
+    /// It is there or it is not; there is nothing to do.
+    fn attach(&self, _sr: &SrSpec) -> Result<(), StorageError> {
+        Ok(())
     }
 
     fn detach(&self, _sr: &SrSpec) -> Result<(), StorageError> {
         Ok(())
     }
 
-    fn stat(&self, sr: &SrSpec) -> Result<SrStat, StorageError> {
-        self.folder(sr)?.stat()
-    }
-
-    fn scan(&self, sr: &SrSpec) -> Result<Vec<VdiInfo>, StorageError> {
-        self.folder(sr)?.scan()
-    }
-
-    fn vdi_create(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError> {
-        self.folder(sr)?.create(vdi, size)
-    }
-
-    fn vdi_destroy(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
-        let folder = self.folder(sr)?;
-        loops::refuse_active(&*self.system, vdi, &folder.file(vdi))?;
-        folder.destroy(vdi)
-    }
-
-    fn vdi_clone(&self, sr: &SrSpec, from: Uuid, to: Uuid) -> Result<VdiInfo, StorageError> {
-        self.folder(sr)?.copy(from, to)
-    }
-
-    fn vdi_resize(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError> {
-        let folder = self.folder(sr)?;
-        let info = folder.grow(vdi, size)?;
-        loops::grown(&*self.system, &folder.file(vdi))?;
-        Ok(info)
-    }
-
-    fn vdi_activate(&self, sr: &SrSpec, vdi: Uuid, mode: Mode) -> Result<PathBuf, StorageError> {
-        let folder = self.folder(sr)?;
-        folder.info(vdi)?;
-        loops::activate(&*self.system, vdi, &folder.file(vdi), mode)
-    }
-
-    fn vdi_deactivate(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
-        let folder = self.folder(sr)?;
-        match folder.info(vdi) {
-            Ok(_) => loops::deactivate(&*self.system, &folder.file(vdi)),
-            Err(StorageError::NoSuchVdi(_)) => Ok(()),
-            Err(error) => Err(error),
+    fn folder(&self, sr: &SrSpec) -> Result<Option<Folder>, StorageError> {
+        let path = self.path(sr)?;
+        if !path.is_dir() {
+            return Err(StorageError::Failed {
+                doing: format!("looking for SR {}", sr.uuid),
+                detail: format!("{} does not exist", path.display()),
+            });
         }
+        Ok(Some(Folder::new(path)))
     }
 }

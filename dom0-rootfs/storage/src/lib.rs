@@ -19,11 +19,13 @@ mod ext;
 mod fake;
 mod file;
 mod folder;
+mod folder_driver;
 #[cfg(test)]
 mod interruption;
 mod loops;
 mod lvm;
 mod lvmthin;
+mod mount;
 mod program;
 mod sparse;
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl SrDriver for LvmThinDriver {
                 ("device", "the disk or partition, for example /dev/sdb"),
                 ("force", "true: overwrite a filesystem or partition table on the device"),
             ],
-            features: crate::file::FEATURES,
+            features: crate::folder_driver::FEATURES,
         }
     }
 
