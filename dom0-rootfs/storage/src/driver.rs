@@ -19,10 +19,14 @@ pub struct SrSpec {
 
 /// One kind of SR (`SR.type`). All calls block and are safe to repeat after an interruption.
 pub trait SrDriver: Send + Sync {
-    /// `SR.type`: `ext`, `file`, `lvmthin`.
+    /// `SR.type`: `ext`, `nfs`, `lvmthin`, ….
     fn kind(&self) -> &'static str;
     /// Facts for the `SM` class: name, description, device_config keys with their meaning.
     fn about(&self) -> About;
+    /// Where an SR lies.
+    fn place(&self, _sr: &SrSpec) -> Result<Place, StorageError> {
+        Ok(Place::Here)
+    }
     /// Makes the SR on its device (`SR.create`). Refuses a device that is in use.
     fn create(&self, sr: &SrSpec) -> Result<(), StorageError>;
     /// Removes the SR and everything in it (`SR.destroy`).
@@ -80,6 +84,20 @@ pub struct VdiInfo {
     pub virtual_size: u64,
     /// `VDI.physical_utilisation` in bytes.
     pub physical_utilisation: u64,
+    /// The name of the file it is, in an SR that others fill: there VDIs are only read.
+    pub image: Option<String>,
+}
+
+/// Where an SR lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On this host.
+    Here,
+    /// On a server, which may not be reached yet, and may take as long as it likes to answer.
+    Elsewhere {
+        /// Whether it is attached to this host, as far as that can be told without asking the server.
+        attached: bool,
+    },
 }
 
 /// How a VDI is activated.

@@ -27,6 +27,14 @@ pub enum StorageError {
     /// The SR is not attached to this host.
     #[error("SR {0} is not attached to this host")]
     NotAttached(Uuid),
+    /// SRs of this kind never do that.
+    #[error("an SR of kind {kind} cannot {doing}")]
+    Unsupported {
+        /// `SR.type`.
+        kind: &'static str,
+        /// A verb with its object.
+        doing: &'static str,
+    },
     /// No such VDI in the SR.
     #[error("VDI {0} does not exist in this SR")]
     NoSuchVdi(Uuid),

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use uuid::Uuid;
 
-use crate::driver::{About, Mode, SrDriver, SrSpec, SrStat, VdiInfo};
+use crate::driver::{About, Mode, Place, SrDriver, SrSpec, SrStat, VdiInfo};
 use crate::error::StorageError;
 use crate::folder::Folder;
 use crate::program::io;
@@ -107,6 +107,13 @@ impl SrDriver for FakeDriver {
             configuration: &[],
             features: crate::folder_driver::FEATURES,
         }
+    }
+
+    fn place(&self, sr: &SrSpec) -> Result<Place, StorageError> {
+        Ok(match self.kind {
+            "nfs" => Place::Elsewhere { attached: self.marker(sr).exists() },
+            _ => Place::Here,
+        })
     }
 
     fn create(&self, sr: &SrSpec) -> Result<(), StorageError> {

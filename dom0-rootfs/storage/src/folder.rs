@@ -196,7 +196,12 @@ impl Folder {
 }
 
 fn describe(uuid: Uuid, metadata: &fs::Metadata) -> VdiInfo {
-    VdiInfo { uuid, virtual_size: metadata.len(), physical_utilisation: metadata.blocks() * 512 }
+    VdiInfo {
+        uuid,
+        virtual_size: metadata.len(),
+        physical_utilisation: metadata.blocks() * 512,
+        image: None,
+    }
 }
 
 fn rounded(size: u64) -> Result<u64, StorageError> {

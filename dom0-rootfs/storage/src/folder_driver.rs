@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::driver::{About, Mode, SrDriver, SrSpec, SrStat, VdiInfo};
+use crate::driver::{About, Mode, Place, SrDriver, SrSpec, SrStat, VdiInfo};
 use crate::error::StorageError;
 use crate::folder::Folder;
 use crate::loops;
@@ -29,6 +29,9 @@ pub(crate) trait FolderDriver: Send + Sync {
     fn kind(&self) -> &'static str;
     fn about(&self) -> About;
     fn system(&self) -> &dyn System;
+    fn place(&self, _sr: &SrSpec) -> Result<Place, StorageError> {
+        Ok(Place::Here)
+    }
     fn create(&self, sr: &SrSpec) -> Result<(), StorageError>;
     fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError>;
     /// Makes the folder reachable.
@@ -58,6 +61,10 @@ impl<T: FolderDriver> SrDriver for T {
 
     fn about(&self) -> About {
         FolderDriver::about(self)
+    }
+
+    fn place(&self, sr: &SrSpec) -> Result<Place, StorageError> {
+        FolderDriver::place(self, sr)
     }
 
     fn create(&self, sr: &SrSpec) -> Result<(), StorageError> {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Every call of every LVM-based driver, cut off before and after each of its changes, then repeated.
+//! Every call of every driver that runs programs, cut off before and after each of its changes, then repeated.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -10,15 +11,20 @@ use crate::driver::{Mode, SrDriver, SrSpec};
 use crate::error::StorageError;
 use crate::ext::ExtDriver;
 use crate::lvmthin::LvmThinDriver;
+use crate::nfs::NfsDriver;
 use crate::testing::{Death, FakeHost, Lv};
 
 type Make = fn(Arc<FakeHost>) -> Box<dyn SrDriver>;
 type Step = fn(&dyn SrDriver) -> Result<(), StorageError>;
 
+/// Those over LVM.
 const DRIVERS: [(&str, Make); 2] = [
     ("ext", |host| Box::new(ExtDriver::new(host))),
     ("lvmthin", |host| Box::new(LvmThinDriver::new(host))),
 ];
+
+const ALL: [(&str, Make); 3] =
+    [DRIVERS[0], DRIVERS[1], ("nfs", |host| Box::new(NfsDriver::new(host)))];
 
 const ONE: Uuid = Uuid::from_u128(1);
 const TWO: Uuid = Uuid::from_u128(2);
@@ -30,7 +36,7 @@ fn sr(config: &[(&str, &str)]) -> SrSpec {
 }
 
 fn sdb() -> SrSpec {
-    sr(&[("device", "/dev/sdb")])
+    sr(&[("device", "/dev/sdb"), ("server", "nas"), ("serverpath", "/vms")])
 }
 
 /// The life of an SR, one call after the other.
@@ -61,7 +67,7 @@ const LIFE: &[(&str, Step)] = &[
 #[test]
 fn every_call_can_be_cut_off_anywhere_and_made_again() {
     let mut cuts = 0;
-    for (kind, make) in DRIVERS {
+    for (kind, make) in ALL {
         for (at, (name, step)) in LIFE.iter().enumerate() {
             for nth in 0.. {
                 let mut reached = false;
@@ -82,6 +88,11 @@ fn every_call_can_be_cut_off_anywhere_and_made_again() {
                         }
                     }
                     assert_eq!(host.model(), FakeHost::new().model(), "{kind} {name} {death:?}");
+                    assert_eq!(
+                        host.exported(),
+                        [""; 0].map(PathBuf::from),
+                        "{kind} {name} {death:?}"
+                    );
                     cuts += 1;
                 }
                 if !reached {
@@ -95,7 +106,7 @@ fn every_call_can_be_cut_off_anywhere_and_made_again() {
 
 #[test]
 fn a_second_call_changes_nothing() {
-    for (kind, make) in DRIVERS {
+    for (kind, make) in ALL {
         let host = Arc::new(FakeHost::new());
         let driver = make(host.clone());
         for (name, step) in LIFE {
@@ -278,4 +289,27 @@ fn thin_volumes_are_made_as_documented() {
     assert!(log.contains(&format!(
         "lvcreate --yes --activate n --setactivationskip n --virtualsize 4194305b --name vdi-{ONE} --thinpool pool {group}"
     )), "{log}");
+}
+
+#[test]
+fn an_sr_on_a_server_takes_only_its_own_folder() {
+    let host = Arc::new(FakeHost::new());
+    let driver = NfsDriver::new(host.clone());
+    driver.create(&sdb()).unwrap();
+    host.write("nas/vms/others", "theirs");
+    driver.attach(&sdb()).unwrap();
+    driver.vdi_create(&sdb(), ONE, 1 << 20).unwrap();
+    driver.detach(&sdb()).unwrap();
+    let log = host.log().join("\n");
+    let options = "noatime,nodev,nosuid,noexec,soft,timeo=133,retrans=2147483647,retry=0,proto=tcp,\
+                   acdirmin=0,acdirmax=0,nolock";
+    let uuid = sdb().uuid;
+    assert!(
+        log.contains(&format!("mount -t nfs -o {options} nas:/vms/{uuid} /run/sr-mount/{uuid}")),
+        "{log}"
+    );
+    driver.destroy(&sdb()).unwrap();
+    assert_eq!(host.exported().len(), 1, "what others keep there stays");
+    let gone = driver.attach(&sdb()).unwrap_err().to_string();
+    assert!(gone.contains("access denied by server"), "{gone}");
 }

@@ -5,6 +5,8 @@
 //! |---|---|---|
 //! | `file` | sparse files in a folder of an existing filesystem | sparse copy, shared blocks where the filesystem can |
 //! | `ext` | sparse files in an ext4 filesystem on a logical volume of its own | sparse copy |
+//! | `nfs` | sparse files in a folder of an NFS server | sparse copy, on the server where it can |
+//! | `iso` | images that others put into a folder here or on an NFS server, read-only | none |
 //! | `lvmthin` | thin volumes | thin snapshot |
 //!
 //! Drivers keep no state of their own: every call looks at the disk, so a call that was interrupted
@@ -15,6 +17,7 @@ mod block;
 mod device;
 mod driver;
 mod error;
+mod export;
 mod ext;
 mod fake;
 mod file;
@@ -22,10 +25,12 @@ mod folder;
 mod folder_driver;
 #[cfg(test)]
 mod interruption;
+mod iso;
 mod loops;
 mod lvm;
 mod lvmthin;
 mod mount;
+mod nfs;
 mod program;
 mod sparse;
 #[cfg(test)]
@@ -36,7 +41,9 @@ pub use error::StorageError;
 pub use ext::ExtDriver;
 pub use fake::{FakeDriver, Faults};
 pub use file::FileDriver;
+pub use iso::IsoDriver;
 pub use lvmthin::LvmThinDriver;
+pub use nfs::NfsDriver;
 pub use program::{Device, Host, Ran, System};
 
 /// Every driver of a real host.
@@ -45,6 +52,8 @@ pub fn host_drivers() -> Vec<std::sync::Arc<dyn SrDriver>> {
     vec![
         std::sync::Arc::new(ExtDriver::new(system.clone())),
         std::sync::Arc::new(FileDriver::new(system.clone())),
-        std::sync::Arc::new(LvmThinDriver::new(system)),
+        std::sync::Arc::new(LvmThinDriver::new(system.clone())),
+        std::sync::Arc::new(NfsDriver::new(system.clone())),
+        std::sync::Arc::new(IsoDriver::new(system)),
     ]
 }

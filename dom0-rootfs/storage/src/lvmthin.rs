@@ -54,7 +54,7 @@ fn volume_of(vdi: Uuid) -> String {
 }
 
 fn describe(uuid: Uuid, volume: &Volume) -> VdiInfo {
-    VdiInfo { uuid, virtual_size: volume.size(), physical_utilisation: volume.used() }
+    VdiInfo { uuid, virtual_size: volume.size(), physical_utilisation: volume.used(), image: None }
 }
 
 impl SrDriver for LvmThinDriver {

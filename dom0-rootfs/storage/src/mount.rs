@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use uuid::Uuid;
 
@@ -27,15 +28,19 @@ impl<'a> Mount<'a> {
         device::mounted(self.system, &self.path)
     }
 
+    /// The folder itself.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.system.path(&self.path)
+    }
+
     /// What is mounted, if anything is.
     pub(crate) fn folder(&self) -> Result<Option<Folder>, StorageError> {
-        Ok(self.mounted()?.then(|| Folder::new(self.system.path(&self.path))))
+        Ok(self.mounted()?.then(|| Folder::new(self.path())))
     }
 
     /// Mounts `what` of a kind that mount(8) knows. Nothing in it is a device or is run.
     pub(crate) fn mount(&self, kind: &str, options: &str, what: &str) -> Result<(), StorageError> {
-        let folder = self.system.path(&self.path);
-        fs::create_dir_all(&folder).map_err(io(format!("creating {}", self.path)))?;
+        fs::create_dir_all(self.path()).map_err(io(format!("creating {}", self.path)))?;
         let options = format!("noatime,nodev,nosuid,noexec{options}");
         let doing = format!("mounting SR {}", self.sr);
         self.system.must(&doing, "mount", &["-t", kind, "-o", &options, what, &self.path])?;
@@ -47,7 +52,7 @@ impl<'a> Mount<'a> {
         if self.mounted()? {
             self.system.must(&format!("unmounting SR {}", self.sr), "umount", &[&self.path])?;
         }
-        match fs::remove_dir(self.system.path(&self.path)) {
+        match fs::remove_dir(self.path()) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(io(format!("removing {}", self.path))(error))
             }

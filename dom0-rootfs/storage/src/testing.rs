@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::error::StorageError;
@@ -46,6 +46,8 @@ pub(crate) struct Model {
 struct State {
     model: Model,
     devices: BTreeMap<String, (u32, u32)>,
+    /// Folders of the host's temporary one that are mounted, by mount point.
+    contents: BTreeMap<String, PathBuf>,
     death: Option<Death>,
     changes: usize,
     log: Vec<String>,
@@ -57,13 +59,14 @@ pub(crate) struct FakeHost {
 }
 
 impl FakeHost {
-    /// A host with disks `/dev/sdb` (8:16) and `/dev/sdc` (8:32), both empty.
+    /// A host with disks `/dev/sdb` (8:16) and `/dev/sdc` (8:32), both empty, that reaches the export
+    /// `nas:/vms`.
     pub(crate) fn new() -> Self {
         // In memory where that is possible: hundreds of hosts are made, and files are synced.
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let root = tempfile::tempdir_in(folder).unwrap();
-        for folder in ["proc/self", "sys/dev/block/8:16", "sys/dev/block/8:32", "run"] {
+        for folder in ["proc/self", "sys/dev/block/8:16", "sys/dev/block/8:32", "run", "nas/vms"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
         fs::write(root.path().join("proc/swaps"), "Filename Type Size Used Priority\n").unwrap();
@@ -111,14 +114,31 @@ impl FakeHost {
         self.state.lock().unwrap()
     }
 
+    /// Names of what is in the export `nas:/vms`.
+    pub(crate) fn exported(&self) -> Vec<PathBuf> {
+        let list = fs::read_dir(self.root.path().join("nas/vms")).unwrap();
+        list.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// Where the content of what is mounted lies while it is not.
+    fn content(&self, source: &str) -> PathBuf {
+        match source.split_once(":/") {
+            Some((server, path)) => self.root.path().join(server).join(path),
+            None => {
+                let disk = self.root.path().join("disk");
+                fs::create_dir_all(&disk).unwrap();
+                disk
+            }
+        }
+    }
+
     /// What lies in a mount point is there only while the filesystem is mounted.
-    fn switch_folder(&self, mount: &str) {
+    fn switch_folder(&self, mount: &str, content: &Path) {
         let at = self.root.path().join(mount.trim_start_matches('/'));
-        let [disk, spare] = ["disk", "spare"].map(|name| self.root.path().join(name));
-        fs::create_dir_all(&disk).unwrap();
+        let spare = self.root.path().join("spare");
         fs::rename(&at, &spare).unwrap();
-        fs::rename(&disk, &at).unwrap();
-        fs::rename(&spare, &disk).unwrap();
+        fs::rename(content, &at).unwrap();
+        fs::rename(&spare, content).unwrap();
     }
 
     /// What `/sys/block` shows of a model.
@@ -168,11 +188,22 @@ impl System for FakeHost {
             return Err(dead());
         }
         let mut next = state.model.clone();
-        let ran = match change(&mut next, program, args) {
+        let content = (program == "mount").then(|| self.content(args[args.len() - 2]));
+        let there = content.as_ref().is_none_or(|content| content.is_dir());
+        let done = match there {
+            true => change(&mut next, program, args),
+            false => Err("access denied by server".to_owned()),
+        };
+        let ran = match done {
             Ok(stdout) => {
                 state.model = next;
-                if ["mount", "umount"].contains(&program) {
-                    self.switch_folder(args[args.len() - 1]);
+                let last = args[args.len() - 1];
+                if let Some(content) = content {
+                    self.switch_folder(last, &content);
+                    state.contents.insert(last.to_owned(), content);
+                } else if program == "umount" {
+                    let content = state.contents.remove(last).unwrap();
+                    self.switch_folder(last, &content);
                 }
                 self.write_mounts(&state.model.mounts);
                 self.write_blocks(&state.model);
@@ -345,6 +376,9 @@ fn change(model: &mut Model, program: &str, args: &[&str]) -> Result<String, Str
                 return Err("data would be lost".to_owned());
             }
             lv.filesystem = true;
+        }
+        "mount" if args[1] == "nfs" => {
+            model.mounts.insert(last, "0:50".to_owned());
         }
         "mount" => {
             let full = args[args.len() - 2].strip_prefix("/dev/").unwrap();

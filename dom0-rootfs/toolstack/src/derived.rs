@@ -62,21 +62,50 @@ fn attached(objects: &Objects, sr: &Object) -> bool {
     pbds.iter().filter_map(|p| objects.find(p)).any(|p| p.bool("currently_attached"))
 }
 
+/// Operations that only some kinds of SR can do, and the feature (`SM.features`) that says so.
+const FEATURES: &[(&str, &str)] = &[
+    ("clone", "VDI_CLONE"),
+    ("resize", "VDI_RESIZE"),
+    ("snapshot", "VDI_SNAPSHOT"),
+    ("destroy", "VDI_DELETE"),
+    ("vdi_create", "VDI_CREATE"),
+    ("vdi_destroy", "VDI_DELETE"),
+    ("vdi_resize", "VDI_RESIZE"),
+    ("vdi_clone", "VDI_CLONE"),
+    ("vdi_snapshot", "VDI_SNAPSHOT"),
+];
+
+/// Those of the operations that an SR of this kind can do.
+fn supported(objects: &Objects, sr: &Object, operations: &[&'static str]) -> Value {
+    let driver = objects.all("SM").find(|sm| sm.text("type") == sr.text("type"));
+    let features = driver.and_then(|sm| sm.get("features").as_map());
+    let can = |operation: &&&'static str| {
+        let needed = FEATURES.iter().find(|(name, _)| name == *operation);
+        needed.is_none_or(|(_, feature)| features.is_some_and(|f| f.contains_key(*feature)))
+    };
+    let able: Vec<&'static str> = operations.iter().filter(can).copied().collect();
+    names(&able)
+}
+
 fn vdi(objects: &Objects, vdi: &Object) -> Value {
-    let there = objects.find(&vdi.to("SR")).is_some_and(|sr| attached(objects, sr));
+    let sr = objects.find(&vdi.to("SR"));
+    let there = sr.filter(|sr| attached(objects, sr));
     let vbds = vdi.refs("VBDs");
     let used =
         vbds.iter().filter_map(|vbd| objects.find(vbd)).any(|v| v.bool("currently_attached"));
     match (there, used) {
-        (true, false) => names(&["clone", "copy", "resize", "snapshot", "destroy", "forget"]),
-        (false, false) => names(&["forget"]),
+        (Some(sr), false) => {
+            let all = ["clone", "copy", "resize", "snapshot", "destroy", "forget"];
+            supported(objects, sr, &all)
+        }
+        (None, false) => names(&["forget"]),
         (_, true) => names(&[]),
     }
 }
 
 fn sr(objects: &Objects, sr: &Object) -> Value {
     if attached(objects, sr) {
-        return names(&[
+        let all = [
             "scan",
             "update",
             "unplug",
@@ -88,7 +117,8 @@ fn sr(objects: &Objects, sr: &Object) -> Value {
             "vdi_copy",
             "vdi_forget",
             "pbd_create",
-        ]);
+        ];
+        return supported(objects, sr, &all);
     }
     if sr.refs("PBDs").is_empty() {
         names(&["forget", "pbd_create"])

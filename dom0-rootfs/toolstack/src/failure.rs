@@ -16,6 +16,8 @@ pub fn storage(error: &StorageError, sr: &Ref, vdi: Option<&Ref>) -> ApiError {
         }
         StorageError::NoSuchVdi(_) => errors::VDI_MISSING.with([sr.as_str(), vdi]),
         StorageError::VdiInUse(_) => errors::VDI_IN_USE.with([vdi, "unknown"]),
+        StorageError::Unsupported { .. } => errors::SR_OPERATION_NOT_SUPPORTED.with([sr.as_str()]),
+        StorageError::NotAttached(_) => errors::SR_NOT_ATTACHED.with([sr.as_str()]),
         StorageError::Config { key, problem } => {
             errors::INVALID_VALUE.with([format!("device_config:{key}"), problem.clone()])
         }

@@ -26,6 +26,7 @@ pub mod prompt;
 pub mod query;
 pub mod rbac;
 pub mod reconcile;
+pub mod remote_storage;
 pub mod server;
 pub mod session;
 pub mod simulate;

@@ -15,7 +15,7 @@ use xenops::HostInfo;
 use crate::store::Transaction;
 use crate::toolstack::{Context, Toolstack};
 use crate::vm::watcher;
-use crate::{api, failure, host_network, rbac, reconcile, templates, unfinished};
+use crate::{api, failure, host_network, rbac, reconcile, remote_storage, templates, unfinished};
 
 /// How often figures of the host are brought up to date.
 const METRICS: Duration = Duration::from_secs(10);
@@ -65,6 +65,9 @@ pub async fn keep_figures(toolstack: Arc<Toolstack>, handover: Arc<Handover>) {
     loop {
         let starting = began.elapsed() < START && !host_network::management_is_up(&toolstack);
         tokio::time::sleep(if starting { STARTING } else { METRICS }).await;
+        let waiting = toolstack.clone();
+        // Not waited for: a server may make it last.
+        tokio::task::spawn_blocking(move || remote_storage::attach_waiting(&waiting));
         let (toolstack, handover) = (toolstack.clone(), handover.clone());
         let looked = tokio::task::spawn_blocking(move || {
             host_network::keep_up(&toolstack, handover.management.as_ref());
@@ -263,7 +266,8 @@ fn drivers(t: &mut Transaction<'_>, toolstack: &Toolstack) {
     }
 }
 
-/// Attaches every SR of this host. One that cannot be attached is logged and shown as detached.
+/// Attaches every SR of this host; those of servers later. One that cannot be attached is logged and
+/// shown as detached.
 fn plug_storage(toolstack: &Arc<Toolstack>) {
     let host = toolstack.host();
     let pbds = toolstack.store.write(|t| {
@@ -280,7 +284,11 @@ fn plug_storage(toolstack: &Arc<Toolstack>) {
     });
     let context = Context::myself(toolstack);
     for pbd in pbds.unwrap_or_default() {
-        if let Err(error) = api::plug(&context, &pbd) {
+        let done = remote_storage::defer(toolstack, &pbd).and_then(|deferred| match deferred {
+            true => Ok(()),
+            false => api::plug(&context, &pbd),
+        });
+        if let Err(error) = done {
             tracing::error!(%error, %pbd, "attaching an SR");
         }
     }

@@ -14,6 +14,7 @@ use crate::auth::Accounts;
 use crate::consoles::Consoles;
 use crate::guest;
 use crate::prompt::Prompt;
+use crate::remote_storage;
 use crate::server::Identity;
 use crate::session::{Session, Sessions};
 use crate::store::{Objects, Store};
@@ -89,6 +90,8 @@ pub struct Toolstack {
     pub prompt: Prompt,
     /// VDIs active on this host.
     pub activations: Activations,
+    /// SRs of servers that are to be attached.
+    pub waiting_pbds: remote_storage::Waiting,
     /// Tasks that can be cancelled.
     pub cancels: Cancels,
     /// Who began which task.
@@ -116,6 +119,7 @@ impl Toolstack {
             boot: outside.boot,
             prompt: outside.prompt,
             activations: Activations::default(),
+            waiting_pbds: remote_storage::Waiting::default(),
             cancels: Cancels::default(),
             task_owners: Owners::default(),
             consoles: Consoles::default(),

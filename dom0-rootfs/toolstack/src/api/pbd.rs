@@ -38,13 +38,16 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
 
 fn destroy(context: &Context, args: &Args<'_>) -> Reply {
     let pbd = args.to("self");
-    context.store().write(|t| {
-        if t.get("PBD", &pbd)?.bool("currently_attached") {
-            return Err(errors::OPERATION_NOT_ALLOWED.with(["the PBD is attached"]));
-        }
-        t.remove(&pbd);
-        Ok(Value::Void)
-    })
+    context
+        .store()
+        .write(|t| {
+            if t.get("PBD", &pbd)?.bool("currently_attached") {
+                return Err(errors::OPERATION_NOT_ALLOWED.with(["the PBD is attached"]));
+            }
+            t.remove(&pbd);
+            Ok(Value::Void)
+        })
+        .inspect(|_| context.toolstack.waiting_pbds.forget(&pbd))
 }
 
 /// Makes an SR usable on this host.
@@ -71,6 +74,7 @@ fn unplug(context: &Context, pbd: &Ref) -> Result<(), ApiError> {
     let sr = toolstack.look("PBD", pbd, |pbd, _| pbd.to("SR"))?;
     let lock = toolstack.lock_of(&sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    toolstack.waiting_pbds.forget(pbd);
     if !toolstack.look("PBD", pbd, |pbd, _| pbd.bool("currently_attached"))? {
         return Ok(());
     }

@@ -193,12 +193,16 @@ pub fn scan(toolstack: &Toolstack, sr: &Ref) -> Result<(), ApiError> {
             }
         }
         for (uuid, info) in &found {
-            let fields = vec![
+            let mut fields = vec![
                 ("uuid", uuid.clone().into()),
                 ("SR", sr.into()),
-                ("location", uuid.clone().into()),
+                ("location", info.image.as_ref().unwrap_or(uuid).clone().into()),
                 ("managed", true.into()),
             ];
+            if let Some(image) = &info.image {
+                fields.push(("name_label", image.clone().into()));
+                fields.push(("read_only", true.into()));
+            }
             let vdi = t.create(&classes::VDI, fields);
             vdis::record_info(t, &vdi, info);
         }

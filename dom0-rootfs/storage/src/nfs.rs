@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `nfs`: VDIs in a folder of an NFS server.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::driver::{About, Place, SrSpec};
+use crate::error::StorageError;
+use crate::export::Export;
+use crate::folder::Folder;
+use crate::folder_driver::{FEATURES, FolderDriver};
+use crate::mount::Mount;
+use crate::program::{System, io};
+
+/// VDIs below an export, in a folder named after the SR.
+pub struct NfsDriver {
+    system: Arc<dyn System>,
+}
+
+impl NfsDriver {
+    /// The driver on a host.
+    pub fn new(system: Arc<dyn System>) -> Self {
+        Self { system }
+    }
+
+    fn mount(&self, sr: &SrSpec) -> Mount<'_> {
+        Mount::of(&*self.system, sr.uuid)
+    }
+
+    /// Does something to the SR's folder in the export itself, with the SR detached.
+    fn in_export(
+        &self,
+        sr: &SrSpec,
+        work: impl FnOnce(&Path) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let (export, mount) = (Export::of(sr)?, self.mount(sr));
+        // What an interrupted call mounted, or the SR itself.
+        mount.unmount()?;
+        mount.mount("nfs", export.options(), &export.source())?;
+        let done = work(&mount.path().join(sr.uuid.to_string()));
+        let unmounted = mount.unmount();
+        done.and(unmounted)
+    }
+}
+
+impl FolderDriver for NfsDriver {
+    fn kind(&self) -> &'static str {
+        "nfs"
+    }
+
+    fn system(&self) -> &dyn System {
+        &*self.system
+    }
+
+    fn place(&self, sr: &SrSpec) -> Result<Place, StorageError> {
+        Ok(Place::Elsewhere { attached: self.mount(sr).mounted()? })
+    }
+
+    fn about(&self) -> About {
+        About {
+            name: "NFS",
+            description: "Sparse files in a folder of an NFS server",
+            configuration: &[
+                ("server", "name or address of the server"),
+                ("serverpath", "the folder it exports; one named after the SR is made in it"),
+                ("nfsversion", "3, 4, 4.0, 4.1 or 4.2; what both sides know by default"),
+                ("options", "further options of nfs(5), with commas between them"),
+            ],
+            features: FEATURES,
+        }
+    }
+
+    fn create(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        self.in_export(sr, |folder| match fs::create_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            made => made.map_err(io(format!(
+                "creating folder {} in {} (may root of this host write there?)",
+                sr.uuid,
+                Export::of(sr)?.source()
+            ))),
+        })
+    }
+
+    fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        if let Some(folder) = self.folder(sr)? {
+            self.refuse_active(&folder)?;
+        }
+        self.in_export(sr, |path| {
+            if !path.exists() {
+                return Ok(());
+            }
+            Folder::new(path.to_owned()).destroy_all()?;
+            fs::remove_dir(path).map_err(io(format!("removing folder {}", sr.uuid)))
+        })
+    }
+
+    fn attach(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        let mount = self.mount(sr);
+        if mount.mounted()? {
+            return Ok(());
+        }
+        let export = Export::of(sr)?.below(&sr.uuid.to_string());
+        mount.mount("nfs", export.options(), &export.source())
+    }
+
+    fn detach(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        self.mount(sr).unmount()
+    }
+
+    fn folder(&self, sr: &SrSpec) -> Result<Option<Folder>, StorageError> {
+        self.mount(sr).folder()
+    }
+}
