@@ -59,6 +59,8 @@ impl Screen {
         let file = self.golden.join(name).with_extension("txt");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             self.wait(serial, text, limit)?;
+            // Without what Xen said in the middle of it.
+            serial.send(DRAW_AGAIN)?;
             // Nothing says that a screen is whole.
             let more = serial.follow("silence", SILENCE, |new| {
                 self.parser.process(new.as_bytes());

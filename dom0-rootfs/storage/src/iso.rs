@@ -21,6 +21,9 @@ use crate::program::{System, io};
 /// How names of images end.
 const EXTENSIONS: &[&str] = &["iso", "img"];
 
+/// Bytes of a sector of a loop device.
+const SECTOR: u64 = 512;
+
 /// Images in a folder.
 pub struct IsoDriver {
     system: Arc<dyn System>,
@@ -115,11 +118,11 @@ fn image_name(path: &Path) -> Option<&str> {
 }
 
 /// The same file keeps its uuid, on every host: it is made of the SR's and the name (RFC 9562,
-/// section 5.5).
+/// section 5.5). Its device has whole sectors only.
 fn describe(sr: Uuid, name: &str, metadata: &Metadata) -> VdiInfo {
     VdiInfo {
         uuid: Uuid::new_v5(&sr, name.as_bytes()),
-        virtual_size: metadata.len(),
+        virtual_size: metadata.len() / SECTOR * SECTOR,
         physical_utilisation: metadata.blocks() * 512,
         image: Some(name.to_owned()),
     }
@@ -230,10 +233,16 @@ mod tests {
     use super::*;
     use crate::testing::FakeHost;
 
+    /// A sector, and a bit.
+    const DISC: &str = match str::from_utf8(&[b'x'; 600]) {
+        Ok(text) => text,
+        Err(_) => "",
+    };
+
     fn library(location: &str) -> (Arc<FakeHost>, IsoDriver, SrSpec) {
         let host = Arc::new(FakeHost::new());
         for (name, text) in [
-            ("debian.iso", "a disc"),
+            ("debian.iso", DISC),
             ("floppy.IMG", "boot"),
             ("notes.txt", "not one"),
             (".hidden.iso", "not one"),
@@ -260,7 +269,7 @@ mod tests {
             let found = driver.scan(&sr).unwrap();
             let names: Vec<_> = found.iter().map(|i| i.image.as_deref().unwrap()).collect();
             assert_eq!(names, ["debian.iso", "floppy.IMG"], "{location}");
-            assert_eq!(found[0].virtual_size, 6);
+            assert_eq!(found[0].virtual_size, 512);
             assert_eq!(found, driver.scan(&sr).unwrap(), "uuids stay");
             let disc = found[0].uuid;
             let node = driver.vdi_activate(&sr, disc, Mode::ReadOnly).unwrap();

@@ -96,7 +96,7 @@ fn a_host_starts_without_its_servers_and_attaches_them_when_they_answer() {
 #[test]
 fn images_of_a_library_are_called_as_their_files() {
     let library = tempfile::tempdir().unwrap();
-    fs::write(library.path().join("debian.iso"), "a disc").unwrap();
+    fs::write(library.path().join("debian.iso"), [1; 600]).unwrap();
     let served = Served::with(|outside| {
         outside.drivers.push(Arc::new(IsoDriver::new(Arc::new(Host))));
     });
@@ -137,7 +137,7 @@ fn images_of_a_library_are_called_as_their_files() {
     let found = client.record("VDI", &vdi);
     assert_eq!(found["location"].text(), "debian.iso");
     assert_eq!(found["read_only"], true.into());
-    assert_eq!(found["virtual_size"].as_int(), Some(6));
+    assert_eq!(found["virtual_size"].as_int(), Some(512));
     assert_eq!(operations("VDI", &vdi), ["copy", "forget"]);
     let refused = client.err("VDI.destroy", vec![vdi.clone().into()]);
     assert_eq!(refused.code, "SR_OPERATION_NOT_SUPPORTED");

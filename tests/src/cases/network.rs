@@ -55,7 +55,8 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     let mut host = install::begin(lab, folder, &answers, host)?;
     install::follow(&mut host)?;
     shell::log_in(&mut host.serial, PASSWORD)?;
-    let lacp = "ovs-vsctl --timeout=60 wait-until Interface $(ip -br link | awk '/00:0a/{print $1; exit}') lacp_current=true";
+    let lacp = "ovs-vsctl --timeout=200 wait-until Interface $(ip -br link | awk '/00:0a/{print $1; exit}') lacp_current=true || \
+                { ovs-appctl lacp/show; ovs-vsctl show; ip -br link; false; }";
     shell::run(&mut host.serial, lacp).context("waiting for the switch's LACP")?;
     for command in [
         "xe pif-list params=all",
