@@ -10,8 +10,9 @@ use crate::error::StorageError;
 const VERSIONS: &[&str] = &["3", "4", "4.0", "4.1", "4.2"];
 
 /// A server that does not answer is waited for as long as it takes: an error would reach guests as a
-/// broken disk. Mounting is tried once (`retry=0`): whoever asked decides. `soft` lets whoever waits be killed meanwhile. Attributes of folders are not kept, as
-/// other hosts write there too. Locks of NFS 3 would need further services; its hosts keep their own.
+/// broken disk. `soft` lets whoever waits be killed meanwhile. Mounting is tried once (`retry=0`):
+/// whoever asked decides. Attributes of folders are not kept, as other hosts write there too. Locks of
+/// NFS 3 would need further services; its hosts keep their own.
 const OPTIONS: &str =
     ",soft,timeo=133,retrans=2147483647,retry=0,proto=tcp,acdirmin=0,acdirmax=0,nolock";
 

@@ -139,7 +139,7 @@ impl SrDriver for IsoDriver {
             description: "Images (.iso, .img) in a folder, for guests' CD drives",
             configuration: &[
                 ("location", "a folder of this host, or server:/folder of an NFS server"),
-                ("nfsversion", "3, 4, 4.0, 4.1 or 4.2; what both sides know by default"),
+                ("nfsversion", "3, 4, 4.0, 4.1 or 4.2; by default what both sides know, up to 4.1"),
                 ("options", "further options of nfs(5), with commas between them"),
             ],
             features: &["VDI_ATTACH", "VDI_DETACH", "SR_UPDATE"],

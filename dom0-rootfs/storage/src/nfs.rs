@@ -65,7 +65,7 @@ impl FolderDriver for NfsDriver {
             configuration: &[
                 ("server", "name or address of the server"),
                 ("serverpath", "the folder it exports; one named after the SR is made in it"),
-                ("nfsversion", "3, 4, 4.0, 4.1 or 4.2; what both sides know by default"),
+                ("nfsversion", "3, 4, 4.0, 4.1 or 4.2; by default what both sides know, up to 4.1"),
                 ("options", "further options of nfs(5), with commas between them"),
             ],
             features: FEATURES,

@@ -30,7 +30,8 @@ fn large_sectors(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     sparse_file(&folder.join(FURTHER.0), FURTHER_BYTES)?;
     // A rule that only that disk fits.
     let further = "disks = [{ min-size = \"25 GiB\", filter = { ID_SERIAL = \"XENITH-*\" } }]\n";
-    let answers = install::answers("ext") + further;
+    let storage = "[storage]\n";
+    let answers = install::answers("ext").replace(storage, &format!("{storage}{further}"));
     let setup = || Setup {
         uefi: true,
         large_sectors: true,

@@ -111,7 +111,11 @@ fn add(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Fail
 }
 
 /// VBDs of a VM of one type, by number.
-fn vbds(api: &mut Api, vm: &Found, kind: &str) -> Result<Vec<(String, Record)>, Failure> {
+pub(super) fn vbds(
+    api: &mut Api,
+    vm: &Found,
+    kind: &str,
+) -> Result<Vec<(String, Record)>, Failure> {
     let all = api.records(&classes::VBD)?;
     let mine = vm.record.get("VBDs").and_then(Value::as_set).unwrap_or_default();
     let mut mine: Vec<_> = mine

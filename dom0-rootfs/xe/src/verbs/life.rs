@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What becomes of VMs while they run: resume, checkpoint, snapshots, media, devices, virtual CPUs.
+//! What becomes of VMs while they run: resume, checkpoint, snapshots, devices, virtual CPUs.
 
-use xapi_model::{Ref, Value, classes};
+use xapi_model::{Value, classes};
 
 use super::power::{host, vms};
 use super::{Verb, on_vms, plain};
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::params::Params;
 use crate::parse;
-use crate::select::{Found, each, selected};
+use crate::select::{each, selected};
 
 const SNAPSHOT: &[&str] = &["snapshot-uuid", "uuid"];
 
@@ -34,16 +34,6 @@ pub(super) static VERBS: &[Verb] = &[
             vcpus,
         )
     },
-    Verb {
-        required: &["cd-name"],
-        ..on_vms(
-            "vm-cd-insert",
-            &["VBD.insert"],
-            "Puts the VDI of this name into the empty CD drive of a VM.",
-            cd_insert,
-        )
-    },
-    on_vms("vm-cd-eject", &["VBD.eject"], "Empties the CD drive of a VM.", cd_eject),
     plain(
         "snapshot-revert",
         &[],
@@ -101,45 +91,6 @@ fn vcpus(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Fa
     let found = selected(api, &vms()?, params, &["new-vcpus"])?;
     each(&found, |vm| {
         api.act("VM.set_VCPUs_number_live", [vm.reference.clone(), count.clone()]).map(drop)
-    })
-}
-
-/// CD drives of a VM that are empty, or that are not.
-fn drive(api: &mut Api, vm: &Found, empty: bool) -> Result<Value, Failure> {
-    let all = api.records(&classes::VBD)?;
-    let mine = vm.record.get("VBDs").and_then(Value::as_set).unwrap_or_default();
-    let mine = mine.iter().map(Value::text).filter(|vbd| {
-        let wanted = if empty { "true" } else { "false" };
-        all.get(vbd).is_some_and(|vbd| text(vbd, "type") == "CD" && text(vbd, "empty") == wanted)
-    });
-    match mine.collect::<Vec<_>>().as_slice() {
-        [one] => Ok(Value::Ref(Ref::new(one))),
-        [] if empty => Err(Failure::plain("The VM has no empty CD drive")),
-        [] => Err(Failure::plain("No CD drive of the VM has anything in it")),
-        _ => Err(Failure::plain("The VM has several such drives; use vbd-insert or vbd-eject")),
-    }
-}
-
-fn cd_insert(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
-    let name = params.require("cd-name")?;
-    let vdis = api.records(&classes::VDI)?;
-    let named: Vec<_> = vdis.iter().filter(|(_, vdi)| text(vdi, "name_label") == name).collect();
-    let [(vdi, _)] = &named[..] else {
-        let count = if named.is_empty() { "No" } else { "More than one" };
-        return Err(Failure::plain(format!("{count} VDI is called {name}")));
-    };
-    let found = selected(api, &vms()?, params, &["cd-name"])?;
-    each(&found, |vm| {
-        let drive = drive(api, vm, true)?;
-        api.act("VBD.insert", [drive, Value::Ref(Ref::new(vdi))]).map(drop)
-    })
-}
-
-fn cd_eject(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
-    let found = selected(api, &vms()?, params, &[])?;
-    each(&found, |vm| {
-        let drive = drive(api, vm, false)?;
-        api.act("VBD.eject", [drive]).map(drop)
     })
 }
 

@@ -2,6 +2,7 @@
 //! Commands that are more than one message, or that XenServer's xe calls otherwise.
 
 mod access;
+mod cd;
 mod disk;
 mod life;
 mod memory;
@@ -65,6 +66,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Verb> {
         vm::VERBS,
         memory::VERBS,
         disk::VERBS,
+        cd::VERBS,
         life::VERBS,
         storage::VERBS,
         transfer::VERBS,
