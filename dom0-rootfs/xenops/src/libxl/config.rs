@@ -200,10 +200,17 @@ impl<'a> DomainConfig<'a> {
     }
 }
 
+/// Whether a domain is built with all its virtual CPUs, of which the guest is offered fewer afterwards.
+/// `avail_vcpus` are the enabled ones of the ACPI table MADT; since Linux 6.9 a PVH guest starts no other,
+/// unless ACPI's own hotplug brings it, which PVH guests do not have.
+pub(crate) fn offered_later(spec: &DomainSpec) -> bool {
+    matches!(spec.kind, GuestKind::Pvh(_)) && spec.vcpus < spec.vcpus_max
+}
+
 fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
     let mut info = BuildInfo {
         max_vcpus: spec.vcpus_max,
-        avail_vcpus: (0..spec.vcpus).collect(),
+        avail_vcpus: (0..if offered_later(spec) { spec.vcpus_max } else { spec.vcpus }).collect(),
         numa_placement: DefBool(false),
         max_memkb: spec.memory_max_kib,
         target_memkb: spec.memory_kib,
@@ -349,7 +356,7 @@ mod tests {
             json!({
                 "c_info": {"type": "pvh", "name": uuid, "uuid": uuid},
                 "b_info": {
-                    "max_vcpus": 2, "avail_vcpus": [0], "numa_placement": "False",
+                    "max_vcpus": 2, "avail_vcpus": [0, 1], "numa_placement": "False",
                     "max_memkb": 65536, "target_memkb": 65536,
                     "kernel": "/boot/guest/vmlinux", "cmdline": "console=hvc0", "type.pvh": {},
                 },

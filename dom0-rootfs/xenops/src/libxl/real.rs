@@ -132,11 +132,15 @@ impl Libxl {
             let links = Links::listen()?;
             let domain = DomId(make(ctx, &config).map_err(failed)?);
             drop(admitted);
-            match connect_devices(domain, &checked, &numbers, &links) {
+            let offered = match config::offered_later(spec) {
+                true => ctx.set_vcpus(domain.0, spec.vcpus).map_err(failed),
+                false => Ok(()),
+            };
+            match offered.and_then(|()| connect_devices(domain, &checked, &numbers, &links)) {
                 Ok(created) => Ok(created),
                 Err(error) => {
                     if let Err(detail) = ctx.destroy(domain.0) {
-                        tracing::error!(domain = domain.0, %detail, "destroying a domain whose devices cannot be connected failed");
+                        tracing::error!(domain = domain.0, %detail, "destroying a domain that cannot be made whole failed");
                     }
                     Err(error)
                 }
