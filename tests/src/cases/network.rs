@@ -111,6 +111,8 @@ fn make_switch(serial: &mut Serial) -> Result<()> {
     serial.send("\n")?;
     serial.wait("# ", LIMIT).context("waiting for the shell")?;
     shell::run(serial, "export TERM=dumb HOME=/root; stty cols 2000")?;
+    // The live system is ready before udev has given every card its name.
+    shell::run(serial, "udevadm settle")?;
     // Both would go on with the cards as they know them.
     shell::run(serial, "systemctl stop xenith-toolstack systemd-networkd.socket systemd-networkd")?;
     shell::run(serial, "for b in $(ovs-vsctl list-br); do ovs-vsctl del-br $b; done")?;
