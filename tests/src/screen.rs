@@ -40,11 +40,34 @@ impl Screen {
 
     /// Follows the line until the screen shows `text` somewhere.
     pub fn wait(&mut self, serial: &mut Serial, text: &str, limit: Duration) -> Result<()> {
-        let waited = serial.follow(&format!("{text:?} on the screen"), limit, |new| {
-            self.parser.process(new.as_bytes());
-            self.text().contains(text)
+        let waited = self.follow(serial, &format!("{text:?} on the screen"), limit, |shown| {
+            shown.contains(text)
         });
         waited.with_context(|| format!("the screen shows:\n{}", self.text()))
+    }
+
+    /// Follows the line until the screen is as wanted. Xen and the kernel speak on the same line, in the
+    /// middle of the screen: it is drawn again then.
+    fn follow(
+        &mut self,
+        serial: &mut Serial,
+        what: &str,
+        limit: Duration,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<()> {
+        loop {
+            let mut said = Heard::default();
+            let mut there = false;
+            serial.follow(what, limit, |new| {
+                self.parser.process(new.as_bytes());
+                there = wanted(&self.text());
+                there || said.whole_message(new)
+            })?;
+            if there {
+                return Ok(());
+            }
+            serial.send(DRAW_AGAIN)?;
+        }
     }
 
     /// Follows the line until the screen is the file `name`, apart from the cells that may hold anything.
@@ -76,21 +99,8 @@ impl Screen {
         let golden = fs::read_to_string(&file);
         let golden = golden.with_context(|| format!("reading {}", file.display()))?;
         let what = format!("the screen {}", file.display());
-        let mut waited;
-        loop {
-            let mut said = Heard::default();
-            let mut same = false;
-            waited = serial.follow(&what, limit, |new| {
-                self.parser.process(new.as_bytes());
-                same = difference(&golden, &self.text()).is_none();
-                same || said.whole_message(new)
-            });
-            if same || waited.is_err() {
-                break;
-            }
-            // Xen and the kernel speak on the same line, in the middle of the screen.
-            serial.send(DRAW_AGAIN)?;
-        }
+        let waited =
+            self.follow(serial, &what, limit, |shown| difference(&golden, shown).is_none());
         let Err(error) = waited else { return Ok(()) };
         let shown = self.text();
         let line = difference(&golden, &shown).unwrap_or_default();

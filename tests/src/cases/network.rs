@@ -55,7 +55,8 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     let mut host = install::begin(lab, folder, &answers, host)?;
     install::follow(&mut host)?;
     shell::log_in(&mut host.serial, PASSWORD)?;
-    let lacp = "ovs-vsctl --timeout=200 wait-until Interface $(ip -br link | awk '/00:0a/{print $1; exit}') lacp_current=true || \
+    // The database of Open vSwitch says it late or never on a slow machine; the daemon knows.
+    let lacp = "timeout 250 sh -c 'until ovs-appctl lacp/show | grep -c current.attached | grep -qx 2; do sleep 1; done' || \
                 { ovs-appctl lacp/show; ovs-vsctl show; ip -br link; false; }";
     shell::run(&mut host.serial, lacp).context("waiting for the switch's LACP")?;
     for command in [
