@@ -10,7 +10,7 @@ use xapi_model::{
 };
 
 use crate::toolstack::{Args, Context, Peer, Toolstack};
-use crate::{api, event, generated, rbac, task};
+use crate::{api, audit, event, generated, rbac, task};
 
 /// How long the answer to a wrong password takes.
 const WRONG_PASSWORD: Duration = Duration::from_millis(500);
@@ -38,11 +38,13 @@ pub async fn call(toolstack: &Arc<Toolstack>, peer: &Peer, call: Call) -> Reply 
         context.role = toolstack.session(given)?.1;
         context.session = Ref::new(given);
         if !context.role.may(message.role) {
-            return Err(rbac::denied(message.full_name(), message.role));
+            let denied = rbac::denied(message.full_name(), message.role);
+            return Err(audit::denied(&context, message, &[], denied));
         }
     }
     let params = typed(message, params)?;
-    rbac::check(context.role, message, &params)?;
+    rbac::check(context.role, message, &params)
+        .map_err(|denied| audit::denied(&context, message, &params, denied))?;
     if let Some(handler) = event::handler(&message.full_name()) {
         return handler(context, params).await;
     }
@@ -122,17 +124,16 @@ fn typed(message: &Described, params: Vec<Value>) -> Result<Vec<Value>, ApiError
 }
 
 fn run(context: &Context, message: &'static Described, params: Vec<Value>) -> Reply {
+    let entry = audit::Entry::of(context, message, &params);
     let args = Args::new(&message.params, params);
-    match message.kind {
-        Kind::Own(_) | Kind::Create | Kind::Destroy => {
-            let name = message.full_name();
-            let handler = api::handler(&name)
-                .ok_or_else(|| errors::MESSAGE_METHOD_UNKNOWN.with([name.as_str()]))?;
-            tracing::debug!(%name, "calling");
-            handler(context, &args).inspect_err(|error| tracing::info!(%name, %error, "failed"))
-        }
+    let reply = match message.kind {
+        Kind::Own(_) | Kind::Create | Kind::Destroy => api::carry_out(context, message, &args),
         _ => generated::call(context, message, &args),
+    };
+    if let Some(entry) = entry {
+        entry.ended(&context.toolstack, &reply);
     }
+    reply
 }
 
 /// Makes a task, begins the work and answers the task at once.

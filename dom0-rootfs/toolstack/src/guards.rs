@@ -21,6 +21,7 @@ pub fn check(
         ("VM", _) => vm(object, field, value),
         ("VBD", _) => vbd(objects, object, field, value),
         ("network", "MTU") => mtu(value),
+        ("host", "guest_VCPUs_params") => devices::scheduling(value.as_map()).map(drop),
         ("PBD", "device_config") if object.bool("currently_attached") => {
             Err(errors::OPERATION_NOT_ALLOWED.with(["the PBD is attached"]))
         }
@@ -29,7 +30,12 @@ pub fn check(
 }
 
 /// A reference must be null or refer to something.
-fn refers(objects: &Objects, class: &Class, field: &str, value: &Value) -> Result<(), ApiError> {
+pub fn refers(
+    objects: &Objects,
+    class: &Class,
+    field: &str,
+    value: &Value,
+) -> Result<(), ApiError> {
     let (Some((_, field)), Value::Ref(target)) = (class.field(field), value) else { return Ok(()) };
     match field.ty {
         Type::Ref(class) if !target.is_null() => objects.get(class, target).map(drop),
@@ -84,6 +90,9 @@ fn vm(vm: &Object, field: &str, value: &Value) -> Result<(), ApiError> {
                 Some((key, _)) => Err(errors::INVALID_VALUE.with(["xenstore_data", key])),
                 None => Ok(()),
             }
+        }
+        "start_delay" | "shutdown_delay" | "order" if number < 0 => {
+            Err(errors::INVALID_VALUE.with([field.to_owned(), number.to_string()]))
         }
         "VCPUs_params" => devices::scheduling(value.as_map()).map(drop),
         _ => Ok(()),

@@ -5,8 +5,11 @@
 //! a handler of [`api`], which reads and changes objects in the [`store`] and works on Xen, storage
 //! and network through the traits of their crates. Messages are described in `xapi-model` alone.
 
+pub mod alerts;
 pub mod api;
+pub mod audit;
 pub mod auth;
+pub mod blobs;
 pub mod consoles;
 pub mod copy;
 pub mod daemon;
@@ -18,6 +21,7 @@ pub mod failure;
 pub mod generated;
 pub mod guards;
 pub mod guest;
+pub mod hardware;
 pub mod host_network;
 pub mod notify;
 pub mod patience;
@@ -27,6 +31,7 @@ pub mod query;
 pub mod rbac;
 pub mod reconcile;
 pub mod remote_storage;
+pub mod schedule;
 pub mod server;
 pub mod session;
 pub mod simulate;

@@ -14,9 +14,10 @@ use network::OvsBackend;
 use tokio::signal::unix::{SignalKind, signal};
 use toolstack::auth::HostAccounts;
 use toolstack::daemon::{Daemon, Places};
+use toolstack::hardware::Machine;
 use toolstack::prompt::Prompt;
 use toolstack::simulate::Simulation;
-use toolstack::toolstack::{BootFiles, Outside};
+use toolstack::toolstack::{BootFiles, Files, Outside};
 use toolstack::{notify, program, startup};
 use xenops::{Deadlines, Worker};
 
@@ -113,8 +114,10 @@ async fn real(options: &Options) -> Result<Daemon> {
         network: Arc::new(OvsBackend::new(Arc::new(network::Host))),
         accounts: Arc::new(HostAccounts::default()),
         power: Arc::new(program::Systemd),
+        machine: Machine::new("/".into()),
         boot: BootFiles::default(),
         prompt: Prompt::of_host(),
+        files: Files::default(),
     };
     let places = Places {
         tls: tls(options, &database),

@@ -2,6 +2,7 @@
 //! The one way to run a program.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -11,9 +12,24 @@ use crate::toolstack::Power;
 /// Bytes of a program's standard error that an error repeats.
 const TAIL: usize = 2000;
 
+/// The daemon's unit.
+const UNIT: &str = "xenith-toolstack.service";
+/// Where systemd finds the host name at the next start (hostname(5)).
+const HOSTNAME: &str = "/etc/hostname";
+/// Lines of the log that are shown.
+const LINES: usize = 1000;
+
 /// Runs a program to its end and returns what it printed.
 pub fn run(program: &str, arguments: &[&str]) -> Result<Vec<u8>> {
-    let line = [&[program], arguments].concat().join(" ");
+    finish(program, arguments, [&[program], arguments].concat().join(" "))
+}
+
+/// The same for a program whose arguments hold a session or other secrets: they are not logged.
+pub fn run_quietly(program: &str, arguments: &[&str]) -> Result<Vec<u8>> {
+    finish(program, arguments, program.to_owned())
+}
+
+fn finish(program: &str, arguments: &[&str], line: String) -> Result<Vec<u8>> {
     tracing::info!(line, "running");
     let output = command(program, arguments).with_context(|| format!("running {line}"))?;
     if !output.status.success() {
@@ -39,5 +55,20 @@ impl Power for Systemd {
 
     fn reboot(&self) -> Result<()> {
         run("systemctl", &["--no-block", "reboot"]).map(drop)
+    }
+
+    fn restart_daemon(&self) -> Result<()> {
+        run("systemctl", &["--no-block", "restart", UNIT]).map(drop)
+    }
+
+    fn set_hostname(&self, name: &str) -> Result<()> {
+        fs::write(HOSTNAME, format!("{name}\n")).with_context(|| format!("writing {HOSTNAME}"))?;
+        rustix::system::sethostname(name.as_bytes()).context("telling the kernel the host name")
+    }
+
+    fn log(&self) -> Result<String> {
+        let lines = format!("--lines={LINES}");
+        let log = run("journalctl", &["--no-pager", "--unit", UNIT, &lines])?;
+        Ok(String::from_utf8_lossy(&log).into_owned())
     }
 }

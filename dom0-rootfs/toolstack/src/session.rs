@@ -88,6 +88,8 @@ impl Session {
         let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
         put("uuid", self.uuid.clone().into());
         put("this_host", host.into());
+        let user = objects.all("user").find(|user| user.text("short_name") == self.user);
+        put("this_user", user.map_or_else(Ref::null, |user| user.reference().clone()).into());
         put("last_active", self.last_active.into());
         put("validation_time", self.made.into());
         put("other_config", self.other_config.clone());

@@ -12,8 +12,9 @@ use storage::{FakeDriver, SrDriver, SrSpec};
 use xenops::{SimulatedHost, Simulator};
 
 use crate::auth::MadeUp;
+use crate::hardware::Machine;
 use crate::prompt::Prompt;
-use crate::toolstack::{BootFiles, Outside, Power};
+use crate::toolstack::{BootFiles, Files, Outside, Power};
 
 /// Bytes of a made-up SR.
 const CAPACITY: u64 = 1 << 40;
@@ -67,8 +68,14 @@ impl Simulation {
             network: network.clone(),
             accounts: Arc::new(MadeUp { password: password.to_owned() }),
             power: Arc::new(NoPower),
+            machine: machine(&folder.join("machine"))?,
             boot: boot_files(&folder.join("boot"))?,
             prompt: Prompt::nowhere(),
+            files: Files {
+                blobs: folder.join("blobs"),
+                logs: folder.join("log"),
+                plugins: folder.join("plugins"),
+            },
         };
         let handover = Handover {
             pool_name: "Simulated pool".into(),
@@ -96,6 +103,33 @@ fn card(number: u8) -> PhysicalNic {
     }
 }
 
+/// Files as Dom0's kernel shows them, of a machine with a graphics card and two network cards.
+fn machine(root: &Path) -> Result<Machine> {
+    let write = |path: String, text: &str| -> Result<()> {
+        let path = root.join(path);
+        let folder = path.parent().context("a file without a folder")?;
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+    };
+    let cpu = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 85\nstepping\t: 7\n\
+               flags\t\t: fpu vme pse\n";
+    write("proc/cpuinfo".into(), cpu)?;
+    let devices = [
+        ("0000:00:02.0", "0x030000", "0x1234", "0x1111"),
+        ("0000:00:03.0", "0x020000", "0x8086", "0x100e"),
+        ("0000:00:04.0", "0x020000", "0x8086", "0x100e"),
+    ];
+    for (address, class, vendor, device) in devices {
+        for (name, text) in [("class", class), ("vendor", vendor), ("device", device)] {
+            write(format!("sys/bus/pci/devices/{address}/{name}"), text)?;
+        }
+    }
+    write("sys/bus/pci/devices/0000:00:02.0/boot_vga".into(), "1")?;
+    let names = "1234  Made-up\n\t1111  Screen\n8086  Intel Corporation\n\t100e  82540EM\n";
+    write("usr/share/misc/pci.ids".into(), names)?;
+    Ok(Machine::new(root.to_owned()))
+}
+
 fn boot_files(folder: &Path) -> Result<BootFiles> {
     let kernels = folder.join("guest");
     fs::create_dir_all(&kernels).with_context(|| format!("creating {}", kernels.display()))?;
@@ -117,5 +151,18 @@ impl Power for NoPower {
 
     fn reboot(&self) -> Result<()> {
         anyhow::bail!("a simulated host cannot be rebooted")
+    }
+
+    fn restart_daemon(&self) -> Result<()> {
+        anyhow::bail!("the daemon of a simulated host is started by hand")
+    }
+
+    fn set_hostname(&self, _: &str) -> Result<()> {
+        // The objects know its name, and nobody else asks for it.
+        Ok(())
+    }
+
+    fn log(&self) -> Result<String> {
+        anyhow::bail!("the daemon of a simulated host logs to standard error")
     }
 }

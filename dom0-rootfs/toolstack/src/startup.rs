@@ -15,7 +15,9 @@ use xenops::HostInfo;
 use crate::store::Transaction;
 use crate::toolstack::{Context, Toolstack};
 use crate::vm::watcher;
-use crate::{api, failure, host_network, rbac, reconcile, remote_storage, templates, unfinished};
+use crate::{
+    api, failure, hardware, host_network, rbac, reconcile, remote_storage, templates, unfinished,
+};
 
 /// How often figures of the host are brought up to date.
 const METRICS: Duration = Duration::from_secs(10);
@@ -23,8 +25,10 @@ const METRICS: Duration = Duration::from_secs(10);
 const STARTING: Duration = Duration::from_secs(1);
 /// How long a host may take to start.
 const START: Duration = Duration::from_secs(180);
+/// Name that root logs in with.
+const ROOT: &str = "root";
 /// Note with the boot during which the daemon ran last.
-const BOOT: &str = "boot";
+pub const BOOT: &str = "boot";
 
 /// Reads the installer's handover; a live system has none.
 pub fn read_handover(path: &Path) -> Result<Handover> {
@@ -56,6 +60,7 @@ pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
     watcher::begin(toolstack).context("watching domains")?;
     reconcile::domains(toolstack).map_err(|e| anyhow!("comparing with the domains of Xen: {e}"))?;
     unfinished::sweep(toolstack);
+    api::sweep_blobs(toolstack);
     Ok(())
 }
 
@@ -67,7 +72,10 @@ pub async fn keep_figures(toolstack: Arc<Toolstack>, handover: Arc<Handover>) {
         tokio::time::sleep(if starting { STARTING } else { METRICS }).await;
         let waiting = toolstack.clone();
         // Not waited for: a server may make it last.
-        tokio::task::spawn_blocking(move || remote_storage::attach_waiting(&waiting));
+        drop(tokio::task::spawn_blocking(move || remote_storage::attach_waiting(&waiting)));
+        // Snapshots may take long; each run of a schedule is noted when it begins.
+        let snapshots = toolstack.clone();
+        drop(tokio::task::spawn_blocking(move || api::follow_due(&snapshots)));
         let (toolstack, handover) = (toolstack.clone(), handover.clone());
         let looked = tokio::task::spawn_blocking(move || {
             host_network::keep_up(&toolstack, handover.management.as_ref());
@@ -160,6 +168,10 @@ fn facts(t: &mut Transaction<'_>, toolstack: &Toolstack, info: &HostInfo) -> Res
         t.set_note(BOOT, Some(boot));
     }
     rbac::make(t);
+    if !t.objects().all("user").any(|user| user.text("short_name") == ROOT) {
+        let fields = vec![("short_name", ROOT.into()), ("fullname", "superuser".into())];
+        t.create(&classes::USER, fields);
+    }
     let uname = rustix::system::uname();
     let version = env!("CARGO_PKG_VERSION");
     t.set(&host, "hostname", hostname());
@@ -191,6 +203,7 @@ fn facts(t: &mut Transaction<'_>, toolstack: &Toolstack, info: &HostInfo) -> Res
     memory(t, info);
     control_domain_memory(t, toolstack);
     drivers(t, toolstack);
+    hardware::record(t, &host, &toolstack.machine, info);
     Ok(())
 }
 

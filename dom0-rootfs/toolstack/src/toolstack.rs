@@ -10,9 +10,12 @@ use storage::SrDriver;
 use xapi_model::{ApiError, Ref, Role, Value, errors};
 use xenops::Hypervisor;
 
+use crate::audit::Audit;
 use crate::auth::Accounts;
+use crate::blobs::Blobs;
 use crate::consoles::Consoles;
 use crate::guest;
+use crate::hardware::Machine;
 use crate::prompt::Prompt;
 use crate::remote_storage;
 use crate::server::Identity;
@@ -42,12 +45,18 @@ impl Default for BootFiles {
     }
 }
 
-/// How the host itself is powered off and rebooted.
+/// What the toolstack asks of the system that the host runs.
 pub trait Power: Send + Sync {
     /// Begins to power off.
     fn off(&self) -> anyhow::Result<()>;
     /// Begins to reboot.
     fn reboot(&self) -> anyhow::Result<()>;
+    /// Begins to start the daemon anew.
+    fn restart_daemon(&self) -> anyhow::Result<()>;
+    /// Changes the host name, now and for later starts.
+    fn set_hostname(&self, name: &str) -> anyhow::Result<()>;
+    /// The newest lines that the daemon has logged.
+    fn log(&self) -> anyhow::Result<String>;
 }
 
 /// Everything outside of the daemon that it works with.
@@ -62,10 +71,35 @@ pub struct Outside {
     pub accounts: Arc<dyn Accounts>,
     /// The machine's power.
     pub power: Arc<dyn Power>,
+    /// What the machine is made of.
+    pub machine: Machine,
     /// Guests' boot loaders.
     pub boot: BootFiles,
     /// The consoles' login prompt.
     pub prompt: Prompt,
+    /// Where the daemon keeps files beside its database.
+    pub files: Files,
+}
+
+/// Folders of the daemon, made when they are needed.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// Contents of blobs, each in a file that is called as its uuid.
+    pub blobs: PathBuf,
+    /// Logs for administrators: the audit log.
+    pub logs: PathBuf,
+    /// Programs that clients may call, put there by the administrator.
+    pub plugins: PathBuf,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self {
+            blobs: "/var/lib/xenith/blobs".into(),
+            logs: "/var/log/xenith".into(),
+            plugins: "/etc/xapi.d/plugins".into(),
+        }
+    }
 }
 
 /// The daemon's inside.
@@ -84,10 +118,18 @@ pub struct Toolstack {
     pub accounts: Arc<dyn Accounts>,
     /// The machine's power.
     pub power: Arc<dyn Power>,
+    /// What the machine is made of.
+    pub machine: Machine,
     /// Guests' boot loaders.
     pub boot: BootFiles,
     /// The consoles' login prompt.
     pub prompt: Prompt,
+    /// Contents of blobs.
+    pub blobs: Blobs,
+    /// Who did what.
+    pub audit: Audit,
+    /// Folder of the administrator's own programs.
+    pub plugins: PathBuf,
     /// VDIs active on this host.
     pub activations: Activations,
     /// SRs of servers that are to be attached.
@@ -116,8 +158,12 @@ impl Toolstack {
             network: outside.network,
             accounts: outside.accounts,
             power: outside.power,
+            machine: outside.machine,
             boot: outside.boot,
             prompt: outside.prompt,
+            blobs: Blobs::new(outside.files.blobs),
+            audit: Audit::new(outside.files.logs),
+            plugins: outside.files.plugins,
             activations: Activations::default(),
             waiting_pbds: remote_storage::Waiting::default(),
             cancels: Cancels::default(),
@@ -270,6 +316,11 @@ impl<'a> Args<'a> {
     /// Parameters in the order of their description.
     pub fn new(params: &'a [xapi_model::Param], values: Vec<Value>) -> Self {
         Self { params, values }
+    }
+
+    /// The first of them; void if there is none.
+    pub fn first(&self) -> &Value {
+        self.values.first().unwrap_or(&Value::Void)
     }
 
     /// The value of a parameter.

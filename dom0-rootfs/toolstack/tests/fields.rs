@@ -10,7 +10,18 @@ use xapi_model::{Field, Qualifier, classes};
 const FREE: [&str; 4] = ["name_label", "name_description", "other_config", "tags"];
 
 /// More of them, as their descriptions say.
-const FREE_OF_CLASS: [(&str, &str); 8] = [
+const FREE_OF_CLASS: [(&str, &str); 17] = [
+    ("VM", "PV_bootloader_args"),
+    ("VM", "PV_legacy_args"),
+    ("VM", "PCI_bus"),
+    ("user", "fullname"),
+    ("secret", "value"),
+    // For controllers of the switches.
+    ("tunnel", "status"),
+    ("tunnel", "protocol"),
+    // Its place in a list of VMs that others make.
+    ("VM", "appliance"),
+    ("VM", "snapshot_schedule"),
     ("pool", "gui_config"),
     ("VM", "user_version"),
     ("VM", "recommendations"),
@@ -56,6 +67,14 @@ const READ: &[(&str, &str, &str)] = &[
     ("VBD", "type", "vm/plan.rs"),
     ("VBD", "unpluggable", "vm/device_operation.rs"),
     ("PBD", "device_config", "vdis.rs"),
+    ("VM", "order", "api/appliance.rs"),
+    ("VM", "start_delay", "api/appliance.rs"),
+    ("VM", "shutdown_delay", "api/appliance.rs"),
+    ("VMSS", "enabled", "api/vmss.rs"),
+    ("blob", "public", "server/blob.rs"),
+    ("PIF", "disallow_unplug", "api/pif.rs"),
+    ("PIF", "primary_address_type", "host_network/mod.rs"),
+    ("host", "guest_VCPUs_params", "vm/plan.rs"),
 ];
 
 fn settable(field: &&Field) -> bool {

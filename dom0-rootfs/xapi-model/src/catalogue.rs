@@ -163,7 +163,7 @@ fn of_class(class: &'static Class) -> Vec<Described> {
             asynchronous: matches!(kind, Kind::Create | Kind::Destroy),
         });
     };
-    let read = Role::ReadOnly;
+    let read = class.read;
     if class.listed {
         let records = Type::Map(kept(reference), kept(record));
         let expression = param("expr", Type::String, "field \"name__label\" = \"x\" and …");
@@ -176,12 +176,12 @@ fn of_class(class: &'static Class) -> Vec<Described> {
         add("get_record", Kind::GetRecord, &[this], record, read);
         add("get_by_uuid", Kind::GetByUuid, &[uuid], reference, read);
     }
-    if class.named() {
+    if class.named() && class.listed {
         let label = param("label", Type::String, "the name_label");
         let found = Type::Set(kept(reference));
         add("get_by_name_label", Kind::GetByNameLabel, &[label], found, read);
     }
-    if class.field("uuid").is_some() {
+    if class.field("uuid").is_some() && class.getters {
         for field in class.fields {
             of_field(class, field, this, &mut add);
         }
@@ -212,7 +212,7 @@ fn of_field(
     add: &mut impl FnMut(&str, Kind, &[Param], Type, Role),
 ) {
     let name = field.name;
-    add(&format!("get_{name}"), Kind::Get(field), &[this], field.ty, Role::ReadOnly);
+    add(&format!("get_{name}"), Kind::Get(field), &[this], field.ty, class.read);
     if field.qualifier != Qualifier::Rw {
         return;
     }

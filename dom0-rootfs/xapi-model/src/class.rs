@@ -16,12 +16,16 @@ pub struct Class {
     pub fields: &'static [Field],
     /// Messages that are not generated.
     pub messages: &'static [Message],
+    /// Role that may look at its objects.
+    pub read: Role,
     /// Role that may set fields.
     pub write: Role,
     /// Role that may use the generated `create` and `destroy`; none: it has neither.
     pub lifecycle: Option<Role>,
     /// `get_all`, `get_all_records` and `get_all_records_where` exist.
     pub listed: bool,
+    /// `get_FIELD` exists for each field; otherwise they are read by the record.
+    pub getters: bool,
     /// Objects are kept in the database; otherwise they live as long as the daemon.
     pub stored: bool,
     /// Changes of its objects are events.
@@ -38,6 +42,20 @@ impl Class {
     /// Whether objects have a `name_label`.
     pub fn named(&self) -> bool {
         self.field("name_label").is_some()
+    }
+
+    /// Changes the role that may look at its objects. Events do not ask for roles, so there are none
+    /// of a class that not everybody may see.
+    pub(crate) const fn read_by(mut self, role: Role) -> Class {
+        self.read = role;
+        self.events = false;
+        self
+    }
+
+    /// Takes the messages for single fields away.
+    pub(crate) const fn without_getters(mut self) -> Class {
+        self.getters = false;
+        self
     }
 
     /// Changes the role that may set fields.
@@ -78,9 +96,11 @@ pub(crate) const fn class(
         doc,
         fields,
         messages,
+        read: Role::ReadOnly,
         write: Role::PoolOperator,
         lifecycle: None,
         listed: true,
+        getters: true,
         stored: true,
         events: true,
     }

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each message of the description does, one file for each class.
 
+mod appliance;
 mod auth;
+mod blob;
+mod bond;
 mod event;
+mod figures;
+mod hardware;
 mod host;
+mod message;
 mod network;
 mod pbd;
 mod pif;
+mod plugin;
 mod pool;
+mod records;
 mod role;
 mod session;
 pub mod sr;
@@ -16,21 +24,27 @@ mod task;
 mod vbd;
 pub(crate) mod vdi;
 mod vif;
+mod vlan;
 mod vm;
 mod vm_copy;
+mod vm_group;
 mod vm_power;
 mod vm_provision;
 mod vm_revert;
 mod vm_settings;
+mod vmss;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use xapi_model::Reply;
+use xapi_model::{Described, Reply, Value, catalogue, errors};
 
+use crate::alerts;
 use crate::toolstack::{Args, Context};
 
+pub use blob::sweep as sweep_blobs;
 pub use pbd::plug;
+pub use vmss::follow_due;
 
 /// Carries out a message.
 pub type Handler = fn(&Context, &Args<'_>) -> Reply;
@@ -43,6 +57,27 @@ pub fn handler(name: &str) -> Option<Handler> {
     handlers().get(name).copied()
 }
 
+/// Carries out a message that is not generated, and tells people of it.
+pub fn carry_out(context: &Context, message: &Described, args: &Args<'_>) -> Reply {
+    let name = message.full_name();
+    let handler =
+        handler(&name).ok_or_else(|| errors::MESSAGE_METHOD_UNKNOWN.with([name.as_str()]))?;
+    tracing::debug!(%name, "calling");
+    let reply = handler(context, args);
+    match &reply {
+        Ok(_) => alerts::of_call(context.store(), &name, args.first()),
+        Err(error) => tracing::info!(%name, %error, "failed"),
+    }
+    reply
+}
+
+/// Carries out a message as part of another one. Its parameters are as the description says.
+fn call(context: &Context, name: &str, params: Vec<Value>) -> Reply {
+    let message = catalogue().find(name);
+    let message = message.ok_or_else(|| errors::MESSAGE_METHOD_UNKNOWN.with([name]))?;
+    carry_out(context, message, &Args::new(&message.params, params))
+}
+
 /// Names of all messages that have a handler here.
 pub fn names() -> impl Iterator<Item = &'static str> {
     handlers().keys().copied()
@@ -51,13 +86,21 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 fn handlers() -> &'static BTreeMap<&'static str, Handler> {
     static HANDLERS: LazyLock<BTreeMap<&'static str, Handler>> = LazyLock::new(|| {
         [
+            appliance::HANDLERS,
             auth::HANDLERS,
+            blob::HANDLERS,
+            bond::HANDLERS,
             event::HANDLERS,
+            figures::HANDLERS,
+            hardware::HANDLERS,
             host::HANDLERS,
+            message::HANDLERS,
             network::HANDLERS,
             pbd::HANDLERS,
             pif::HANDLERS,
+            plugin::HANDLERS,
             pool::HANDLERS,
+            records::HANDLERS,
             role::HANDLERS,
             session::HANDLERS,
             sr::HANDLERS,
@@ -66,12 +109,15 @@ fn handlers() -> &'static BTreeMap<&'static str, Handler> {
             vbd::HANDLERS,
             vdi::HANDLERS,
             vif::HANDLERS,
+            vlan::HANDLERS,
             vm::HANDLERS,
             vm_copy::HANDLERS,
+            vm_group::HANDLERS,
             vm_power::HANDLERS,
             vm_provision::HANDLERS,
             vm_revert::HANDLERS,
             vm_settings::HANDLERS,
+            vmss::HANDLERS,
         ]
         .into_iter()
         .flatten()

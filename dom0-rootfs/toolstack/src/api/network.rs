@@ -4,7 +4,7 @@
 use network::{Bridge, Uplink};
 use xapi_model::{Ref, Reply, Value, classes, errors};
 
-use super::Entry;
+use super::{Entry, blob};
 use crate::toolstack::{Args, Context};
 use crate::{failure, guards};
 
@@ -67,6 +67,7 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
         if !t.get("network", &network)?.refs("VIFs").is_empty() {
             return Err(errors::NETWORK_CONTAINS_VIF.with([network.as_str()]));
         }
+        blob::remove_all(t, &network);
         t.remove(&network);
         Ok(Value::Void)
     })

@@ -5,9 +5,26 @@ use xapi_model::{Reply, Role, Value};
 
 use super::Entry;
 use crate::rbac;
+use crate::store::Object;
 use crate::toolstack::{Args, Context};
 
 pub(super) const HANDLERS: &[Entry] = &[
+    // A role's permissions as roles: itself and all that it includes.
+    ("role.get_permissions", |context, args| {
+        let role = args.to("self");
+        let mut all = context.toolstack.look("role", &role, |role, _| role.refs("subroles"))?;
+        all.push(role);
+        Ok(Value::Set(all.into_iter().map(Value::Ref).collect()))
+    }),
+    ("role.get_by_permission", |context, args| {
+        let role = args.to("permission");
+        context.toolstack.look("role", &role, |_, objects| {
+            let has = |other: &&Object| {
+                other.reference() == &role || other.refs("subroles").contains(&role)
+            };
+            Value::Set(objects.all("role").filter(has).map(|r| r.reference().into()).collect())
+        })
+    }),
     ("role.get_permissions_name_label", get_permissions),
     ("role.get_by_permission_name_label", get_by_permission),
 ];

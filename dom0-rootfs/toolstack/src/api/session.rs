@@ -15,7 +15,8 @@ const LONGEST_PASSWORD: usize = 512;
 const ROOT: Owner = Owner::Host(Role::PoolAdmin);
 
 pub(super) const HANDLERS: &[Entry] = &[
-    ("session.login_with_password", login_with_password),
+    ("session.login_with_password", |context, args| login(context, args, false)),
+    ("session.slave_local_login_with_password", |context, args| login(context, args, true)),
     ("session.logout", logout),
     ("session.local_logout", logout),
     ("session.get_all_subject_identifiers", |context, _| {
@@ -31,8 +32,9 @@ pub(super) const HANDLERS: &[Entry] = &[
     }),
 ];
 
-fn login_with_password(context: &Context, args: &Args<'_>) -> Reply {
+fn login(context: &Context, args: &Args<'_>, root_only: bool) -> Reply {
     let (user, password) = (args.text("uname"), args.text("pwd"));
+    let originator = if root_only { "" } else { args.text("originator") };
     let sessions = &context.toolstack.sessions;
     let refused = |reason: &str| errors::SESSION_AUTHENTICATION_FAILED.with([user, reason]);
     // Whoever is root here, or the user that the daemon runs as, could read its database as well:
@@ -42,7 +44,7 @@ fn login_with_password(context: &Context, args: &Args<'_>) -> Reply {
         Peer::Local(user) if *user != 0 && *user != own => format!("user {user}"),
         Peer::Network(address) => address.clone(),
         Peer::Local(_) | Peer::Myself => {
-            let session = sessions.open(ROOT, user, args.text("originator"));
+            let session = sessions.open(ROOT, user, originator);
             return Ok(session.into());
         }
     };
@@ -58,6 +60,7 @@ fn login_with_password(context: &Context, args: &Args<'_>) -> Reply {
     let owner = check.and_then(|login| match login {
         None => Ok(None),
         Some(Login::Root) => Ok(Some(ROOT)),
+        Some(Login::User(_)) if root_only => Ok(None),
         Some(Login::User(account)) => owner(&context.toolstack, account).map(Some),
     });
     match owner {
@@ -67,7 +70,7 @@ fn login_with_password(context: &Context, args: &Args<'_>) -> Reply {
                 tracing::warn!(%address, user, "right password, but no role");
                 return Err(refused("The user has no role here"));
             }
-            Ok(sessions.open(owner, user, args.text("originator")).into())
+            Ok(sessions.open(owner, user, originator).into())
         }
         Ok(None) => {
             tracing::warn!(%address, user, "wrong name or password");

@@ -8,7 +8,7 @@ use storage::SrSpec;
 use uuid::Uuid;
 use xapi_model::{ApiError, Ref, Reply, Value, classes, errors};
 
-use super::{Entry, pbd};
+use super::{Entry, blob, pbd};
 use crate::failure;
 use crate::toolstack::{Args, Context, Toolstack};
 use crate::vdis;
@@ -121,6 +121,7 @@ fn remove(context: &Context, sr: &Ref) -> Reply {
                 }
             }
         }
+        blob::remove_all(t, sr);
         t.remove(sr);
         Ok(Value::Void)
     })

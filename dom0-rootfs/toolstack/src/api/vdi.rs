@@ -3,7 +3,7 @@
 
 use std::sync::PoisonError;
 
-use storage::Mode;
+use storage::{Mode, VdiInfo};
 use uuid::Uuid;
 use xapi_model::{ApiError, DateTime, Ref, Reply, Value, classes, errors};
 
@@ -26,6 +26,8 @@ pub(super) const HANDLERS: &[Entry] = &[
     }),
     ("VDI.copy", copy_vdi),
     ("VDI.resize", resize),
+    ("VDI.introduce", introduce),
+    ("VDI.update", update),
     ("VDI.forget", forget),
 ];
 
@@ -140,6 +142,65 @@ fn forget(context: &Context, args: &Args<'_>) -> Reply {
     let _unused = own.lock().unwrap_or_else(PoisonError::into_inner);
     refuse_used(context, &vdi, "forget")?;
     forget_object(context, &vdi).map(|()| Value::Void)
+}
+
+/// What an SR has of a VDI.
+fn found(open: &vdis::OpenSr, uuid: Uuid, vdi: &Ref) -> Result<VdiInfo, ApiError> {
+    let all = open.driver.scan(&open.spec);
+    let all = all.map_err(|e| failure::storage(&e, &open.sr, None))?;
+    let missing = || errors::VDI_MISSING.with([open.sr.as_str(), vdi.as_str()]);
+    all.into_iter().find(|info| info.uuid == uuid).ok_or_else(missing)
+}
+
+fn introduce(context: &Context, args: &Args<'_>) -> Reply {
+    let toolstack = &context.toolstack;
+    let (sr, uuid) = (args.to("SR"), vdis::parse_uuid(args.text("uuid"))?);
+    let location = args.text("location");
+    let refused = |name, text: &str, why| errors::VALUE_NOT_SUPPORTED.with([name, text, why]);
+    if !location.is_empty() && location != uuid.to_string() {
+        return Err(refused("location", location, "it is the uuid here"));
+    }
+    if !args.bool("managed") {
+        return Err(refused("managed", "false", "the toolstack manages every VDI"));
+    }
+    if args.get("xenstore_data").as_map().is_some_and(|map| !map.is_empty()) {
+        return Err(refused("xenstore_data", "", "it is not written"));
+    }
+    let lock = toolstack.lock_of(&sr);
+    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    let open = vdis::attached_sr(toolstack, &sr)?;
+    let info = found(&open, uuid, &Ref::new(&uuid.to_string()))?;
+    let made = toolstack.store.write(|t| {
+        if t.objects().by_uuid("VDI", &uuid.to_string()).is_some() {
+            let words = ["VDI", "uuid", &uuid.to_string()];
+            return Err(errors::DB_UNIQUENESS_CONSTRAINT_VIOLATION.with(words));
+        }
+        let taken = COPIED.iter().chain(&["sm_config"]);
+        let known = |name: &&&str| **name != "tags";
+        let mut fields: Vec<(&str, Value)> =
+            taken.filter(known).map(|name| (*name, args.get(name).clone())).collect();
+        fields.extend(identity(&sr, uuid));
+        let vdi = t.create(&classes::VDI, fields);
+        vdis::record_info(t, &vdi, &info);
+        Ok(vdi)
+    })?;
+    vdis::refresh_sizes(toolstack, &open);
+    Ok(made.into())
+}
+
+fn update(context: &Context, args: &Args<'_>) -> Reply {
+    let (toolstack, vdi) = (&context.toolstack, args.to("vdi"));
+    let sr = toolstack.look("VDI", &vdi, |vdi, _| vdi.to("SR"))?;
+    let lock = toolstack.lock_of(&sr);
+    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    let (open, uuid) = vdis::of_vdi(toolstack, &vdi)?;
+    let info = found(&open, uuid, &vdi)?;
+    toolstack.store.write(|t| {
+        t.get("VDI", &vdi)?;
+        vdis::record_info(t, &vdi, &info);
+        t.set(&vdi, "missing", false);
+        Ok(Value::Void)
+    })
 }
 
 /// How a VDI is cloned.

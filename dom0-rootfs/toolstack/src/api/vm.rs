@@ -7,17 +7,17 @@ use std::sync::PoisonError;
 use xapi_model::{ApiError, DateTime, Ref, Reply, Value, classes, errors};
 use xenops::{HostInfo, needed_kib};
 
-use super::Entry;
+use super::{Entry, blob, vm_group};
 use crate::failure;
 use crate::guards::{self, Limits};
-use crate::store::{Object, Transaction};
+use crate::store::{Object, Objects, Transaction};
 use crate::toolstack::{Args, Context};
 use crate::unfinished;
 use crate::vdis;
 use crate::vm::devices;
 use crate::vm::operation::{Operation, obstacle};
 use crate::vm::plan::{Plan, plan};
-use crate::vm::suspend;
+use crate::vm::{start, suspend};
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VM.create", create),
@@ -32,6 +32,19 @@ pub(super) const HANDLERS: &[Entry] = &[
         context
             .toolstack
             .look("VM", &args.to("vm"), |vm, objects| numbers(&devices::free_nics(objects, vm)))
+    }),
+    ("VM.assert_agile", |context, args| {
+        context.toolstack.look("VM", &args.to("self"), agile)?.map(|()| Value::Void)
+    }),
+    ("VM.maximise_memory", maximise_memory),
+    ("VM.get_cooperative", |context, args| {
+        // Guests are not asked to give memory back, so each has what it should.
+        context.toolstack.look("VM", &args.to("self"), |_, _| Value::Bool(true))
+    }),
+    ("VM.get_boot_record", |context, args| {
+        context.toolstack.look("VM", &args.to("self"), |vm, objects| {
+            start::boot_record(objects, vm).unwrap_or_else(|| vm.record())
+        })
     }),
     ("VM.get_possible_hosts", get_possible_hosts),
     ("VM.assert_can_boot_here", |context, args| {
@@ -123,6 +136,9 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
             t.set(child, "parent", &parent);
         }
         let image = suspend::drop_image(t, &vm);
+        blob::remove_all(t, &vm);
+        vm_group::join(t, &vm, &[]);
+        start::forget_boot_record(t, &vm);
         t.remove(&vm);
         Ok(image)
     })?;
@@ -133,6 +149,37 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
     }
     drop(operation);
     Ok(Value::Void)
+}
+
+/// Why a VM could not run on every host: it needs something that only this one has.
+fn agile(vm: &Object, objects: &Objects) -> Result<(), ApiError> {
+    let vbds = vm.refs("VBDs");
+    let vdis = vbds.iter().filter_map(|vbd| objects.find(&objects.find(vbd)?.to("VDI")));
+    for sr in vdis.filter_map(|vdi| objects.find(&vdi.to("SR"))) {
+        if !sr.bool("shared") {
+            let words = [sr.reference().as_str()];
+            return Err(errors::HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED.with(words));
+        }
+    }
+    let vifs = vm.refs("VIFs");
+    let networks = vifs.iter().filter_map(|vif| objects.find(&objects.find(vif)?.to("network")));
+    for network in networks {
+        if network.refs("PIFs").is_empty() {
+            let words = [network.reference().as_str()];
+            return Err(errors::HA_CONSTRAINT_VIOLATION_NETWORK_NOT_SHARED.with(words));
+        }
+    }
+    Ok(())
+}
+
+/// What is left of a total beside what Xen and the device model need for the VM, in whole MiB. That
+/// does not depend on how much memory it has.
+fn maximise_memory(context: &Context, args: &Args<'_>) -> Reply {
+    let overhead = overhead(&planned(context, &args.to("self"))?);
+    let mebibyte = 1 << 20;
+    let spare = if args.bool("approximate") { mebibyte } else { 0 };
+    let left = args.int("total").saturating_sub(overhead).saturating_sub(spare).max(0);
+    Ok(Value::Int(left / mebibyte * mebibyte))
 }
 
 fn planned(context: &Context, vm: &Ref) -> Result<Plan, ApiError> {

@@ -245,7 +245,12 @@ fn record(making: &mut Making) -> Result<(), ApiError> {
         let vifs = original.refs("VIFs");
         let (parent, was_snapshot) = (original.to("parent"), original.bool("is_a_snapshot"));
         let snapshot = matches!(how, How::Snapshot(_) | How::Checkpoint);
-        let mut replaced = vec![("name_label", Value::from(name.as_str()))];
+        let mut replaced = vec![
+            ("name_label", Value::from(name.as_str())),
+            // A copy must not start because the original does.
+            ("appliance", Ref::null().into()),
+            ("snapshot_schedule", Ref::null().into()),
+        ];
         if original.bool("is_default_template") {
             replaced.push(("reference_label", original.get("name_label").clone()));
             // The copy is the client's own.

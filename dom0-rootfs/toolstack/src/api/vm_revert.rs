@@ -16,7 +16,8 @@ use crate::vm::stop;
 pub(super) const HANDLERS: &[Entry] = &[("VM.revert", revert)];
 
 /// Settings that are the VM's own, whatever it is reverted to.
-const OWN: [&str; 4] = ["name_label", "is_a_template", "affinity", "tags"];
+const OWN: [&str; 6] =
+    ["name_label", "is_a_template", "affinity", "tags", "appliance", "snapshot_schedule"];
 
 /// What the VM gets: copies of the snapshot's disks, and of its memory.
 #[derive(Default)]

@@ -26,6 +26,8 @@ pub fn needed(objects: &Objects, network: &Object) -> Result<Vec<Bridge>, ApiErr
                 let tag = u16::try_from(vlan.int("tag")).unwrap_or_default();
                 Uplink::Vlan { bridge: below.text("bridge").to_owned(), tag }
             }
+            // Controllers put the ports of tunnels into the bridge.
+            None if !pif.refs("tunnel_access_PIF_of").is_empty() => Uplink::None,
             None => untagged(objects, pif),
         },
     };

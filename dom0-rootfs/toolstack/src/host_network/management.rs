@@ -3,7 +3,7 @@
 
 use appliance_model::handover::{self, BondHash, BondMode, Management};
 use network::PhysicalNic;
-use xapi_model::{ApiError, Ref, Value, classes};
+use xapi_model::{ApiError, Ref, Value, classes, errors};
 
 use super::{addressing, card_of, free_bridge, record_derived_metrics, record_interface};
 use crate::store::Transaction;
@@ -70,7 +70,10 @@ fn cards<'a>(nics: &'a [PhysicalNic], management: Option<&Management>) -> Vec<&'
 }
 
 /// Fields that an interface has from the one below it.
-fn inherited(t: &Transaction<'_>, below: &Ref) -> Result<Vec<(&'static str, Value)>, ApiError> {
+pub(super) fn inherited(
+    t: &Transaction<'_>,
+    below: &Ref,
+) -> Result<Vec<(&'static str, Value)>, ApiError> {
     let below = t.get("PIF", below)?;
     Ok(["MAC", "MTU", "host", "device"].map(|name| (name, below.get(name).clone())).to_vec())
 }
@@ -112,6 +115,27 @@ fn make_bond(
         t.set(card, "currently_attached", false);
     }
     Ok(master)
+}
+
+/// Manages the host through another interface, which must have a way to get an address.
+pub fn choose_other(toolstack: &Toolstack, pif: &Ref) -> Result<(), ApiError> {
+    toolstack.store.write(|t| {
+        let object = t.get("PIF", pif)?;
+        if !object.to("bond_slave_of").is_null() {
+            return Err(errors::CANNOT_PLUG_BOND_SLAVE.with([pif.as_str()]));
+        }
+        let modes = ["ip_configuration_mode", "ipv6_configuration_mode"];
+        if modes.iter().all(|mode| object.text(mode) == "None") {
+            return Err(errors::PIF_HAS_NO_NETWORK_CONFIGURATION.with([pif.as_str()]));
+        }
+        let all: Vec<Ref> = t.objects().all("PIF").map(|p| p.reference().clone()).collect();
+        for other in &all {
+            t.set(other, "management", other == pif);
+        }
+        Ok(())
+    })?;
+    super::refresh(toolstack);
+    Ok(())
 }
 
 fn make_vlan(t: &mut Transaction<'_>, tagged: &Ref, tag: u16) -> Result<Ref, ApiError> {

@@ -2,22 +2,82 @@
 //! Network cards of this host, their bridges and addresses.
 
 mod addressing;
+mod bonds;
 mod bridges;
+mod change;
 mod management;
+mod vlans;
 
 use appliance_model::handover::Management;
 use network::{Addresses, Bridge, PhysicalNic};
-use xapi_model::{ApiError, DateTime, Ref, Value, classes};
+use xapi_model::{ApiError, DateTime, Ref, Value, classes, errors};
 
 pub use addressing::{of_pif as addressing_of, servers};
+pub use bonds::{Wanted, bond, properties as bond_properties, unbond};
 pub use bridges::needed as bridges_of;
+pub use change::change;
+pub use management::choose_other as manage_through;
+pub use vlans::{separate, tunnel, untunnel, vlan, without_guests};
 
 use crate::failure;
+use crate::startup::BOOT;
 use crate::store::{Object, Objects, Transaction};
 use crate::toolstack::Toolstack;
 
 /// Note that says that the management interface was configured as the installer wants it.
 const CONFIGURED: &str = "management-configured";
+
+/// Name of the note that an administrator unplugged an interface, with the boot during which that was:
+/// the host's next start plugs it again.
+fn unplugged_note(pif: &Object) -> String {
+    format!("unplugged/{}", pif.uuid())
+}
+
+/// Whether an administrator unplugged an interface since the host started.
+pub fn is_unplugged(objects: &Objects, pif: &Object) -> bool {
+    let since = objects.note(&unplugged_note(pif));
+    since.is_some() && since == objects.note(BOOT)
+}
+
+/// Notes that an interface is plugged, or is not.
+pub fn set_unplugged(t: &mut Transaction<'_>, pif: &Ref, unplugged: bool) -> Result<(), ApiError> {
+    let note = unplugged_note(t.get("PIF", pif)?);
+    let boot = t.objects().note(BOOT).map(str::to_owned);
+    t.set_note(&note, boot.filter(|_| unplugged));
+    if unplugged {
+        t.set(pif, "currently_attached", false);
+    }
+    Ok(())
+}
+
+/// Name of the note that an administrator forgot a card.
+fn forgotten_note(mac: &str) -> String {
+    format!("forgotten/{}", mac.to_lowercase())
+}
+
+/// Notes that a card is forgotten, or is not.
+pub fn set_forgotten(t: &mut Transaction<'_>, mac: &str, forgotten: bool) {
+    t.set_note(&forgotten_note(mac), forgotten.then(String::new));
+}
+
+/// Makes known the card of a MAC address.
+pub fn introduce(toolstack: &Toolstack, mac: &str, device: &str) -> Result<Ref, ApiError> {
+    let nics = toolstack.network.physical().map_err(|e| failure::network(&e))?;
+    let named = |nic: &&PhysicalNic| device.is_empty() || nic.device == device;
+    let nic = nics.iter().filter(named).find(|nic| nic.mac.eq_ignore_ascii_case(mac));
+    let nic = nic.ok_or_else(|| errors::MAC_DOES_NOT_EXIST.with([mac]))?;
+    let host = toolstack.host();
+    change(toolstack, |t| {
+        if card_of(t.objects(), nic).is_some() {
+            return Err(errors::DUPLICATE_PIF_DEVICE_NAME.with([&nic.device]));
+        }
+        set_forgotten(t, mac, false);
+        record_card(t, &host, nic);
+        card_of(t.objects(), nic)
+            .map(|pif| pif.reference().clone())
+            .ok_or_else(|| errors::MAC_DOES_NOT_EXIST.with([mac]))
+    })
+}
 
 /// A name of the form `xenbr0` that no bridge has.
 fn free_bridge(objects: &Objects, start: &str) -> String {
@@ -38,11 +98,24 @@ fn record_interface(
     let mut network = vec![("name_label", label.into()), ("bridge", bridge.into())];
     network.extend(mtu.map(|mtu| ("MTU", mtu)));
     let network = t.create(&classes::NETWORK, network);
+    record_interface_in(t, &network, fields)
+}
+
+/// Makes an interface in a network.
+fn record_interface_in(t: &mut Transaction<'_>, network: &Ref, fields: Vec<(&str, Value)>) -> Ref {
     let metrics = t.create(&classes::PIF_METRICS, vec![("last_updated", DateTime::now().into())]);
     let pif = t.create(&classes::PIF, fields);
     t.set(&pif, "network", network);
     t.set(&pif, "metrics", metrics);
     pif
+}
+
+/// Removes an interface.
+pub fn remove_interface(t: &mut Transaction<'_>, pif: &Ref) -> Result<(), ApiError> {
+    let metrics = t.get("PIF", pif)?.to("metrics");
+    t.remove(&metrics);
+    t.remove(pif);
+    Ok(())
 }
 
 /// Makes a PIF and a network for a card. The first bridge is `xenbr0`.
@@ -66,6 +139,9 @@ fn record_metrics(t: &mut Transaction<'_>, pif: &Ref, nic: &PhysicalNic) {
     t.set_live(&metrics, "speed", i64::from(nic.speed_mbit.unwrap_or(0)));
     t.set_live(&metrics, "device_name", nic.driver.as_str());
     t.set_live(&metrics, "pci_bus_path", nic.pci.as_deref().unwrap_or_default());
+    let is_card = |device: &&Object| nic.pci.as_deref() == Some(device.text("pci_id"));
+    let device = t.objects().all("PCI").find(is_card).map(|device| device.reference().clone());
+    t.set(pif, "PCI", device.unwrap_or_else(Ref::null));
 }
 
 /// Whether interfaces have a link, and their speeds in Mbit/s.
@@ -124,6 +200,7 @@ fn find_cards(toolstack: &Toolstack) -> Result<Vec<PhysicalNic>, ApiError> {
                     t.set(&pif, "device", nic.device.as_str());
                     record_metrics(t, &pif, nic);
                 }
+                None if t.objects().note(&forgotten_note(&nic.mac)).is_some() => {}
                 None => record_card(t, &host, nic),
             }
         }
@@ -135,6 +212,11 @@ fn find_cards(toolstack: &Toolstack) -> Result<Vec<PhysicalNic>, ApiError> {
 
 /// Makes objects and bridges for cards that are new.
 pub fn scan(toolstack: &Toolstack) -> Result<(), ApiError> {
+    let nics = toolstack.network.physical().map_err(|e| failure::network(&e))?;
+    toolstack.store.write(|t| {
+        nics.iter().for_each(|nic| set_forgotten(t, &nic.mac, false));
+        Ok(())
+    })?;
     find_cards(toolstack)?;
     bring_up(toolstack);
     Ok(())
@@ -146,7 +228,9 @@ pub fn bring_up(toolstack: &Toolstack) {
         // Cards of a bond have no bridge of their own.
         let networks = objects.all("network").filter_map(|network| {
             let bridges = bridges_of(objects, network).ok()?;
-            Some((bridges, network.refs("PIFs")))
+            let pifs = network.refs("PIFs");
+            let off = |pif: &Ref| objects.find(pif).is_some_and(|pif| is_unplugged(objects, pif));
+            (!pifs.iter().any(off)).then_some((bridges, pifs))
         });
         let mut networks = networks.collect::<Vec<_>>();
         // Those below others first.
@@ -183,7 +267,7 @@ pub fn keep_up(toolstack: &Toolstack, management: Option<&Management>) {
     let down = toolstack.store.read(|objects| {
         objects.all("PIF").any(|pif| {
             let own = pif.bool("managed") && pif.to("bond_slave_of").is_null();
-            own && !pif.bool("currently_attached")
+            own && !pif.bool("currently_attached") && !is_unplugged(objects, pif)
         })
     });
     if down {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! HTTPS on the network, plain HTTP on a socket for this host.
 
+mod audit_log;
+mod blob;
 mod console;
 mod disk;
 mod identity;
@@ -221,6 +223,9 @@ async fn route(
         (&Method::GET | &Method::CONNECT, "/console") => {
             console::open(toolstack, visit, request).await
         }
+        (&Method::GET, "/blob") => blob::get(toolstack, visit, request).await,
+        (&Method::PUT, "/blob") => blob::put(toolstack, visit, request).await,
+        (&Method::GET, "/audit_log") => audit_log::get(toolstack, visit, request).await,
         (&Method::GET, "/") => {
             let text = "Xenith: the XenAPI is at / (XML-RPC) and /jsonrpc (JSON-RPC), by POST";
             answer(StatusCode::OK, "text/plain", format!("{text}\n"))
@@ -228,7 +233,7 @@ async fn route(
         (
             _,
             "/" | "/RPC2" | "/xmlrpc" | "/jsonrpc" | "/json" | "/import_raw_vdi"
-            | "/export_raw_vdi" | "/console",
+            | "/export_raw_vdi" | "/console" | "/blob" | "/audit_log",
         ) => refuse(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method"),
         _ => refuse(StatusCode::NOT_FOUND, "nothing is here"),
     }

@@ -9,6 +9,7 @@ use hyper::{Request, Response, StatusCode};
 use xapi_model::{Ref, Role};
 
 use super::{Body, Visit, refuse};
+use crate::audit;
 use crate::toolstack::{Context, Toolstack};
 
 /// The query of a request.
@@ -70,21 +71,26 @@ pub(super) fn session<B>(
         .flat_map(|line| line.split([';', ',']))
         .find_map(|pair| pair.trim().strip_prefix("session_id="));
     let named = query.get("session_id").or(cookie).unwrap_or_default();
+    let context = |role| Context {
+        toolstack: toolstack.clone(),
+        session: Ref::new(named),
+        role,
+        task: None,
+        peer: visit.peer().clone(),
+    };
+    let (method, path) = (request.method().as_str(), request.uri().path());
     match toolstack.session(named) {
         Err(error) => Err(Box::new(refuse(StatusCode::UNAUTHORIZED, error.to_string()))),
         Ok((_, has)) if !has.may(role) => {
+            audit::request(&context(has), method, path, false);
             let text = format!("this needs the role {}", role.name());
             Err(Box::new(refuse(StatusCode::FORBIDDEN, text)))
         }
         Ok((_, role)) => {
             visit.known();
-            Ok(Context {
-                toolstack: toolstack.clone(),
-                session: Ref::new(named),
-                role,
-                task: None,
-                peer: visit.peer().clone(),
-            })
+            let context = context(role);
+            audit::request(&context, method, path, true);
+            Ok(context)
         }
     }
 }

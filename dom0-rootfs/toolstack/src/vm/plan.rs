@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use network::Bridge;
 use storage::Mode;
 use uuid::Uuid;
-use xapi_model::{ApiError, Ref, errors};
+use xapi_model::{ApiError, Ref, Value, errors};
 use xenops::{DirectBoot, DiskController, DomainSpec, Firmware, GuestKind, Nic};
 
 use super::devices::{self, DomainType};
@@ -78,6 +78,10 @@ pub fn plan(objects: &Objects, vm: &Ref, boot: &BootFiles) -> Result<Plan, ApiEr
     let memory_kib = positive("memory_dynamic_max")? / 1024;
     let vcpus_max = count("VCPUs_max")?;
     let mut scheduling = devices::scheduling(vm.get("VCPUs_params").as_map())?;
+    let host = objects.all("host").next().map(|host| host.get("guest_VCPUs_params"));
+    let usual = devices::scheduling(host.and_then(Value::as_map))?;
+    scheduling.weight = scheduling.weight.or(usual.weight);
+    scheduling.cap = scheduling.cap.or(usual.cap);
     // More than all of its CPUs is all of them.
     scheduling.cap = scheduling.cap.map(|cap| cap.min(vcpus_max.saturating_mul(100)));
     let spec = DomainSpec {

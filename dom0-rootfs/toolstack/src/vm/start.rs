@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use storage::Mode;
-use xapi_model::{ApiError, DateTime, Ref, Value, classes, errors};
+use xapi_model::{ApiError, DateTime, Ref, Value, classes, coerce, errors, jsonrpc};
 use xenops::{Created, Disk};
 
 use super::devices::DomainType;
@@ -13,7 +13,7 @@ use super::plan::{Plan, plan};
 use super::steps::{self, Step};
 use super::{stop, suspend};
 use crate::failure;
-use crate::store::Transaction;
+use crate::store::{Object, Objects, Transaction};
 use crate::toolstack::{Context, Toolstack};
 use crate::unfinished;
 
@@ -102,7 +102,7 @@ fn bring_up(context: &Context, vm: &Ref, paused: bool, from: &'static str) -> Re
     Ok(())
 }
 
-fn toolstack_host(objects: &crate::store::Objects) -> Ref {
+fn toolstack_host(objects: &Objects) -> Ref {
     objects.all("host").next().map_or_else(Ref::null, |host| host.reference().clone())
 }
 
@@ -243,8 +243,44 @@ fn record(starting: &mut Starting) -> Result<(), ApiError> {
         consoles(t, vm, &created);
         metrics(t, vm, plan, starting.image.is_some());
         t.set_note(&note(&plan.spec.uuid.to_string()), Some(describe(&created)));
+        if starting.image.is_none() {
+            note_boot_record(t, vm);
+        }
         Ok(())
     })
+}
+
+/// Name of the note with a VM's record as it was at its last start.
+fn boot_note(vm: &Object) -> String {
+    format!("booted/{}", vm.uuid())
+}
+
+fn note_boot_record(t: &mut Transaction<'_>, vm: &Ref) {
+    let Ok(object) = t.get("VM", vm) else { return };
+    let (note, record) = (boot_note(object), jsonrpc::to_json(&object.record()).to_string());
+    t.set_note(&note, Some(record));
+}
+
+/// The record is of no more use.
+pub fn forget_boot_record(t: &mut Transaction<'_>, vm: &Ref) {
+    let Ok(note) = t.get("VM", vm).map(boot_note) else { return };
+    t.set_note(&note, None);
+}
+
+/// A VM's record as it was at its last start, if it was ever started. Fields that its class has anew
+/// are as they are now.
+pub fn boot_record(objects: &Objects, vm: &Object) -> Option<Value> {
+    let text = objects.note(&boot_note(vm))?;
+    let json = serde_json::from_str(text).ok()?;
+    let Ok(Value::Map(kept)) = jsonrpc::value_from_json(json) else { return None };
+    let Value::Map(mut record) = vm.record() else { return None };
+    for (name, value) in kept {
+        let field = vm.class().field(&name).map(|(_, field)| field);
+        if let Some(value) = field.and_then(|field| coerce(&field.ty, value).ok()) {
+            record.insert(name, value);
+        }
+    }
+    Some(Value::Map(record))
 }
 
 fn describe(created: &Created) -> String {

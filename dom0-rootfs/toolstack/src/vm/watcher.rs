@@ -12,6 +12,7 @@ use xenops::{DomId, Event, EventKind, ShutdownReason};
 
 use super::operation::under_way;
 use super::{start, stop};
+use crate::alerts::{self, OfGuest};
 use crate::failure;
 use crate::guest;
 use crate::store::Object;
@@ -107,25 +108,49 @@ pub fn ended(
         let resumed = toolstack.hypervisor.resume(domain);
         return resumed.map_err(|e| failure::xenops(&e, &vm));
     }
-    let fate = toolstack.look("VM", &vm, |vm, objects| {
+    let (fate, told) = toolstack.look("VM", &vm, |vm, objects| {
         let started = objects.find(&vm.to("metrics")).map(|m| m.get("start_time").clone());
         let started = match started {
             Some(Value::DateTime(time)) => time,
             _ => DateTime::EPOCH,
         };
-        reason.map_or(Fate::Halt, |reason| fate(vm, reason, DateTime::now().0 - started.0))
+        let age = DateTime::now().0 - started.0;
+        let fate = reason.map_or(Fate::Halt, |reason| fate(vm, reason, age));
+        (fate, reason.and_then(|reason| told(vm, reason)))
     })?;
     tracing::info!(%vm, domain = domain.0, ?reason, ?fate, "a guest has ended");
+    let done = settle(toolstack, &vm, fate);
+    if let Some(what) = told {
+        alerts::of_guest(&toolstack.store, &vm, what);
+    }
+    done
+}
+
+fn settle(toolstack: &Arc<Toolstack>, vm: &Ref, fate: Fate) -> Result<(), ApiError> {
     match fate {
         Fate::Preserve => toolstack.store.write(|t| {
-            t.set(&vm, "power_state", Value::Enum("Paused"));
+            t.set(vm, "power_state", Value::Enum("Paused"));
             Ok(())
         }),
-        Fate::Halt => stop::tear_down(toolstack, &vm),
+        Fate::Halt => stop::tear_down(toolstack, vm),
         Fate::Restart => {
-            stop::tear_down(toolstack, &vm)?;
-            start::start(&Context::myself(toolstack), &vm, false)
+            stop::tear_down(toolstack, vm)?;
+            start::start(&Context::myself(toolstack), vm, false)
         }
+    }
+}
+
+/// What people are told of; whoever asked the guest to end tells of it himself.
+fn told(vm: &Object, reason: ShutdownReason) -> Option<OfGuest> {
+    let asked = under_way(
+        vm,
+        &["clean_shutdown", "shutdown", "hard_shutdown", "clean_reboot", "hard_reboot"],
+    );
+    match reason {
+        ShutdownReason::Crash | ShutdownReason::Watchdog => Some(OfGuest::Crash),
+        ShutdownReason::PowerOff if !asked => Some(OfGuest::Shutdown),
+        ShutdownReason::Reboot if !asked => Some(OfGuest::Reboot),
+        _ => None,
     }
 }
 

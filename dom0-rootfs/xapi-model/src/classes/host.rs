@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `host`.
 
+use super::blob;
 use super::prelude::*;
 
 static OPERATIONS: EnumType = EnumType {
@@ -62,11 +63,11 @@ pub static HOST: Class = class(
             "Where memory of suspended VMs goes, when neither the VM nor the pool says so.",
         ),
         ro("crash_dump_sr", Ref("SR"), "Where crash dumps go; none are made."),
-        ro("crashdumps", Set(&Ref("host_crashdump")), "Crashes of the host."),
+        mirror("crashdumps", Set(&Ref("host_crashdump")), "host", "What is left of its crashes."),
         ro("patches", Set(&Ref("host_patch")), "Patches; none."),
         ro("updates", Set(&Ref("pool_update")), "Updates; none."),
         mirror("PBDs", Set(&Ref("PBD")), "host", "Its connections to SRs."),
-        ro("host_CPUs", Set(&Ref("host_cpu")), "Its CPUs, one by one; not kept."),
+        mirror("host_CPUs", Set(&Ref("host_cpu")), "host", "Its CPUs, one by one."),
         ro("cpu_info", STRING_MAP, "Facts of its CPUs."),
         ro("hostname", STRING, "Host name."),
         ro("address", STRING, "Address on the management network."),
@@ -82,15 +83,19 @@ pub static HOST: Class = class(
         ro("edition", STRING, "Edition.").or(Str("free")),
         ro("license_server", STRING_MAP, "Licence server; none."),
         ro("bios_strings", STRING_MAP, "What the firmware says of the machine."),
-        ro("power_on_mode", STRING, "How it is powered on from afar; not at all."),
+        ro("power_on_mode", STRING, "How others power it on; kept for them."),
         ro("power_on_config", STRING_MAP, "Settings for that."),
         ro("local_cache_sr", Ref("SR"), "SR for caches."),
         ro("chipset_info", STRING_MAP, "Facts of the chipset."),
-        ro("PCIs", Set(&Ref("PCI")), "PCI devices; not kept."),
-        ro("PGPUs", Set(&Ref("PGPU")), "Graphics cards; not kept."),
+        mirror("PCIs", Set(&Ref("PCI")), "host", "Its PCI devices."),
+        mirror("PGPUs", Set(&Ref("PGPU")), "host", "Its graphics cards."),
         ro("PUSBs", Set(&Ref("PUSB")), "USB devices; not kept."),
         ro("ssl_legacy", Bool, "Old versions of TLS are spoken."),
-        ro("guest_VCPUs_params", STRING_MAP, "Parameters for VCPUs of all VMs here; none."),
+        rw(
+            "guest_VCPUs_params",
+            STRING_MAP,
+            "weight and cap of VMs started here whose VCPUs_params do not say so.",
+        ),
         ro("display", Enum(&DISPLAY), "The local display."),
         ro("virtual_hardware_platform_versions", Set(&Int), "Versions of virtual hardware."),
         ro("control_domain", Ref("VM"), "Its Dom0."),
@@ -141,6 +146,92 @@ pub static HOST: Class = class(
         )
         .takes(&[param("self", Ref("host"), "the host")])
         .gives(Type::Map(&Ref("VM"), &Set(&Type::String))),
+        blob::of_object(
+            Role::PoolOperator,
+            &[param("host", Ref("host"), "the object"), blob::NAME, blob::MIME, blob::MAYBE_PUBLIC],
+        ),
+        message(
+            "management_reconfigure",
+            Role::PoolOperator,
+            "Manages the host through another interface.",
+        )
+        .takes(&[param("pif", Ref("PIF"), "the interface")])
+        .fails(&[&PIF_HAS_NO_NETWORK_CONFIGURATION, &CANNOT_PLUG_BOND_SLAVE]),
+        message(
+            "local_management_reconfigure",
+            Role::PoolOperator,
+            "Manages the host through another interface, named as Dom0 names its bridge.",
+        )
+        .takes(&[param("interface", STRING, "the bridge, or the card in it")])
+        .fails(&[&PIF_HAS_NO_NETWORK_CONFIGURATION, &INVALID_VALUE]),
+        message(
+            "evacuate",
+            Role::PoolOperator,
+            "Moves its VMs to other hosts; fails if it has any.",
+        )
+        .takes(&[
+            HOST_PARAM,
+            optional("network", Ref("network"), Literal::Zero, "the network to move them over"),
+            optional("evacuate_batch_size", Int, Literal::Zero, "how many at a time"),
+        ])
+        .fails(&[&HOST_NOT_DISABLED, &NO_HOSTS_AVAILABLE]),
+        message(
+            "assert_can_evacuate",
+            Role::PoolOperator,
+            "Fails with the reason why its VMs cannot run elsewhere.",
+        )
+        .takes(&[HOST_PARAM])
+        .fails(&[&NO_HOSTS_AVAILABLE]),
+        message(
+            "get_uncooperative_resident_VMs",
+            Role::ReadOnly,
+            "VMs here whose memory is not what it should be.",
+        )
+        .takes(&[param("self", Ref("host"), "the host")])
+        .gives(Set(&Ref("VM"))),
+        message(
+            "set_hostname_live",
+            Role::PoolOperator,
+            "Changes its host name, now and for ever.",
+        )
+        .takes(&[HOST_PARAM, param("hostname", STRING, "the name")])
+        .fails(&[&HOST_NAME_INVALID]),
+        message("set_hostname", Role::PoolOperator, "Changes its host name, now and for ever.")
+            .takes(&[param("self", Ref("host"), "the host"), param("value", STRING, "the name")])
+            .fails(&[&HOST_NAME_INVALID]),
+        message("restart_agent", Role::PoolOperator, "Starts its toolstack anew; VMs run on.")
+            .takes(&[HOST_PARAM]),
+        message("sync_data", Role::PoolAdmin, "Returns once every change is on disk.")
+            .takes(&[HOST_PARAM]),
+        message("get_log", Role::PoolOperator, "The newest lines of its toolstack's log.")
+            .takes(&[HOST_PARAM])
+            .gives(STRING),
+        message("set_power_on_mode", Role::PoolOperator, "Keeps how others can power it on.")
+            .takes(&[
+                param("self", Ref("host"), "the host"),
+                param("power_on_mode", STRING, "how: wake-on-lan, IPMI, or the name of a script"),
+                param("power_on_config", STRING_MAP, "settings for that; secrets by reference"),
+            ]),
+        message(
+            "call_plugin",
+            Role::PoolAdmin,
+            "Calls a function of a program that its administrator put into /etc/xapi.d/plugins.",
+        )
+        .takes(&[
+            HOST_PARAM,
+            param("plugin", STRING, "name of the program"),
+            param("fn", STRING, "name of the function"),
+            param("args", STRING_MAP, "what the function is given"),
+        ])
+        .gives(STRING)
+        .fails(&[&XENAPI_MISSING_PLUGIN, &XENAPI_PLUGIN_FAILURE]),
+        message("get_data_sources", Role::ReadOnly, "Figures that it can be asked for.")
+            .takes(&[HOST_PARAM])
+            .gives(Set(&Type::Record("data_source"))),
+        message("query_data_source", Role::ReadOnly, "A figure as it is now.")
+            .takes(&[HOST_PARAM, param("data_source", STRING, "which figure")])
+            .gives(Float)
+            .fails(&[&INVALID_VALUE]),
         message("list_methods", Role::ReadOnly, "Every message of this server.").gives(STRINGS),
     ],
 );

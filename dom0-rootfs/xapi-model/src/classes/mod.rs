@@ -2,54 +2,78 @@
 //! The classes, one file each.
 
 mod auth;
+mod blob;
 mod bond;
 mod console;
+mod data_source;
 mod event;
 mod host;
+mod host_cpu;
+mod host_crashdump;
 mod host_metrics;
+mod message;
 mod network;
 mod pbd;
+mod pci;
 mod pif;
 mod pool;
 mod role;
+mod secret;
 mod session;
 mod sm;
 mod sr;
 mod subject;
 mod task;
+mod tunnel;
+mod user;
 mod vbd;
 mod vdi;
 mod vif;
 mod vlan;
 mod vm;
+mod vm_appliance;
+mod vm_group;
 mod vm_guest_metrics;
 mod vm_metrics;
+mod vmss;
 
 use crate::class::Class;
 
 pub use auth::AUTH;
+pub use blob::BLOB;
 pub use bond::BOND;
 pub use console::CONSOLE;
+pub use data_source::DATA_SOURCE;
 pub use event::EVENT;
 pub use host::HOST;
+pub use host_cpu::HOST_CPU;
+pub use host_crashdump::HOST_CRASHDUMP;
 pub use host_metrics::HOST_METRICS;
+pub use message::MESSAGE;
 pub use network::NETWORK;
 pub use pbd::PBD;
+pub use pci::{GPU_GROUP, PCI, PGPU};
 pub use pif::{PIF, PIF_METRICS};
 pub use pool::POOL;
 pub use role::ROLE;
+pub use secret::SECRET;
 pub use session::SESSION;
 pub use sm::SM;
 pub use sr::SR;
 pub use subject::SUBJECT;
 pub use task::TASK;
+pub use tunnel::TUNNEL;
+pub use user::USER;
 pub use vbd::VBD;
 pub use vdi::VDI;
 pub use vif::VIF;
 pub use vlan::VLAN;
 pub use vm::VM;
+pub use vm_appliance::VM_APPLIANCE;
+pub use vm_group::VM_GROUP;
 pub use vm_guest_metrics::VM_GUEST_METRICS;
 pub use vm_metrics::VM_METRICS;
+pub use vmss::VMSS;
 
 /// Every class, in the order of the API reference.
 pub static ALL: &[&Class] = &[
@@ -63,20 +87,34 @@ pub static ALL: &[&Class] = &[
     &VM,
     &VM_METRICS,
     &VM_GUEST_METRICS,
+    &VM_APPLIANCE,
+    &VMSS,
+    &VM_GROUP,
     &HOST,
     &HOST_METRICS,
+    &HOST_CPU,
+    &HOST_CRASHDUMP,
+    &PCI,
+    &PGPU,
+    &GPU_GROUP,
     &NETWORK,
     &VIF,
     &PIF,
     &PIF_METRICS,
     &BOND,
     &VLAN,
+    &TUNNEL,
     &SM,
     &SR,
     &VDI,
     &VBD,
     &PBD,
     &CONSOLE,
+    &DATA_SOURCE,
+    &BLOB,
+    &USER,
+    &SECRET,
+    &MESSAGE,
 ];
 
 /// The class of this name, whatever its letters' case.
@@ -105,7 +143,7 @@ pub(crate) mod prelude {
     /// Keys by which clients sort objects for people: folders and columns of one's own.
     pub(crate) const SORTING: &[Key] =
         &[("folder", Role::VmOperator), ("XenCenter.CustomFields.*", Role::VmOperator)];
-    /// Map of blobs, always empty: there are none.
+    /// Map of blobs.
     pub(crate) const BLOBS: Field =
         ro("blobs", Type::Map(&Type::String, &Ref("blob")), "Binary data kept with the object.");
 }

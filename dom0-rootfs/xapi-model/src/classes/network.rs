@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `network`.
 
+use super::blob;
 use super::prelude::*;
 
 static OPERATIONS: EnumType = EnumType { name: "network_operations", values: &["attaching"] };
@@ -36,6 +37,14 @@ pub static NETWORK: Class = class(
         ro("assigned_ips", Type::Map(&Ref("VIF"), &Type::String), "Addresses of VIFs."),
         ro("purpose", Set(&Enum(&PURPOSE)), "What else the network is for."),
     ],
-    &[],
+    &[blob::of_object(
+        Role::PoolOperator,
+        &[
+            param("network", Ref("network"), "the object"),
+            blob::NAME,
+            blob::MIME,
+            blob::MAYBE_PUBLIC,
+        ],
+    )],
 )
 .made_by(Role::PoolOperator);

@@ -14,6 +14,8 @@ static PRIMARY: EnumType = EnumType { name: "primary_address_type", values: &["I
 static IGMP: EnumType =
     EnumType { name: "pif_igmp_status", values: &["unknown", "enabled", "disabled"] };
 
+const SELF: crate::message::Param = param("self", Ref("PIF"), "the interface");
+
 /// A host's network interface.
 pub static PIF: Class = class(
     "PIF",
@@ -40,22 +42,77 @@ pub static PIF: Class = class(
         mirror("VLAN_slave_of", Set(&Ref("VLAN")), "tagged_PIF", "VLANs on it."),
         ro("management", Bool, "The host is managed through it."),
         rw("other_config", STRING_MAP, "Free for clients."),
-        ro("disallow_unplug", Bool, "It may not be unplugged."),
-        ro("tunnel_access_PIF_of", Set(&Ref("tunnel")), "Tunnels that end in it; none."),
-        ro("tunnel_transport_PIF_of", Set(&Ref("tunnel")), "Tunnels carried by it; none."),
+        rw("disallow_unplug", Bool, "It may not be unplugged."),
+        mirror("tunnel_access_PIF_of", Set(&Ref("tunnel")), "access_PIF", "The tunnel that it is."),
+        mirror(
+            "tunnel_transport_PIF_of",
+            Set(&Ref("tunnel")),
+            "transport_PIF",
+            "Tunnels that it carries.",
+        ),
         ro("ipv6_configuration_mode", Enum(&IPV6_MODE), "How it gets its IPv6 address."),
         ro("IPv6", STRINGS, "IPv6 addresses, with prefix length."),
         ro("ipv6_gateway", STRING, "IPv6 gateway."),
-        ro("primary_address_type", Enum(&PRIMARY), "Family of the host's address."),
+        rw("primary_address_type", Enum(&PRIMARY), "Family of the host's address."),
         ro("managed", Bool, "The toolstack configures it.").or(Literal::Bool(true)),
         ro("properties", STRING_MAP, "Properties of the device."),
         ro("capabilities", STRINGS, "Capabilities of the device."),
         ro("igmp_snooping_status", Enum(&IGMP), "The bridge snoops IGMP."),
         ro("sriov_physical_PIF_of", Set(&Ref("network_sriov")), "SR-IOV networks on it; none."),
         ro("sriov_logical_PIF_of", Set(&Ref("network_sriov")), "SR-IOV network it is; none."),
-        ro("PCI", Ref("PCI"), "Its PCI device; not kept."),
+        ro("PCI", Ref("PCI"), "Its PCI device."),
     ],
     &[
+        message("plug", Role::PoolOperator, "Makes its bridge.")
+            .takes(&[SELF])
+            .fails(&[&CANNOT_PLUG_BOND_SLAVE, &TRANSPORT_PIF_NOT_CONFIGURED]),
+        message("unplug", Role::PoolOperator, "Removes its bridge until the host's next start.")
+            .takes(&[SELF])
+            .fails(&[
+                &PIF_IS_MANAGEMENT_INTERFACE,
+                &PIF_DOES_NOT_ALLOW_UNPLUG,
+                &PIF_VLAN_STILL_EXISTS,
+                &VIF_IN_USE,
+            ]),
+        message("introduce", Role::PoolOperator, "Makes known a card that was forgotten.")
+            .takes(&[
+                param("host", Ref("host"), "the host"),
+                param("MAC", STRING, "its MAC address"),
+                param("device", STRING, "its name, found by the address when empty"),
+                optional("managed", Bool, Literal::Bool(true), "the toolstack configures it"),
+            ])
+            .gives(Ref("PIF"))
+            .fails(&[&MAC_DOES_NOT_EXIST, &DUPLICATE_PIF_DEVICE_NAME, &VALUE_NOT_SUPPORTED]),
+        message(
+            "forget",
+            Role::PoolOperator,
+            "Forgets a card, until it is scanned for or introduced.",
+        )
+        .takes(&[SELF])
+        .fails(&[
+            &PIF_IS_MANAGEMENT_INTERFACE,
+            &PIF_IS_NOT_PHYSICAL,
+            &PIF_VLAN_STILL_EXISTS,
+            &PIF_TUNNEL_STILL_EXISTS,
+            &PIF_ALREADY_BONDED,
+            &VIF_IN_USE,
+        ]),
+        message(
+            "create_VLAN",
+            Role::PoolOperator,
+            "Makes an interface for a VLAN; VLAN.create does too.",
+        )
+        .takes(&[
+            param("device", STRING, "name of the interface that its frames leave by"),
+            param("network", Ref("network"), "the network, which has no interface yet"),
+            param("host", Ref("host"), "the host"),
+            param("VLAN", Int, "the tag, 1 to 4094"),
+        ])
+        .gives(Ref("PIF"))
+        .fails(super::vlan::CREATE_ERRORS),
+        message("destroy", Role::PoolOperator, "Removes the interface of a VLAN.")
+            .takes(&[SELF])
+            .fails(&[&PIF_IS_PHYSICAL, &PIF_IS_MANAGEMENT_INTERFACE, &VIF_IN_USE]),
         message("scan", Role::PoolOperator, "Looks for new network cards.").takes(&[param(
             "host",
             Ref("host"),

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `pool`.
 
+use super::blob;
 use super::prelude::*;
 
 static OPERATIONS: EnumType = EnumType {
     name: "pool_allowed_operations",
     values: &["ha_enable", "ha_disable", "designate_new_master", "apply_updates", "eject"],
 };
+
+const VM_PRIORITIES: Type = Type::Map(&Ref("VM"), &Type::String);
 
 /// The pool.
 pub static POOL: Class = class(
@@ -66,5 +69,78 @@ pub static POOL: Class = class(
         ro("migration_compression", Bool, "Migrations are compressed."),
         ro("coordinator_bias", Bool, "VMs prefer other hosts than the coordinator."),
     ],
-    &[message("sync_database", Role::PoolOperator, "Returns once every change is on disk.")],
+    &[
+        message("sync_database", Role::PoolOperator, "Returns once every change is on disk."),
+        message(
+            "ha_compute_max_host_failures_to_tolerate",
+            Role::PoolOperator,
+            "How many hosts may fail so that all protected VMs can still run.",
+        )
+        .gives(Int),
+        message(
+            "ha_compute_hypothetical_max_host_failures_to_tolerate",
+            Role::ReadOnly,
+            "How many hosts may fail so that these VMs can still run.",
+        )
+        .takes(&[param("configuration", VM_PRIORITIES, "the VMs, and their priorities")])
+        .gives(Int),
+        message("ha_failover_plan_exists", Role::PoolOperator, "Whether so many hosts may fail.")
+            .takes(&[param("n", Int, "how many")])
+            .gives(Bool),
+        message(
+            "ha_compute_vm_failover_plan",
+            Role::PoolOperator,
+            "Where VMs would run once hosts have failed: host, or the error_code why nowhere.",
+        )
+        .takes(&[
+            param("failed_hosts", Set(&Ref("host")), "the hosts"),
+            param("failed_vms", Set(&Ref("VM")), "the VMs"),
+        ])
+        .gives(Type::Map(&Ref("VM"), &Type::STRING_MAP)),
+        message(
+            "get_license_state",
+            Role::ReadOnly,
+            "Its licence: there is none, and no end of it.",
+        )
+        .takes(&[param("self", Ref("pool"), "the pool")])
+        .gives(STRING_MAP),
+        message(
+            "detect_nonhomogeneous_external_auth",
+            Role::PoolOperator,
+            "Fails if its hosts ask different directories for users.",
+        )
+        .takes(&[param("pool", Ref("pool"), "the pool")])
+        .fails(&[&POOL_AUTH_NONHOMOGENEOUS]),
+        message("create_VLAN", Role::PoolOperator, "Makes an interface for a VLAN on every host.")
+            .takes(&[
+                param("device", STRING, "name of the interface that its frames leave by"),
+                param("network", Ref("network"), "the network, which has no interface yet"),
+                param("VLAN", Int, "the tag, 1 to 4094"),
+            ])
+            .gives(Set(&Ref("PIF")))
+            .fails(super::vlan::CREATE_ERRORS),
+        message(
+            "create_VLAN_from_PIF",
+            Role::PoolOperator,
+            "Makes an interface for a VLAN on every host.",
+        )
+        .takes(&[
+            param("pif", Ref("PIF"), "the interface that its frames leave by"),
+            param("network", Ref("network"), "the network, which has no interface yet"),
+            param("VLAN", Int, "the tag, 1 to 4094"),
+        ])
+        .gives(Set(&Ref("PIF")))
+        .fails(super::vlan::CREATE_ERRORS),
+        message(
+            "management_reconfigure",
+            Role::PoolOperator,
+            "Manages every host through its interface in a network.",
+        )
+        .takes(&[param("network", Ref("network"), "the network")])
+        .fails(&[&PIF_HAS_NO_NETWORK_CONFIGURATION, &VALUE_NOT_SUPPORTED]),
+        blob::of_object(
+            Role::PoolOperator,
+            &[param("pool", Ref("pool"), "the object"), blob::NAME, blob::MIME, blob::MAYBE_PUBLIC],
+        ),
+    ],
 );

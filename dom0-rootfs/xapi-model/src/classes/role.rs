@@ -22,6 +22,18 @@ pub static ROLE: Class = class(
             .gives(STRINGS)
             .sync_only(),
         message(
+            "get_permissions",
+            Role::ReadOnly,
+            "The roles whose permissions it has: weaker ones, and itself.",
+        )
+        .takes(&[SELF])
+        .gives(Set(&Ref("role")))
+        .sync_only(),
+        message("get_by_permission", Role::ReadOnly, "Roles that have all permissions of a role.")
+            .takes(&[param("permission", Ref("role"), "the role")])
+            .gives(Set(&Ref("role")))
+            .sync_only(),
+        message(
             "get_by_permission_name_label",
             Role::ReadOnly,
             "Roles that have a permission: vm.start, vm.add_to_other_config/key:folder.",

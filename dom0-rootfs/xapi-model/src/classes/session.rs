@@ -10,7 +10,11 @@ pub static SESSION: Class = class(
     &[
         UUID,
         ro("this_host", Ref("host"), "The host that the client talks to."),
-        ro("this_user", Ref("user"), "The user object; there is none for root."),
+        ro(
+            "this_user",
+            Ref("user"),
+            "The user of the name that was used to log in, if there is one.",
+        ),
         ro("last_active", DateTime, "When the session was last used."),
         ro("pool", Bool, "A session between hosts of the pool."),
         rw("other_config", STRING_MAP, "Free for clients."),
@@ -36,6 +40,15 @@ pub static SESSION: Class = class(
             .gives(Ref("session"))
             .fails(&[&SESSION_AUTHENTICATION_FAILED])
             .without_session(),
+        message(
+            "slave_local_login_with_password",
+            Role::ReadOnly,
+            "Logs root in on this very host, whichever host the pool is managed by.",
+        )
+        .takes(&[param("uname", STRING, "user name"), param("pwd", STRING, "password")])
+        .gives(Ref("session"))
+        .fails(&[&SESSION_AUTHENTICATION_FAILED])
+        .without_session(),
         message("logout", Role::ReadOnly, "Ends the session.").sync_only(),
         message("local_logout", Role::ReadOnly, "Ends the session.").sync_only(),
         message(

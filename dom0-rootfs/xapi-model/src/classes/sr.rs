@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `SR`.
 
+use super::blob;
 use super::prelude::*;
 
 static OPERATIONS: EnumType = EnumType {
@@ -95,6 +96,10 @@ pub static SR: Class = class(
         message("update", Role::PoolOperator, "Brings its sizes up to date.")
             .takes(&[SR_PARAM])
             .fails(&[&SR_NOT_ATTACHED]),
+        blob::of_object(
+            Role::PoolOperator,
+            &[param("sr", Ref("SR"), "the object"), blob::NAME, blob::MIME, blob::MAYBE_PUBLIC],
+        ),
         message("get_supported_types", Role::ReadOnly, "Drivers that exist.").gives(STRINGS),
     ],
 );

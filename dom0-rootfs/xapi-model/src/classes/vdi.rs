@@ -43,6 +43,23 @@ const VDI_PARAM: crate::message::Param = param("vdi", Ref("VDI"), "the VDI");
 const DRIVER_PARAMS: crate::message::Param =
     optional("driver_params", STRING_MAP, Literal::Zero, "for the driver; none is known");
 
+const INTRODUCED: &[crate::message::Param] = &[
+    param("uuid", STRING, "its uuid"),
+    param("name_label", STRING, "name"),
+    param("name_description", STRING, "description"),
+    param("SR", Ref("SR"), "the SR it lies in"),
+    param("type", Enum(&KIND), "what it is for"),
+    param("sharable", Bool, "several VMs may write to it at once"),
+    param("read_only", Bool, "nobody may write to it"),
+    param("other_config", STRING_MAP, "free for clients"),
+    param("location", STRING, "name inside the SR: the uuid, or empty"),
+    optional("xenstore_data", STRING_MAP, Literal::Zero, "must be empty"),
+    optional("sm_config", STRING_MAP, Literal::Zero, "free for clients"),
+    optional("managed", Bool, Literal::Bool(true), "must be true"),
+    optional("virtual_size", Int, Literal::Int(0), "found out"),
+    optional("physical_utilisation", Int, Literal::Int(0), "found out"),
+];
+
 /// A virtual disk.
 pub static VDI: Class = class(
     "VDI",
@@ -102,6 +119,17 @@ pub static VDI: Class = class(
         message("resize", Role::VmAdmin, "Makes it bigger.")
             .takes(&[VDI_PARAM, param("size", Int, "new size in bytes")])
             .fails(&[&VDI_IN_USE, &SR_FULL, &INVALID_VALUE]),
+        message(
+            "introduce",
+            Role::VmAdmin,
+            "Makes known a VDI that is in its SR and was forgotten.",
+        )
+        .takes(INTRODUCED)
+        .gives(Ref("VDI"))
+        .fails(&[&UUID_INVALID, &VDI_MISSING, &SR_NOT_ATTACHED]),
+        message("update", Role::VmAdmin, "Brings its sizes up to date.")
+            .takes(&[VDI_PARAM])
+            .fails(&[&VDI_MISSING, &SR_NOT_ATTACHED]),
         message("forget", Role::VmAdmin, "Forgets it; the data stays in the SR.")
             .takes(&[VDI_PARAM])
             .fails(&[&VDI_IN_USE]),

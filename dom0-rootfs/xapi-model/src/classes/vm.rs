@@ -122,8 +122,8 @@ pub static VM: Class = class(
         rw("PV_kernel", STRING, "Kernel in Dom0; empty: the guest's disk boots it."),
         rw("PV_ramdisk", STRING, "Initial RAM disk in Dom0."),
         rw("PV_args", STRING, "Kernel command line."),
-        fixed("PV_bootloader_args", STRING, "Arguments of the boot loader; not used."),
-        fixed("PV_legacy_args", STRING, "Old arguments; not used."),
+        rw("PV_bootloader_args", STRING, "Free for clients; the guest's disk has its own."),
+        rw("PV_legacy_args", STRING, "Free for clients; PV_args is what a kernel gets."),
         rw(
             "HVM_boot_policy",
             STRING,
@@ -136,7 +136,7 @@ pub static VM: Class = class(
         ),
         fixed("HVM_shadow_multiplier", Float, "Shadow memory; not used.").or(Literal::Float(1.0)),
         rw("platform", STRING_MAP, "hdtype: ide or ahci, for disks; other keys are kept for clients."),
-        fixed("PCI_bus", STRING, "PCI devices; not used."),
+        rw("PCI_bus", STRING, "Free for clients; no PCI devices are passed through."),
         rw("other_config", STRING_MAP, "Free for clients.").keyed(SORTING),
         ro("domid", Int, "Number of its domain; -1 when it does not run.").or(Literal::Int(-1)),
         ro("domarch", STRING, "Architecture of its domain."),
@@ -171,12 +171,17 @@ pub static VM: Class = class(
         mirror("children", Set(&Ref("VM")), "parent", "The reverse of parent."),
         ro("bios_strings", STRING_MAP, "What its firmware says of the machine."),
         ro("protection_policy", Ref("VMPP"), "Protection policy; none."),
-        ro("snapshot_schedule", Ref("VMSS"), "Snapshot schedule; none."),
+        rw("snapshot_schedule", Ref("VMSS"), "The schedule by which it is snapshotted.")
+            .by(Role::PoolOperator),
         ro("is_vmss_snapshot", Bool, "Taken by a schedule."),
-        ro("appliance", Ref("VM_appliance"), "The appliance it belongs to; none."),
-        ro("start_delay", Int, "Seconds to wait after its start, in an appliance."),
-        ro("shutdown_delay", Int, "Seconds to wait after its shutdown, in an appliance."),
-        ro("order", Int, "Place in the order of start of an appliance."),
+        rw("appliance", Ref("VM_appliance"), "The appliance it belongs to.").by(Role::PoolOperator),
+        rw("start_delay", Int, "Seconds that its appliance waits after its start.")
+            .by(Role::PoolOperator),
+        rw("shutdown_delay", Int, "Seconds that its appliance waits after its shutdown.")
+            .by(Role::PoolOperator),
+        rw("order", Int, "Its place when its appliance starts, lowest first; shutdown is the reverse.")
+            .by(Role::PoolOperator),
+        ro("groups", Set(&Ref("VM_group")), "The group that it is placed with; at most one."),
         ro("VGPUs", Set(&Ref("VGPU")), "Virtual graphics cards; none."),
         ro("attached_PCIs", Set(&Ref("PCI")), "PCI devices; none."),
         rw("suspend_SR", Ref("SR"), "Where its memory goes when it is suspended; the pool's when null."),

@@ -2,6 +2,7 @@
 //! `VM`: messages.
 
 use super::OPERATIONS;
+use crate::classes::blob;
 use crate::classes::prelude::*;
 use crate::error::ErrorCode;
 use crate::message::Param;
@@ -199,6 +200,45 @@ pub(super) static MESSAGES: &[Message] = &[
     )
     .takes(&[SELF, param("op", Enum(&OPERATIONS), "the operation")])
     .fails(POWER_ERRORS),
+    blob::of_object(Role::VmPowerAdmin, &[VM_PARAM, blob::NAME, blob::MIME, blob::MAYBE_PUBLIC]),
+    message("assert_agile", Role::ReadOnly, "Fails if only one host can run it.")
+        .takes(&[SELF])
+        .fails(&[
+            &HA_CONSTRAINT_VIOLATION_SR_NOT_SHARED,
+            &HA_CONSTRAINT_VIOLATION_NETWORK_NOT_SHARED,
+        ]),
+    message(
+        "maximise_memory",
+        Role::ReadOnly,
+        "The most memory that it can have out of a total, with what the host needs beside it.",
+    )
+    .takes(&[
+        SELF,
+        param("total", Int, "in bytes"),
+        param("approximate", Bool, "a little less, for an estimate"),
+    ])
+    .gives(Int),
+    message("get_cooperative", Role::ReadOnly, "Its memory is what it should be.")
+        .takes(&[SELF])
+        .gives(Bool),
+    message("get_data_sources", Role::ReadOnly, "Figures that it can be asked for.")
+        .takes(&[SELF])
+        .gives(Set(&Type::Record("data_source"))),
+    message("query_data_source", Role::ReadOnly, "A figure as it is now.")
+        .takes(&[SELF, param("data_source", STRING, "which figure")])
+        .gives(Float)
+        .fails(&[&INVALID_VALUE, &VM_BAD_POWER_STATE]),
+    message("set_groups", Role::VmAdmin, "Puts it into a group, or into none.")
+        .takes(&[SELF, param("value", Set(&Ref("VM_group")), "at most one group")])
+        .fails(&[&OPERATION_NOT_ALLOWED]),
+    message(
+        "get_boot_record",
+        Role::ReadOnly,
+        "Its record as it was at its last start; as it is now before the first.",
+    )
+    .takes(&[SELF])
+    .gives(Type::Record("VM"))
+    .sync_only(),
     message("update_allowed_operations", Role::PoolAdmin, "Works out allowed_operations again.")
         .takes(&[SELF]),
 ];

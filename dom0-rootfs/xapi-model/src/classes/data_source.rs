@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `data_source`: no objects, only records that other messages answer.
+
+use super::prelude::*;
+
+/// A figure of a host or VM.
+pub static DATA_SOURCE: Class = class(
+    "data_source",
+    "A figure that a host or VM can be asked for.",
+    &[
+        ro("name_label", STRING, "Name, to ask for it by."),
+        ro("name_description", STRING, "What it says."),
+        ro("enabled", Bool, "It is recorded over time; none is."),
+        ro("standard", Bool, "Every host or VM has it."),
+        ro("units", STRING, "Its unit."),
+        ro("min", Float, "The least it can be."),
+        ro("max", Float, "The most it can be."),
+        ro("value", Float, "What it is now."),
+    ],
+    &[],
+)
+.transient()
+.unlisted();
