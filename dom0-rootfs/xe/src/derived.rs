@@ -22,6 +22,10 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("VIF", &["device", "network-uuid", "vm-uuid"]),
     ("network", &["name-label"]),
     ("PBD", &["host-uuid", "sr-uuid"]),
+    ("VM_appliance", &["name-label"]),
+    ("VM_group", &["name-label"]),
+    ("VMSS", &["name-label", "type", "frequency"]),
+    ("secret", &["value"]),
 ];
 
 /// Fields that XenServer's xe calls otherwise when an object is made.
@@ -35,7 +39,7 @@ pub(crate) fn all() -> Vec<Message> {
             // Reading and setting have commands of their own; the rest is for other programs.
             let inner = ["get_", "set_", "update_", "assert_", "list_"];
             let makes = own.name == "create";
-            !makes && !inner.iter().any(|prefix| own.name.starts_with(prefix))
+            !makes && own.name != "get" && !inner.iter().any(|prefix| own.name.starts_with(prefix))
         }
         _ => false,
     };

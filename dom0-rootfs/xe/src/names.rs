@@ -21,6 +21,7 @@ const ODD: &[(&str, &str, &str)] = &[
     ("PIF", "ip_configuration_mode", "IP-configuration-mode"),
     ("PIF", "ipv6_configuration_mode", "IPv6-configuration-mode"),
     ("PIF", "ipv6_gateway", "IPv6-gateway"),
+    ("message", "cls", "class"),
     ("task", "allowed_operations", "allowed_operations"),
     ("task", "current_operations", "current_operations"),
 ];
@@ -39,7 +40,10 @@ const KEPT: &[&str] = &[
 
 /// `vm`, `host-metrics`.
 pub(crate) fn class(class: &Class) -> String {
-    dashed(class.name).to_lowercase()
+    match class.name {
+        "VM_appliance" => "appliance".to_owned(),
+        name => dashed(name).to_lowercase(),
+    }
 }
 
 /// `name-label`, `vm-uuid`.
@@ -112,6 +116,7 @@ mod tests {
             assert_eq!(name(class, field), expected);
         }
         assert_eq!(super::class(classes::find("host_metrics").unwrap()), "host-metrics");
+        assert_eq!(super::class(classes::find("VM_appliance").unwrap()), "appliance");
     }
 
     #[test]

@@ -234,6 +234,53 @@ fn objects(class: &str) -> Value {
                 ],
             ),
         )],
+        "PIF" => ["0", "1"]
+            .into_iter()
+            .map(|number| {
+                let (reference, uuid) = if number == "0" {
+                    ("OpaqueRef:e0", "0-pif")
+                } else {
+                    ("OpaqueRef:e1", "1-pif")
+                };
+                let device = Value::from(format!("eth{number}"));
+                (reference, record("PIF", uuid, &[("device", device)]))
+            })
+            .collect(),
+        "VLAN" => vec![(
+            "OpaqueRef:l1",
+            record("VLAN", "1-vlan", &[("untagged_PIF", reference("OpaqueRef:e1"))]),
+        )],
+        "Bond" => vec![("OpaqueRef:bo", record("Bond", "1-bond", &[]))],
+        "tunnel" => vec![("OpaqueRef:tu", record("tunnel", "1-tunnel", &[]))],
+        "VM_appliance" => vec![(
+            "OpaqueRef:a1",
+            record(
+                "VM_appliance",
+                "1-appl",
+                &[named("shop"), ("VMs", refs(&["OpaqueRef:v1", "OpaqueRef:v2"]))],
+            ),
+        )],
+        "secret" => {
+            vec![(
+                "OpaqueRef:x1",
+                record("secret", "1-secret", &[("value", Value::from("hidden"))]),
+            )]
+        }
+        "message" => vec![(
+            "OpaqueRef:m1",
+            record(
+                "message",
+                "1-msg",
+                &[
+                    ("name", Value::from("VM_STARTED")),
+                    ("priority", Value::Int(5)),
+                    ("cls", Value::from("VM")),
+                    ("obj_uuid", Value::from("1-web")),
+                    ("body", Value::from("VM 'web' was started")),
+                ],
+            ),
+        )],
+        "blob" => vec![("OpaqueRef:bl", record("blob", "1-blob", &[named("notes")]))],
         "role" => vec![
             ("OpaqueRef:r1", record("role", "1-role", &[named("vm-operator")])),
             ("OpaqueRef:r2", record("role", "2-role", &[named("read-only")])),
@@ -272,6 +319,15 @@ fn answer(method: &str, params: &[Value]) -> Reply {
         ("VBD.create", _) => Ok(reference("OpaqueRef:b1")),
         ("VIF.create", _) => Ok(reference("OpaqueRef:i1")),
         ("SR.create", _) => Ok(reference("OpaqueRef:s1")),
+        ("VLAN.create", _) => Ok(reference("OpaqueRef:l1")),
+        ("pool.create_VLAN_from_PIF", _) => Ok(refs(&["OpaqueRef:e1"])),
+        ("PIF.introduce", _) => Ok(reference("OpaqueRef:e1")),
+        ("Bond.create", _) => Ok(reference("OpaqueRef:bo")),
+        ("tunnel.create", _) => Ok(reference("OpaqueRef:tu")),
+        ("VM_appliance.create", _) => Ok(reference("OpaqueRef:a1")),
+        ("secret.create", _) => Ok(reference("OpaqueRef:x1")),
+        ("message.create", _) => Ok(reference("OpaqueRef:m1")),
+        ("VM.create_new_blob" | "blob.create", _) => Ok(reference("OpaqueRef:bl")),
         ("auth.get_subject_identifier", "ann") => Ok(Value::from("uid-1000")),
         ("auth.get_subject_identifier", _) => Err(errors::SUBJECT_CANNOT_BE_RESOLVED.bare()),
         ("subject.create", _) => Ok(reference("OpaqueRef:u1")),
@@ -385,6 +441,21 @@ fn golden() {
     }
     assert!(cases.len() > 20, "{} cases", cases.len());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_audit_log_and_blobs_go_to_and_from_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("log");
+    let name = file.to_str().unwrap();
+    let fetched = run(&format!("xe audit-log-get filename={name} since=20240101T00:00:00Z"));
+    let path = "/audit_log?session_id=OpaqueRef:session&since=20240101T00:00:00Z";
+    assert_eq!(fetched, format!("> GET {path}\n"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "image");
+    let again = run(&format!("xe blob-get uuid=1-blob filename={name}"));
+    assert!(again.contains("! Error: creating"), "{again}");
+    let sent = run(&format!("xe blob-put uuid=1-blob filename={name}"));
+    assert_eq!(sent, "> PUT /blob?session_id=OpaqueRef:session&ref=OpaqueRef:bl 5\n");
 }
 
 #[test]

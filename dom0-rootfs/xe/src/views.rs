@@ -58,6 +58,13 @@ const BRIEF: &[(&str, &[&str])] = &[
     ("console", &["uuid", "vm-uuid", "vm-name-label", "protocol", "location"]),
     ("task", &["uuid", "name-label", "name-description", "status", "progress"]),
     ("host", &["uuid", "name-label", "name-description"]),
+    ("appliance", &["uuid", "name-label", "name-description", "VMs"]),
+    ("blob", &["uuid", "name-label", "name-description", "size", "mime-type"]),
+    ("message", &["uuid", "name", "priority", "class", "obj-uuid", "timestamp", "body"]),
+    ("secret", &["uuid"]),
+    ("vmss", &["uuid", "name-label", "name-description", "enabled", "frequency", "VMs"]),
+    ("pci", &["uuid", "class-name", "vendor-name", "device-name", "pci-id"]),
+    ("host-cpu", &["uuid", "number", "vendor", "speed", "utilisation"]),
     ("role", &["uuid", "name-label", "name-description"]),
     ("subject", &["uuid", "subject-identifier", "other-config", "roles"]),
 ];

@@ -6,6 +6,8 @@ mod cd;
 mod disk;
 mod life;
 mod memory;
+mod network;
+mod news;
 mod power;
 mod storage;
 mod transfer;
@@ -72,6 +74,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Verb> {
         transfer::VERBS,
         wait::VERBS,
         access::VERBS,
+        network::VERBS,
+        news::VERBS,
     ];
     all.into_iter().flatten().filter(|verb| verb.needs.iter().all(|message| has(message)))
 }
