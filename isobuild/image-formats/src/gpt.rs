@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The partition table of an installed disk: laying it out, writing it, reading any disk's.
 
+mod installed;
 mod layout;
 mod read;
 
+pub use installed::UnknownLayout;
 pub use layout::{DiskGuids, DiskLayout, LayoutError, PlannedPartition, Role, SectorSize};
 pub use read::{FoundPartition, ReadError, Table, read};
 

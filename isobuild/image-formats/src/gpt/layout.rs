@@ -153,11 +153,11 @@ pub enum LayoutError {
 /// The partitions of one disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskLayout {
-    guid: Uuid,
-    sector_size: SectorSize,
-    sectors: u64,
-    mirrored: bool,
-    partitions: Vec<PlannedPartition>,
+    pub(super) guid: Uuid,
+    pub(super) sector_size: SectorSize,
+    pub(super) sectors: u64,
+    pub(super) mirrored: bool,
+    pub(super) partitions: Vec<PlannedPartition>,
 }
 
 impl DiskLayout {

@@ -158,3 +158,55 @@ fn mirrored_disks_have_the_same_partitions_though_one_is_larger() {
     let error = DiskLayout::mirrored(DISK_BYTES, 15_999_999_999, SectorSize::B512, &other);
     assert_eq!(error, Err(LayoutError::TooSmall { bytes: 15_999_999_999 }));
 }
+
+#[test]
+fn what_was_laid_out_is_recognised() {
+    let sectors = DISK_BYTES / 512;
+    let recognise = |table: &Table| DiskLayout::of_table(table, SectorSize::B512, sectors);
+    let one = DiskLayout::new(DISK_BYTES, SectorSize::B512, &guids()).unwrap();
+    let two = DiskLayout::mirrored(DISK_BYTES, DISK_BYTES, SectorSize::B512, &guids()).unwrap();
+    for layout in [one, two] {
+        let mut disk = SparseDisk::default();
+        layout.write(&mut disk, &[0x90; BOOT_CODE_SIZE]).unwrap();
+        let table = read(&mut disk, SectorSize::B512).unwrap().unwrap();
+        assert!(table.is_ours());
+        assert_eq!(recognise(&table), Ok(layout));
+    }
+}
+
+#[test]
+fn other_layouts_are_told() {
+    let table = || read(&mut written(), SectorSize::B512).unwrap().unwrap();
+    let refused = |change: fn(&mut Table), sectors: u64| {
+        let mut table = table();
+        change(&mut table);
+        DiskLayout::of_table(&table, SectorSize::B512, sectors).unwrap_err().0
+    };
+    let sectors = DISK_BYTES / 512;
+    for (change, expected) in [
+        ((|t| drop(t.partitions.pop())) as fn(&mut Table), "there are 5 partitions instead of 6"),
+        (
+            |t| t.partitions[2].name = "xenith-root".into(),
+            "partition 3 is \"xenith-root\", and \"xenith-a\" should be 3",
+        ),
+        (
+            |t| t.partitions[5].number = 7,
+            "partition 7 is \"xenith-sr\", and \"xenith-sr\" should be 6",
+        ),
+        (
+            |t| t.partitions[4].type_guid = Uuid::nil(),
+            "\"xenith-state\" has the type 00000000-0000-0000-0000-000000000000",
+        ),
+        (
+            |t| t.partitions[1].first_sector = 2048,
+            "\"xenith-esp\" lies at the sectors 2048 to 1052671",
+        ),
+        (|t| t.partitions[1].last_sector = 4000, "\"xenith-esp\" lies at the sectors 4096 to 4000"),
+    ] {
+        assert_eq!(refused(change, sectors), expected);
+    }
+    assert!(refused(|_| {}, 30_000_000).starts_with("\"xenith-sr\" lies at "));
+    let mut other = table();
+    other.partitions.iter_mut().for_each(|found| found.name = "root".into());
+    assert!(!other.is_ours());
+}
