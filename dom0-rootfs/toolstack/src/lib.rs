@@ -30,6 +30,8 @@ pub mod prompt;
 pub mod query;
 pub mod rbac;
 pub mod reconcile;
+pub mod records;
+pub mod reinstallation;
 pub mod remote_storage;
 pub mod schedule;
 pub mod server;

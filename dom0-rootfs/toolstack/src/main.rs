@@ -18,7 +18,7 @@ use toolstack::hardware::Machine;
 use toolstack::prompt::Prompt;
 use toolstack::simulate::Simulation;
 use toolstack::toolstack::{BootFiles, Files, Outside};
-use toolstack::{notify, program, startup};
+use toolstack::{notify, program, records, startup};
 use xenops::{Deadlines, Worker};
 
 /// Threads for work that blocks: a VM that is shut down cleanly holds one until it has ended.
@@ -50,6 +50,9 @@ struct Options {
     /// Socket for local clients [default: /run/xenith/xapi.sock, simulated none]
     #[arg(long, value_name = "FILE")]
     socket: Option<PathBuf>,
+    /// Print what a database says of its host as JSON, and end; the file is written to, as by a daemon
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    inspect: Option<PathBuf>,
     /// Program that talks to Xen
     #[arg(long, value_name = "FILE", default_value = Worker::PROGRAM)]
     worker: PathBuf,
@@ -64,6 +67,10 @@ fn main() -> Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    if let Some(database) = &options.inspect {
+        println!("{}", serde_json::to_string(&records::inspect(database)?)?);
+        return Ok(());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(BLOCKING_THREADS)

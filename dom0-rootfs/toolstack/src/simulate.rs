@@ -81,6 +81,7 @@ impl Simulation {
             pool_name: "Simulated pool".into(),
             management: None,
             local_sr: Some(local),
+            reinstallation: None,
         };
         Ok(Simulation { hypervisor, storage, network, handover, outside })
     }

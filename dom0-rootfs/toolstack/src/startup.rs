@@ -16,7 +16,8 @@ use crate::store::Transaction;
 use crate::toolstack::{Context, Toolstack};
 use crate::vm::watcher;
 use crate::{
-    api, failure, hardware, host_network, rbac, reconcile, remote_storage, templates, unfinished,
+    api, failure, hardware, host_network, rbac, reconcile, reinstallation, remote_storage,
+    templates, unfinished,
 };
 
 /// How often figures of the host are brought up to date.
@@ -50,12 +51,22 @@ pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
             .write(|t| first_objects(t, handover))
             .map_err(|e| anyhow!("making the objects of a new host: {e}"))?;
     }
+    let settled = toolstack
+        .store
+        .write(|t| reinstallation::settle(t, handover, &hostname()))
+        .map_err(|e| anyhow!("taking over the settings of a reinstallation: {e}"))?;
     toolstack
         .store
         .write(|t| facts(t, toolstack, &info))
         .map_err(|e| anyhow!("recording facts of the host: {e}"))?;
-    host_network::bring_up(toolstack);
+    // Cards that become a bond must be in no bridge of before.
+    if !settled {
+        host_network::bring_up(toolstack);
+    }
     host_network::keep_up(toolstack, handover.management.as_ref());
+    if settled {
+        host_network::bring_up(toolstack);
+    }
     plug_storage(toolstack);
     watcher::begin(toolstack).context("watching domains")?;
     reconcile::domains(toolstack).map_err(|e| anyhow!("comparing with the domains of Xen: {e}"))?;
@@ -143,7 +154,7 @@ fn control_domain(t: &mut Transaction<'_>, host: &Ref, hostname: &str) {
     let vm = t.create(
         &classes::VM,
         vec![
-            ("name_label", format!("Control domain on host: {hostname}").into()),
+            ("name_label", reinstallation::control_domain_name(hostname).into()),
             ("name_description", "The domain which manages the others".into()),
             ("is_control_domain", true.into()),
             ("power_state", Value::Enum("Running")),

@@ -2,8 +2,8 @@
 //! What the installer leaves for the toolstack's first start.
 //!
 //! Written once by the installer to `/var/lib/xenith/handover.toml` on the state partition (mode
-//! 0600), read by the toolstack when its database does not exist yet. A live system has none and
-//! takes [`Handover::default`].
+//! 0600), read by the toolstack when its database does not exist yet, or was kept by a reinstallation
+//! and does not know this one. A live system has none and takes [`Handover::default`].
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,9 @@ pub struct Handover {
     pub management: Option<Management>,
     /// The local SR that the installer made; none: no local SR.
     pub local_sr: Option<LocalSr>,
+    /// Id of a reinstallation that kept the database of the host before: these settings take the place of
+    /// those in it, once. None: the host is new.
+    pub reinstallation: Option<String>,
 }
 
 /// The management interface as the installer configured it.

@@ -8,6 +8,7 @@ pub mod lock;
 pub mod medium;
 mod nearest;
 pub mod profile;
+pub mod records;
 pub mod sums;
 
 pub use digest::{Digest, NotADigest};

@@ -50,6 +50,23 @@ impl SqliteDatabase {
         }
         Ok(Self { connection })
     }
+
+    /// Reads every page.
+    ///
+    /// # Errors
+    /// Something of it is damaged.
+    pub fn verify(&self) -> Result<(), DatabaseError> {
+        let doing = || "checking the database".to_owned();
+        let failed = |source| DatabaseError::Sqlite { doing: doing(), source };
+        let said: String = self
+            .connection
+            .pragma_query_value(None, "integrity_check", |row| row.get(0))
+            .map_err(failed)?;
+        match said.as_str() {
+            "ok" => Ok(()),
+            _ => Err(DatabaseError::Corrupt { what: "the database".into(), problem: said }),
+        }
+    }
 }
 
 impl Database for SqliteDatabase {

@@ -2,16 +2,19 @@
 //! The interface that the host is managed through: made once, as the installer left it.
 
 use appliance_model::handover::{self, BondHash, BondMode, Management};
-use network::PhysicalNic;
+use network::{Addressing, PhysicalNic};
 use xapi_model::{ApiError, Ref, Value, classes, errors};
 
 use super::{addressing, card_of, free_bridge, record_derived_metrics, record_interface};
-use crate::store::Transaction;
+use crate::store::{Object, Objects, Transaction};
 use crate::toolstack::Toolstack;
 
 /// Key of `Bond.other_config` with the MAC addresses of all cards that belong to it, the one that
 /// the kernel finds late too.
 const MEMBERS: &str = "xenith-members";
+
+/// Key of `Bond.properties`.
+const HASH: &str = "hashing_algorithm";
 
 /// Makes and marks the interface that the host is managed through, if none is marked yet.
 pub(super) fn choose(
@@ -28,9 +31,18 @@ pub(super) fn choose(
         let pifs: Vec<Ref> = pifs.map(|pif| pif.reference().clone()).collect();
         let Some(mut pif) = pifs.first().cloned() else { return Ok(()) };
         if let Some(bond) = management.and_then(|management| management.bond.as_ref()) {
-            pif = make_bond(t, &pifs, bond)?;
+            pif = match bond_there(t.objects(), bond) {
+                Some(master) => master,
+                None => make_bond(t, &pifs, bond)?,
+            };
         }
-        if let Some(mtu) = management.and_then(|management| management.mtu) {
+        // A host that was installed again may have had another one.
+        let own = cards.first().map(|nic| nic.mtu);
+        let mtu = management.and_then(|management| management.mtu).or(own);
+        let changes = mtu.is_some_and(|mtu| {
+            t.get("PIF", &pif).is_ok_and(|pif| pif.int("MTU") != i64::from(mtu))
+        });
+        if let Some(mtu) = mtu.filter(|_| changes) {
             let network = t.get("PIF", &pif)?.to("network");
             for reference in pifs.iter().chain([&pif, &network]) {
                 t.set(reference, "MTU", i64::from(mtu));
@@ -39,7 +51,10 @@ pub(super) fn choose(
             t.set(&pif, "currently_attached", false);
         }
         if let Some(tag) = management.and_then(|management| management.vlan) {
-            pif = make_vlan(t, &pif, tag)?;
+            pif = match vlan_there(t.objects(), &pif, tag) {
+                Some(untagged) => untagged,
+                None => make_vlan(t, &pif, tag)?,
+            };
         }
         t.set(&pif, "management", true);
         for (name, value) in addressing::fields(&addressing::of_handover(management)) {
@@ -78,12 +93,8 @@ pub(super) fn inherited(
     Ok(["MAC", "MTU", "host", "device"].map(|name| (name, below.get(name).clone())).to_vec())
 }
 
-fn make_bond(
-    t: &mut Transaction<'_>,
-    cards: &[Ref],
-    bond: &handover::Bond,
-) -> Result<Ref, ApiError> {
-    let primary = cards.first().cloned().unwrap_or_else(Ref::null);
+/// The names that the API has for the mode of a bond and for what it chooses a link by, if it does.
+fn words(bond: &handover::Bond) -> (&'static str, Option<&'static str>) {
     let mode = match bond.mode {
         BondMode::ActiveBackup => "active-backup",
         BondMode::BalanceSlb => "balance-slb",
@@ -93,8 +104,99 @@ fn make_bond(
         BondHash::TcpudpPorts => "tcpudp_ports",
         BondHash::SrcMac => "src_mac",
     };
-    let properties = [("hashing_algorithm", hash)];
-    let properties = properties.into_iter().filter(|_| bond.mode == BondMode::Lacp);
+    (mode, (bond.mode == BondMode::Lacp).then_some(hash))
+}
+
+/// Whether a bond is the one that is wanted, its first card too.
+fn is_wanted(bond: &Object, wanted: &handover::Bond) -> bool {
+    let members = wanted.members.join(",");
+    let there = bond.entry("other_config", MEMBERS).unwrap_or_default();
+    let (mode, hash) = words(wanted);
+    there.eq_ignore_ascii_case(&members)
+        && bond.text("mode") == mode
+        && bond.entry("properties", HASH) == hash
+}
+
+/// The interface of the bond that is wanted, if it is there from before.
+fn bond_there(objects: &Objects, wanted: &handover::Bond) -> Option<Ref> {
+    objects.all("Bond").find(|bond| is_wanted(bond, wanted)).map(|bond| bond.to("master"))
+}
+
+/// The interface of a VLAN, if it is there from before.
+fn vlan_there(objects: &Objects, tagged: &Ref, tag: u16) -> Option<Ref> {
+    let is = |vlan: &&Object| vlan.to("tagged_PIF") == *tagged && vlan.int("tag") == i64::from(tag);
+    objects.all("VLAN").find(is).map(|vlan| vlan.to("untagged_PIF"))
+}
+
+/// Makes way for the interface that the installer left for a host whose objects are from before: no
+/// interface is marked any more, and bonds other than the one that is wanted are dissolved.
+pub fn forget(t: &mut Transaction<'_>, wanted: Option<&Management>) {
+    let bond = wanted.and_then(|management| management.bond.as_ref());
+    let others = t.objects().all("Bond").filter(|there| bond.is_none_or(|b| !is_wanted(there, b)));
+    let others: Vec<Ref> = others.map(|bond| bond.reference().clone()).collect();
+    let pifs = t.objects().all("PIF");
+    let pifs: Vec<(Ref, bool)> =
+        pifs.map(|pif| (pif.reference().clone(), pif.bool("management"))).collect();
+    for (pif, management) in &pifs {
+        // No bridge of before is there.
+        t.set(pif, "currently_attached", false);
+        if *management {
+            t.set(pif, "management", false);
+            for (name, value) in addressing::fields(&Addressing::default()) {
+                t.set(pif, name, value);
+            }
+        }
+    }
+    for bond in &others {
+        dissolve(t, bond);
+    }
+}
+
+/// Leaves the first card of a bond in its place, in the network where guests are and below the VLANs.
+fn dissolve(t: &mut Transaction<'_>, bond: &Ref) {
+    let Ok(object) = t.get("Bond", bond) else { return };
+    let (master, primary, slaves) =
+        (object.to("master"), object.to("primary_slave"), object.refs("slaves"));
+    for slave in &slaves {
+        t.set(slave, "bond_slave_of", Ref::null());
+        t.set(slave, "currently_attached", false);
+    }
+    swap_networks(t, &master, &primary);
+    let vlans = t.objects().all("VLAN").filter(|vlan| vlan.to("tagged_PIF") == master);
+    let vlans: Vec<(Ref, Ref)> =
+        vlans.map(|vlan| (vlan.reference().clone(), vlan.to("untagged_PIF"))).collect();
+    for (vlan, untagged) in vlans {
+        t.set(&vlan, "tagged_PIF", &primary);
+        for (name, value) in inherited(t, &primary).unwrap_or_default() {
+            t.set(&untagged, name, value);
+        }
+    }
+    let Ok(object) = t.get("PIF", &master) else { return };
+    let (metrics, network) = (object.to("metrics"), object.to("network"));
+    for gone in [bond, &master, &metrics] {
+        t.remove(gone);
+    }
+    if t.get("network", &network).is_ok_and(|network| network.refs("VIFs").is_empty()) {
+        t.remove(&network);
+    }
+}
+
+/// Each of two interfaces gets the network of the other; guests stay in theirs.
+fn swap_networks(t: &mut Transaction<'_>, one: &Ref, other: &Ref) {
+    let network = |pif: &Ref| t.get("PIF", pif).map(|pif| pif.to("network"));
+    let (Ok(first), Ok(second)) = (network(one), network(other)) else { return };
+    t.set(one, "network", second);
+    t.set(other, "network", first);
+}
+
+fn make_bond(
+    t: &mut Transaction<'_>,
+    cards: &[Ref],
+    bond: &handover::Bond,
+) -> Result<Ref, ApiError> {
+    let primary = cards.first().cloned().unwrap_or_else(Ref::null);
+    let (mode, hash) = words(bond);
+    let properties = hash.map(|hash| (HASH, hash));
     let mut fields = inherited(t, &primary)?;
     fields.retain(|(name, _)| *name != "device");
     fields.push(("device", "bond0".into()));
@@ -104,7 +206,7 @@ fn make_bond(
         &classes::BOND,
         vec![
             ("master", master.clone().into()),
-            ("primary_slave", primary.into()),
+            ("primary_slave", primary.clone().into()),
             ("mode", Value::Enum(mode)),
             ("properties", Value::string_map(properties)),
             ("other_config", Value::string_map([(MEMBERS, bond.members.join(","))])),
@@ -114,6 +216,7 @@ fn make_bond(
         t.set(card, "bond_slave_of", &object);
         t.set(card, "currently_attached", false);
     }
+    keep_guests(t, &master, &primary, cards);
     Ok(master)
 }
 
@@ -136,6 +239,23 @@ pub fn choose_other(toolstack: &Toolstack, pif: &Ref) -> Result<(), ApiError> {
     })?;
     super::refresh(toolstack);
     Ok(())
+}
+
+/// On a host that was there before guests may be in the networks of the cards, which have no bridge now:
+/// the first one's becomes the bond's, and guests of the others move there.
+fn keep_guests(t: &mut Transaction<'_>, master: &Ref, primary: &Ref, cards: &[Ref]) {
+    let guests = |t: &Transaction<'_>, pif: &Ref| {
+        let network = t.get("PIF", pif).map(|pif| pif.to("network"));
+        let network = network.and_then(|network| t.get("network", &network));
+        network.map(|network| network.refs("VIFs")).unwrap_or_default()
+    };
+    if !guests(t, primary).is_empty() {
+        swap_networks(t, master, primary);
+    }
+    let Ok(network) = t.get("PIF", master).map(|pif| pif.to("network")) else { return };
+    for vif in cards.iter().flat_map(|card| guests(t, card)).collect::<Vec<_>>() {
+        t.set(&vif, "network", &network);
+    }
 }
 
 fn make_vlan(t: &mut Transaction<'_>, tagged: &Ref, tag: u16) -> Result<Ref, ApiError> {

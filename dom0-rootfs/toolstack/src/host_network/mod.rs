@@ -9,7 +9,7 @@ mod management;
 mod vlans;
 
 use appliance_model::handover::Management;
-use network::{Addresses, Bridge, PhysicalNic};
+use network::{Addresses, Addressing, Bridge, PhysicalNic};
 use xapi_model::{ApiError, DateTime, Ref, Value, classes, errors};
 
 pub use addressing::{of_pif as addressing_of, servers};
@@ -23,6 +23,12 @@ use crate::failure;
 use crate::startup::BOOT;
 use crate::store::{Object, Objects, Transaction};
 use crate::toolstack::Toolstack;
+
+/// Makes way for the management interface of a reinstallation, whose settings are not in `/etc` yet.
+pub fn forget_management(t: &mut Transaction<'_>, wanted: Option<&Management>) {
+    management::forget(t, wanted);
+    t.set_note(CONFIGURED, None);
+}
 
 /// Note that says that the management interface was configured as the installer wants it.
 const CONFIGURED: &str = "management-configured";
@@ -286,22 +292,33 @@ pub fn management_is_up(toolstack: &Toolstack) -> bool {
     })
 }
 
-/// Gives the management interface its address, once; from then on the host's network keeps it.
+/// Gives the management interface its address, once, and other interfaces theirs that are from before a
+/// reinstallation; from then on the host's network keeps them.
 fn configure_management(
     toolstack: &Toolstack,
     management: Option<&Management>,
 ) -> Result<(), ApiError> {
-    let bridge = toolstack.store.read(|objects| {
+    let interfaces = toolstack.store.read(|objects| {
         if objects.note(CONFIGURED).is_some() {
-            return None;
+            return Vec::new();
         }
-        let pif = objects.all("PIF").find(|pif| pif.bool("management"))?;
-        objects.find(&pif.to("network")).map(|network| network.text("bridge").to_owned())
+        let wanted = objects.all("PIF").filter_map(|pif| {
+            let addressing = match pif.bool("management") {
+                true => addressing::of_handover(management),
+                false => Some(addressing_of(pif)).filter(|it| *it != Addressing::default())?,
+            };
+            let bridge = objects.find(&pif.to("network"))?.text("bridge").to_owned();
+            Some((pif.bool("management"), bridge, addressing))
+        });
+        wanted.collect()
     });
-    let Some(bridge) = bridge else { return Ok(()) };
-    let addressing = addressing::of_handover(management);
-    let configured = toolstack.network.configure_address(&bridge, &addressing);
-    configured.map_err(|e| failure::network(&e))?;
+    if !interfaces.iter().any(|(management, ..)| *management) {
+        return Ok(());
+    }
+    for (_, bridge, addressing) in &interfaces {
+        let configured = toolstack.network.configure_address(bridge, addressing);
+        configured.map_err(|e| failure::network(&e))?;
+    }
     toolstack.store.write(|t| {
         t.set_note(CONFIGURED, Some("yes".into()));
         Ok(())
