@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::hooks::{Hooks, Stage};
+use crate::plan::Plan;
 
 /// The steps in their order. Whatever makes the disk start a host comes last, so that a power cut
 /// before that leaves a disk that does not start, never half a host.
@@ -11,10 +12,14 @@ use crate::hooks::{Hooks, Stage};
 pub enum Step {
     /// Reads every file of the medium that will be written.
     Medium,
+    /// Reads what the host that is there knows of its guests, and whether both disks of its mirror are whole.
+    Records,
     /// Takes down what the kernel keeps on top of the disk.
     Release,
     /// Overwrites the signatures of what was on the disk.
     Wipe,
+    /// Makes the system that is there start no more.
+    Unboot,
     /// Writes the partition table, without boot code.
     Partition,
     /// Copies the root image into slot A.
@@ -36,7 +41,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// Those of every installation, in order.
+    /// Those of every installation that wipes the disk, in order.
     pub const ALL: [Self; 10] = [
         Self::Medium,
         Self::Release,
@@ -50,9 +55,25 @@ impl Step {
         Self::BootLoader,
     ];
 
-    /// Those of an installation with these scripts, in order.
-    pub fn with(hooks: &Hooks) -> Vec<Self> {
-        let mut steps = Self::ALL.to_vec();
+    /// Those of every reinstallation that keeps guests and their storage, in order.
+    pub const KEEPING: [Self; 9] = [
+        Self::Medium,
+        Self::Release,
+        Self::Records,
+        Self::Unboot,
+        Self::RootImage,
+        Self::Verify,
+        Self::State,
+        Self::BootFiles,
+        Self::BootLoader,
+    ];
+
+    /// Those of a plan with these scripts, in order.
+    pub fn of(plan: &Plan, hooks: &Hooks) -> Vec<Self> {
+        let mut steps = match plan.kept {
+            Some(_) => Self::KEEPING.to_vec(),
+            None => Self::ALL.to_vec(),
+        };
         if hooks.script(Stage::Populated).is_some() {
             steps.insert(steps.len() - 1, Self::Populated);
         }
@@ -67,6 +88,8 @@ impl Step {
         match self {
             Self::Medium => "checking the installation medium",
             Self::Release => "releasing the disk",
+            Self::Records => "reading the records of the guests",
+            Self::Unboot => "switching the old system off",
             Self::Wipe => "wiping old signatures",
             Self::Partition => "writing the partition table",
             Self::RootImage => "copying the system",
@@ -80,11 +103,13 @@ impl Step {
         }
     }
 
-    /// What the disk is like when this step fails.
-    pub fn disk_state(self) -> DiskState {
+    /// What the disk is like when this step of a plan fails.
+    pub fn disk_state(self, plan: &Plan) -> DiskState {
         match self {
-            Self::Medium | Self::Release | Self::Before => DiskState::Untouched,
-            Self::Wipe
+            Self::Medium | Self::Release | Self::Records | Self::Before => DiskState::Untouched,
+            _ if plan.kept.is_some() => DiskState::GuestsOnly,
+            Self::Unboot
+            | Self::Wipe
             | Self::Partition
             | Self::RootImage
             | Self::Verify
@@ -112,6 +137,8 @@ pub enum DiskState {
     DoesNotStart,
     /// Everything but the boot loader is complete; it may start the host or not.
     MayStart,
+    /// Guests, their storage and their records are as they were; the system is not whole.
+    GuestsOnly,
 }
 
 impl fmt::Display for DiskState {
@@ -123,6 +150,10 @@ impl fmt::Display for DiskState {
             }
             Self::MayStart => {
                 "The host is on the disk, but its boot loader is not complete: install again."
+            }
+            Self::GuestsOnly => {
+                "The system on the disk is not whole. Guests, their storage and their records are kept: \
+                 reinstall once more in the same way; an installation that wipes the disk would lose them."
             }
         })
     }

@@ -11,6 +11,9 @@
 //! | `root` | `/root` |
 //! | `.xenith-populated` | not visible: the initramfs makes it once it has copied the image's `/var` and `/root`; files that are there already stay |
 //!
+//! A reinstallation that keeps guests puts all of this anew too, but for the rest of `var/lib/xenith` (the
+//! toolstack's database and key, kernels of guests) and folders that are storage repositories.
+//!
 //! The installer writes these, all owned by root:
 //!
 //! | path | mode | why |
@@ -36,6 +39,8 @@ pub const GRUB_CFG: &str = "boot/grub/grub.cfg";
 pub const BOOT_EFI: &str = "EFI/BOOT/BOOTX64.EFI";
 /// Label of the state partition's file system.
 pub const STATE_LABEL: &str = "xenith-state";
+/// Of the state partition: what says that the first start has filled it.
+pub const POPULATED: &str = ".xenith-populated";
 /// Label of the EFI system partition's file system.
 pub const ESP_LABEL: &str = "XENITH-ESP";
 

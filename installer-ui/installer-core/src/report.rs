@@ -135,6 +135,7 @@ impl Report<'_> {
             DiskState::Untouched => "untouched",
             DiskState::DoesNotStart => "does-not-start",
             DiskState::MayStart => "may-start",
+            DiskState::GuestsOnly => "guests-only",
         });
         serde_json::to_string_pretty(&Wire {
             xenith_report: VERSION,

@@ -14,7 +14,10 @@ const SHOWN: usize = 8;
 
 pub(super) fn body(state: &State) -> Body {
     let mut body = Body::default();
-    body.text("On which disk? EVERYTHING on it will be lost.");
+    body.text(match state.form.keep {
+        true => "Which host? Its guests and their storage STAY, its system is written anew.",
+        false => "On which disk? EVERYTHING on it will be lost.",
+    });
     body.gap();
     let disks: Vec<&Disk> =
         state.found.as_ref().map(|found| found.candidates().collect()).unwrap_or_default();
@@ -24,7 +27,7 @@ pub(super) fn body(state: &State) -> Body {
     }
     let first = (state.form.disk + 1).saturating_sub(SHOWN);
     for (index, disk) in disks.iter().enumerate().skip(first).take(SHOWN) {
-        body.choice(index == state.form.disk, &line(disk));
+        body.choice(index == state.form.disk, &line(disk, state.form.keep));
     }
     if disks.len() > SHOWN {
         body.text(&format!("  ({} of {})", state.form.disk + 1, disks.len()));
@@ -36,14 +39,20 @@ pub(super) fn body(state: &State) -> Body {
     while body.lines.len() < 17 {
         body.gap();
     }
-    body.toggle(true, "Guests' storage", STORAGE[state.form.storage].0);
+    if !state.form.keep {
+        body.toggle(true, "Guests' storage", STORAGE[state.form.storage].0);
+    }
     body
 }
 
-fn line(disk: &Disk) -> String {
+fn line(disk: &Disk, keep: bool) -> String {
     let model = disk.model.as_deref().unwrap_or("unknown model");
     let path = disk.path.display().to_string();
-    let usable = if Refusal::of(disk).is_some() { "  (cannot be used)" } else { "" };
+    let usable = match Refusal::of(disk) {
+        Some(_) => "  (cannot be used)",
+        None if keep && disk.host_table.is_none() => "  (no host)",
+        None => "",
+    };
     let line = format!("{path:<14} {:>8}  {model}{usable}", Size(disk.size).to_string());
     line.chars().take(74).collect()
 }

@@ -128,6 +128,9 @@ fn screen(state: &State) -> Drawn {
             "Up/Down PageUp/PageDown scroll  Enter next  Esc back  F2 log",
             regional::licence(state),
         ),
+        Screen::Disk if state.form.keep => {
+            ("host", "Up/Down disk  Enter next  r look again  Esc back  F2 log", disk::body(state))
+        }
         Screen::Disk => (
             "disk",
             "Up/Down disk  Left/Right storage  Enter next  r look again  Esc back  F2 log",

@@ -16,7 +16,7 @@ pub(super) fn body(state: &State) -> Body {
         body.text(&format!("Installing on {}", plan.disk_names()));
     }
     body.gap();
-    for step in Step::ALL {
+    for step in run.steps.iter().copied() {
         let title = step.title();
         let line = if run.done.contains(&step) {
             format!("[done] {title}")
@@ -71,7 +71,7 @@ pub(super) fn failure(state: &State) -> Body {
     body.gap();
     body.wrapped(run.error.as_deref().unwrap_or("no reason was given"));
     body.gap();
-    if let Some(disk) = run.disk_state() {
+    if let Some(disk) = state.plan.as_ref().and_then(|plan| run.disk_state(plan)) {
         body.wrapped(&disk.to_string());
         body.gap();
     }

@@ -17,7 +17,12 @@ pub(super) fn body(state: &State) -> Body {
     while body.lines.len() <= SHOWN {
         body.gap();
     }
-    body.text(&format!("To wipe {} and install, type yes and press Enter:", plan.wiped_names()));
+    body.text(&match plan.kept {
+        None => format!("To wipe {} and install, type yes and press Enter:", plan.wiped_names()),
+        Some(_) => {
+            format!("To install over the host on {}, type yes and press Enter:", plan.disk_names())
+        }
+    });
     body.field(true, "Install?", &state.form.consent, false);
     body
 }

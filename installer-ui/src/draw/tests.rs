@@ -16,6 +16,7 @@ use ratatui::style::Color;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use super::*;
+use crate::state::reinstall_tests::{at_the_host, to_kept_summary};
 use crate::state::tests::{found, press, to_summary, type_in, volume, with_more_disks};
 use crate::state::{Event, Key};
 
@@ -290,6 +291,29 @@ fn plan_and_installation() {
     let news = News::Failed { step: Step::RootImage, error };
     state.on(Event::Install(Duration::from_secs(9), news));
     golden("failure", &state);
+}
+
+#[test]
+fn a_host_that_is_installed_again() {
+    let mut state = at_the_host();
+    golden("host", &state);
+    press(&mut state, &[Key::Up, Key::Enter]);
+    golden("host-refused", &state);
+    press(&mut state, &[Key::Down]);
+    to_kept_summary(&mut state);
+    golden("summary-kept", &state);
+    type_in(&mut state, "yes");
+    press(&mut state, &[Key::Enter]);
+    for step in &Step::KEEPING[..4] {
+        state.on(Event::Install(Duration::from_secs(2), News::Started(*step)));
+        state.on(Event::Install(Duration::from_secs(3), News::Done(*step)));
+    }
+    state.on(Event::Install(Duration::from_secs(3), News::Started(Step::RootImage)));
+    golden("progress-kept", &state);
+    let error = "writing /dev/sda3: Input/output error (os error 5)".to_owned();
+    let news = News::Failed { step: Step::RootImage, error };
+    state.on(Event::Install(Duration::from_secs(9), news));
+    golden("failure-kept", &state);
 }
 
 #[test]

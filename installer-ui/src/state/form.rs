@@ -24,6 +24,8 @@ pub const STORAGE: &[(&str, Option<LocalSrKind>)] = &[
 /// Everything that the screens ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Form {
+    /// Whether guests and their storage stay of a host that is there.
+    pub keep: bool,
     /// Index among the candidates.
     pub disk: usize,
     /// What further disks are for, by path.
@@ -62,6 +64,7 @@ pub struct PasswordForm {
 impl Default for Form {
     fn default() -> Self {
         Self {
+            keep: false,
             disk: 0,
             purposes: BTreeMap::new(),
             more: 0,
@@ -144,13 +147,17 @@ impl Form {
         let disk = self.disk(found).ok_or_else(|| BadField::new("no disk is selected"))?;
         Ok(Answers {
             disk: DiskChoice::Device(disk.path.clone()),
-            mirror: self.disks_for(Purpose::Mirror, found).pop().map(DiskChoice::Device),
+            keep: self.keep,
+            mirror: match self.keep {
+                true => None,
+                false => self.disks_for(Purpose::Mirror, found).pop().map(DiskChoice::Device),
+            },
             hostname: self.hostname()?,
             network: self.network.answer(found)?,
             root_password: self.password()?,
             ssh_keys: Vec::new(),
             ssh: self.password.ssh,
-            storage: self.storage(found)?,
+            storage: if self.keep { None } else { self.storage(found)? },
             ntp: Vec::new(),
             regional: self.regional.answer(),
             pool_name: String::new(),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each key does on each screen.
 
+use installer_core::answers::DiskChoice;
 use installer_core::medium::Checked;
 use installer_core::pace::Pace;
 use installer_core::plan::{Plan, Refusal};
@@ -188,6 +189,7 @@ impl State {
         match key {
             Key::Up => self.form.disk = self.form.disk.saturating_sub(1),
             Key::Down => self.form.disk = (self.form.disk + 1).min(count.saturating_sub(1)),
+            Key::Left | Key::Right if self.form.keep => {}
             Key::Left => self.form.storage = self.form.storage.saturating_sub(1),
             Key::Right => self.form.storage = (self.form.storage + 1).min(STORAGE.len() - 1),
             Key::Esc => self.go(Screen::Licence),
@@ -198,7 +200,10 @@ impl State {
             Key::Enter => {
                 let disk = self.found.as_ref().and_then(|found| self.form.disk(found));
                 match disk.map(Refusal::of) {
-                    Some(None) => self.go(self.after_disk()),
+                    Some(None) => match self.unkept() {
+                        Some(why) => self.message = Some(sentence(&why)),
+                        None => self.go(self.after_disk()),
+                    },
                     Some(Some(refusal)) => {
                         self.message = Some(format!("This disk cannot be used: {refusal}."));
                     }
@@ -211,6 +216,13 @@ impl State {
             _ => {}
         }
         None
+    }
+
+    /// Why the host on the selected disk cannot be installed again, if one is to be.
+    fn unkept(&self) -> Option<String> {
+        let found = self.found.as_ref().filter(|_| self.form.keep)?;
+        let disk = DiskChoice::Device(self.form.disk(found)?.path.clone());
+        Plan::can_keep(&disk, found).err().map(|error| error.to_string())
     }
 
     fn password_key(&mut self, key: Key) {
@@ -262,13 +274,16 @@ impl State {
             Key::PageDown => self.scroll = (self.scroll + 10).min(lines.saturating_sub(1)),
             Key::Enter if self.form.consent.text().trim() == CONSENT => {
                 let plan = self.plan.clone()?;
-                self.run = Run::default();
+                self.run = Run::of(&plan);
                 self.go(Screen::Progress);
                 return Some(Action::Install(Box::new(plan)));
             }
             Key::Enter => {
-                let text =
-                    format!("Type the word \"{CONSENT}\" to wipe what is listed and install.");
+                let what = match self.form.keep {
+                    true => "install over the host that is there",
+                    false => "wipe what is listed and install",
+                };
+                let text = format!("Type the word \"{CONSENT}\" to {what}.");
                 self.message = Some(text);
             }
             key => self.typed(key, |state| &mut state.form.consent),

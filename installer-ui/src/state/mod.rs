@@ -393,4 +393,6 @@ impl State {
 }
 
 #[cfg(test)]
+pub(crate) mod reinstall_tests;
+#[cfg(test)]
 pub(crate) mod tests;

@@ -67,7 +67,7 @@ impl State {
 
     /// The screen after that of the system disk; none if there is no other.
     pub(super) fn after_disk(&self) -> Screen {
-        match self.more_disks().is_empty() {
+        match self.form.keep || self.more_disks().is_empty() {
             true => Screen::Hostname,
             false => Screen::MoreDisks,
         }
@@ -75,7 +75,7 @@ impl State {
 
     /// The screen before that of the host's name.
     pub(super) fn before_hostname(&self) -> Screen {
-        match self.more_disks().is_empty() {
+        match self.form.keep || self.more_disks().is_empty() {
             true => Screen::Disk,
             false => Screen::MoreDisks,
         }

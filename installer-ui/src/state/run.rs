@@ -4,11 +4,15 @@
 use std::time::Duration;
 
 use installer_core::events::{DiskState, Event, Step};
+use installer_core::hooks::Hooks;
 use installer_core::pace::Pace;
+use installer_core::plan::Plan;
 
 /// What the events have told so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Run {
+    /// All steps, in their order.
+    pub steps: Vec<Step>,
     /// Steps that ended well.
     pub done: Vec<Step>,
     /// The running or failed step.
@@ -26,6 +30,12 @@ pub struct Run {
 }
 
 impl Run {
+    /// Of a plan, before it begins.
+    pub fn of(plan: &Plan) -> Self {
+        // No script runs where a person is asked.
+        Self { steps: Step::of(plan, &Hooks::default()), ..Self::default() }
+    }
+
     pub(super) fn on(&mut self, at: Duration, event: Event) {
         self.elapsed = at;
         self.told = at;
@@ -61,12 +71,12 @@ impl Run {
 
     /// Of the whole installation, 0 to 100: every step counts alike.
     pub fn overall(&self) -> u64 {
-        let all = Step::ALL.len() as u64;
+        let all = self.steps.len().max(1) as u64;
         (self.done.len() as u64 * 100 + self.percent().unwrap_or(0)) / all
     }
 
     /// What the failure did to the disk.
-    pub fn disk_state(&self) -> Option<DiskState> {
-        self.error.as_ref().and(self.current).map(Step::disk_state)
+    pub fn disk_state(&self, plan: &Plan) -> Option<DiskState> {
+        self.error.as_ref().and(self.current).map(|step| step.disk_state(plan))
     }
 }

@@ -27,6 +27,7 @@ pub(crate) fn disk(name: &str, size: u64, model: &str) -> Disk {
         uses: vec![],
         path_of: None,
         unreadable: None,
+        host_table: None,
         holders: vec![],
         properties: BTreeMap::new(),
     }
@@ -375,6 +376,8 @@ fn a_machine_that_cannot_be_installed_on_goes_no_further() {
     assert_eq!(state.screen, Screen::Choose);
     assert!(state.message.as_ref().unwrap().contains("[STOP]"));
     // All the rest is there on such a machine too.
+    press(&mut state, &[Key::Down, Key::Enter]);
+    assert!(state.message.as_ref().unwrap().contains("[STOP]"));
     assert_eq!(press(&mut state, &[Key::Down, Key::Enter]), Some(Action::Shell));
     assert_eq!(state.on(Event::BackFromShell), Some(Action::Look));
     // A disk is plugged in.

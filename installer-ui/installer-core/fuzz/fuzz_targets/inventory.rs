@@ -13,17 +13,21 @@ use libfuzzer_sys::fuzz_target;
 const ANSWERS: &str = r#"
 hostname = "xen1"
 root-password-hash = "$6$rT4x0Zq9bNfW1c2s$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-disk = { select = "smallest", wipe = true }
 network = { mode = "dhcp" }
 "#;
+const DISKS: [&str; 2] =
+    ["disk = { select = \"smallest\", wipe = true }", "disk = { keep-storage = true }"];
 
 fuzz_target!(|text: &str| {
     let Ok(found) = Discovery::from_json(text) else { return };
     let written = found.to_json().expect("what was read can be written");
     assert_eq!(Discovery::from_json(&written).expect("what was written can be read"), found);
-    let answers = Answers::from_toml(ANSWERS).expect("the answers are right");
-    match Plan::make(&answers, &found, Ids::random()) {
-        Ok(plan) => assert!(!plan.to_string().is_empty()),
-        Err(error) => assert!(!error.to_string().is_empty()),
+    for disk in DISKS {
+        let answers = format!("{disk}\n{ANSWERS}");
+        let answers = Answers::from_toml(&answers).expect("the answers are right");
+        match Plan::make(&answers, &found, Ids::random()) {
+            Ok(plan) => assert!(!plan.to_string().is_empty()),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
     }
 });

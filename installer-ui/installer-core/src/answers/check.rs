@@ -86,11 +86,19 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
         None => Some(OnSuccess::default()),
         Some(text) => findings.word("on-success", text, ON_SUCCESS),
     };
-    let disks = disks(&mut findings, raw.disk);
+    let system = system(&mut findings, raw.disk);
+    let keep = system.as_ref().is_some_and(|system| system.keep);
+    if keep && raw.storage.is_some() {
+        let problem = Problem::new("storage", "is given although disk.keep-storage is");
+        findings.add(problem.hint("leave [storage] out: storage stays as it is"));
+    }
     let proxy = raw.network.as_ref().and_then(|network| network.proxy.as_deref());
     let proxy = hooks::proxy(&mut findings, proxy);
     let network = raw.network.map(|raw| network::check(&mut findings, raw));
-    let storage = storage(&mut findings, raw.storage.unwrap_or_default());
+    let storage = match keep {
+        true => Some(None),
+        false => storage(&mut findings, raw.storage.unwrap_or_default()),
+    };
     let time = raw.time.unwrap_or_default();
     let ntp = time_servers(&mut findings, &time.ntp);
     let regional = RegionalAnswer {
@@ -103,9 +111,9 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
     if pool_name.chars().any(char::is_control) {
         findings.add(Problem::new("pool.name", "holds a control character"));
     }
-    match (disks, hostname, root_password, on_success, storage) {
+    match (system, hostname, root_password, on_success, storage) {
         (
-            Some((disk, mirror)),
+            Some(System { disk, mirror, keep }),
             Some(hostname),
             Some(root_password),
             Some(on_success),
@@ -114,6 +122,7 @@ pub(super) fn check(raw: RawAnswers) -> Result<Answers, AnswersError> {
             let ssh_keys: Vec<SshKey> = ssh_keys.into_iter().flatten().collect();
             Ok(Answers {
                 disk,
+                keep,
                 mirror,
                 hostname,
                 network: network.flatten(),
@@ -203,41 +212,86 @@ fn storage(findings: &mut Findings, raw: RawStorage) -> Option<Option<StorageAns
     Some(kind?.map(|kind| StorageAnswer { kind, on_system, disks }))
 }
 
-fn disks(
-    findings: &mut Findings,
-    raw: Option<RawDisk>,
-) -> Option<(DiskChoice, Option<DiskChoice>)> {
+/// What a file says of the system's disks.
+struct System {
+    disk: DiskChoice,
+    mirror: Option<DiskChoice>,
+    keep: bool,
+}
+
+fn system(findings: &mut Findings, raw: Option<RawDisk>) -> Option<System> {
     let Some(raw) = raw else {
         let problem = Problem::new("disk", "the table [disk] is missing");
         findings.add(problem.hint("[disk] with device = \"/dev/sda\" and wipe = true"));
         return None;
     };
-    if raw.wipe != Some(true) {
-        findings.add(
-            Problem::new("disk.wipe", "must be true: everything on the disk will be lost")
-                .hint("nothing is installed without that consent"),
-        );
-    }
-    let RawDisk { device, serial, filter, min_size, max_size, select, mirror, wipe: _ } = raw;
+    let keep = consent(findings, raw.wipe, raw.keep_storage);
+    let RawDisk { device, serial, filter, min_size, max_size, select, mirror, .. } = raw;
     let system = RawChoice { device, serial, filter, min_size, max_size, select };
-    let system = disk(findings, "disk", system);
+    let disk = match keep && !system.names_any() {
+        true => Some(DiskChoice::Installed),
+        false => disk(findings, "disk", system),
+    };
     let mirror = match mirror {
-        Some(raw) => Some(disk(findings, "disk.mirror", raw)?),
+        Some(_) if keep => {
+            let problem = Problem::new("disk.mirror", "is given although disk.keep-storage is");
+            findings.add(problem.hint("leave it out: the host stays on the disks that it is on"));
+            None
+        }
+        Some(raw) => Some(self::disk(findings, "disk.mirror", raw)?),
         None => None,
     };
-    Some((system?, mirror))
+    Some(System { disk: disk?, mirror, keep })
+}
+
+/// Whether the host that is there is kept; without either word nothing may be done.
+fn consent(findings: &mut Findings, wipe: Option<bool>, keep: Option<bool>) -> bool {
+    match (wipe, keep) {
+        (Some(true), None) => false,
+        (None, Some(true)) => true,
+        (_, Some(false)) => {
+            let problem = Problem::new("disk.keep-storage", "must be true, or left out");
+            findings.add(problem.hint("wipe = true, if everything on the disk may be lost"));
+            false
+        }
+        (Some(_), Some(true)) => {
+            let problem = Problem::new("disk.keep-storage", "is given beside wipe");
+            findings.add(problem.hint("keep one of them"));
+            true
+        }
+        (_, None) => {
+            let problem =
+                Problem::new("disk.wipe", "must be true: everything on the disk will be lost");
+            findings.add(problem.hint(
+                "nothing is installed without that consent; keep-storage = true installs a host \
+                 again that is there, and its guests stay",
+            ));
+            false
+        }
+    }
+}
+
+impl RawChoice {
+    /// Which of [`RULES`] it has.
+    fn rules(&self) -> [bool; 5] {
+        [
+            self.serial.is_some(),
+            self.filter.is_some(),
+            self.min_size.is_some(),
+            self.max_size.is_some(),
+            self.select.is_some(),
+        ]
+    }
+
+    fn names_any(&self) -> bool {
+        self.device.is_some() || self.rules().contains(&true)
+    }
 }
 
 /// One disk, which is named by the table `table`.
 fn disk(findings: &mut Findings, table: &str, raw: RawChoice) -> Option<DiskChoice> {
+    let rules = raw.rules();
     if let Some(device) = raw.device {
-        let rules = [
-            raw.serial.is_some(),
-            raw.filter.is_some(),
-            raw.min_size.is_some(),
-            raw.max_size.is_some(),
-            raw.select.is_some(),
-        ];
         let given: Vec<&str> =
             RULES.iter().zip(rules).filter(|(_, is)| *is).map(|r| *r.0).collect();
         if !given.is_empty() {

@@ -12,6 +12,8 @@
 //! device = "/dev/sda"                  # or rules: serial, filter, min-size, max-size, select
 //! mirror = { device = "/dev/sdb" }     # software RAID 1; left out: one disk
 //! wipe = true                          # consent: everything on these disks is lost
+//! # or, for a host that is there:
+//! keep-storage = true                  # guests and their storage stay; [storage] is left out
 //!
 //! [network]
 //! interface = "eth0"                   # or mac = "52:54:00:12:34:56"
@@ -72,8 +74,10 @@ pub use schema::schema;
 /// Everything the plan needs, valid in itself; whether it fits the machine is the plan's question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answers {
-    /// The disk that is wiped.
+    /// The disk that is wiped, or that of the host that is installed again.
     pub disk: DiskChoice,
+    /// Whether guests, their storage and their records stay of a host that is there.
+    pub keep: bool,
     /// A second one, which gets the same content; none: no mirror.
     pub mirror: Option<DiskChoice>,
     /// Name of the host.
@@ -109,6 +113,8 @@ pub struct Answers {
 pub enum DiskChoice {
     /// A device path, links below `/dev/disk` included.
     Device(PathBuf),
+    /// That of the only host that is installed on the machine.
+    Installed,
     /// The one that all rules leave.
     Rules(DiskRules),
 }

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::schema::{self, alone_or_any, one_of, schema, words};
+use super::schema::{self, alone_or_any, kept_without, one_of, schema, wiped_or_kept, words};
 use super::{AnswersError, Problem, check, network};
 use crate::hooks::HookAnswers;
 
@@ -17,6 +17,7 @@ use crate::hooks::HookAnswers;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(title = "Xenith answer file")]
 #[schemars(extend("oneOf" = one_of(&["root-password", "root-password-hash"])))]
+#[schemars(extend("not" = kept_without("storage")))]
 pub(super) struct RawAnswers {
     /// Name of the host, with or without a domain.
     #[schemars(required)]
@@ -35,7 +36,7 @@ pub(super) struct RawAnswers {
     pub(super) on_success: Option<String>,
     /// The keyboard of the host's console, such as de or fr-latin9; us if it is left out.
     pub(super) keymap: Option<String>,
-    /// The disk that is wiped and installed on.
+    /// The disk that is installed on.
     #[schemars(required)]
     pub(super) disk: Option<RawDisk>,
     /// The management network; left out: the first card, by DHCP.
@@ -56,10 +57,10 @@ pub(super) struct RawAnswers {
 /// A table that names one disk, by its path or by rules of which all hold, and may say more. (Flattened structures would give
 /// errors without the line.)
 macro_rules! disk_table {
-    ($name:ident { $($(#[$meta:meta])* $field:ident: $kind:ty,)* }) => {
+    ($name:ident, $one_of:expr, { $($(#[$meta:meta])* $field:ident: $kind:ty,)* }) => {
         #[derive(Debug, Default, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-        #[schemars(extend("oneOf" = alone_or_any("device", check::RULES)))]
+        #[schemars(extend("oneOf" = $one_of))]
         pub(super) struct $name {
             /// A device path, such as /dev/sda; links below /dev/disk too.
             pub(super) device: Option<String>,
@@ -79,14 +80,18 @@ macro_rules! disk_table {
     };
 }
 
-disk_table!(RawChoice {});
+disk_table!(RawChoice, alone_or_any("device", check::RULES), {});
 
-disk_table!(RawDisk {
+disk_table!(RawDisk, wiped_or_kept("device", check::RULES), {
     /// A second disk with the same content, so that the host outlives the loss of either.
     mirror: Option<RawChoice>,
     /// Consent: everything on every disk that is named is lost.
-    #[schemars(required, extend("const" = true))]
+    #[schemars(extend("const" = true))]
     wipe: Option<bool>,
+    /// Instead of wipe: the host that is installed on the disk is installed again, and its guests, their
+    /// storage and their records stay. Without the name of a disk it is the only host on the machine.
+    #[schemars(extend("const" = true))]
+    keep_storage: Option<bool>,
 });
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -66,6 +66,31 @@ pub(super) fn alone_or_any(alone: &str, others: &[&str]) -> Value {
     json!([{ "required": [alone] }, { "anyOf": one_of(others) }])
 }
 
+/// [`alone_or_any`] with consent to wipe; or, with consent to keep, the same or nothing.
+pub(super) fn wiped_or_kept(alone: &str, others: &[&str]) -> Value {
+    let both = json!({ "allOf": [{ "required": [alone] }, { "anyOf": one_of(others) }] });
+    json!([
+        {
+            "required": ["wipe"],
+            "properties": { "keep-storage": false },
+            "oneOf": alone_or_any(alone, others)
+        },
+        {
+            "required": ["keep-storage"],
+            "properties": { "wipe": false, "mirror": false },
+            "not": both
+        }
+    ])
+}
+
+/// A file that keeps what is there and has this table all the same, for `not`.
+pub(super) fn kept_without(table: &str) -> Value {
+    json!({
+        "required": ["disk", table],
+        "properties": { "disk": { "required": ["keep-storage"] } }
+    })
+}
+
 /// The keys that a table may have; none if it may have any.
 pub(super) fn keys(table: &Value) -> Option<Vec<&str>> {
     let closed = table.get("additionalProperties") == Some(&Value::Bool(false));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::mounts::Mounts;
+use super::table::HostTable;
 use super::{DiscoveryError, Roots};
 
 /// A whole disk.
@@ -41,6 +42,9 @@ pub struct Disk {
     pub path_of: Option<String>,
     /// Why it cannot be read, if so.
     pub unreadable: Option<String>,
+    /// Its partition table, if partitions of a host are in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_table: Option<HostTable>,
     /// Mapped devices on top of it that must be taken down first, topmost first.
     pub holders: Vec<Holder>,
     /// udev's properties, and `ID_MODEL` and `ID_SERIAL_SHORT` from the kernel where udev has none.
@@ -76,6 +80,17 @@ impl Content {
             }
             ("LVM2_member", Some(group)) => format!("physical volume of the group {group:?}"),
             (kind, _) => format!("{kind}{label}"),
+        }
+    }
+}
+
+impl Disk {
+    /// What the kernel calls a partition.
+    pub fn partition_name(&self, number: u32) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        match name.ends_with(|c: char| c.is_ascii_digit()) {
+            true => format!("{name}p{number}"),
+            false => format!("{name}{number}"),
         }
     }
 }
@@ -205,13 +220,18 @@ fn disk(
         }
     }
     let sector_size = block.text("queue/logical_block_size").and_then(|text| text.parse().ok());
+    let sector_size = sector_size.unwrap_or(512);
+    let path = block.roots.dev.join(&block.name);
+    // Only what blkid saw a table on is read once more.
+    let has_table = contents.iter().any(|c| c.device == block.name && c.kind == "gpt");
+    let host_table = has_table.then(|| (block.roots.table)(&path, sector_size)).flatten();
     Ok(Disk {
-        path: block.roots.dev.join(&block.name),
+        path,
         links: block.roots.udev_links(&number),
         model,
         serial: properties.get("ID_SERIAL_SHORT").cloned(),
         size,
-        sector_size: sector_size.unwrap_or(512),
+        sector_size,
         removable: flag("removable"),
         read_only: flag("ro"),
         is_medium: medium.contains(&block.name),
@@ -219,6 +239,7 @@ fn disk(
         uses,
         path_of,
         unreadable,
+        host_table,
         holders,
         properties,
     })

@@ -8,6 +8,7 @@ mod medium;
 mod mounts;
 mod nic;
 mod roots;
+mod table;
 mod unusable;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use machine::{Firmware, Machine, Virtualization};
 pub use medium::Medium;
 pub use nic::Nic;
 pub use roots::Roots;
+pub use table::{HostPartition, HostTable};
 pub use unusable::{Kind, Unusable};
 
 use serde::{Deserialize, Serialize};

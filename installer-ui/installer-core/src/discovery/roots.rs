@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::DiscoveryError;
+use super::table::{self, HostTable};
 use crate::program::{Program, ProgramError};
 
 /// Finds out what a block device holds: blkid's variables (`TYPE`, `LABEL`, `PTTYPE`, …).
@@ -39,6 +40,8 @@ pub struct Roots {
     pub probe: Probe,
     /// How volume groups are found.
     pub groups: Groups,
+    /// Reads a partition table with a host's partitions, of a disk with sectors of so many bytes.
+    pub table: fn(&Path, u32) -> Option<HostTable>,
     /// Offers loop devices as disks too: for trying the installer on an image file.
     pub loop_devices: bool,
 }
@@ -56,6 +59,7 @@ impl Default for Roots {
             clock: |_| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs()),
             probe: blkid,
             groups: |_| volume_groups(),
+            table: table::read,
             loop_devices: false,
         }
     }

@@ -28,6 +28,11 @@ pub(super) fn disks<'a>(
     }
 }
 
+/// The disk of a host that is installed again.
+pub(super) fn system<'a>(choice: &DiskChoice, found: &'a Discovery) -> Result<&'a Disk, PlanError> {
+    disk(choice, found, &[], Refusal::of)
+}
+
 /// The disks that are added to guests' storage.
 pub(super) fn storage<'a>(
     answer: Option<&StorageAnswer>,
@@ -113,7 +118,7 @@ fn smallest_two<'a>(
     }
 }
 
-fn all(found: &Discovery) -> Vec<String> {
+pub(super) fn all(found: &Discovery) -> Vec<String> {
     or_nothing(found.disks.iter().map(|disk| match Refusal::of(disk) {
         Some(refusal) => format!("{} ({refusal})", describe(disk)),
         None => describe(disk),
@@ -133,6 +138,10 @@ fn disk<'a>(
             let is = |disk: &&Disk| disk.path == *path || disk.links.contains(path);
             (path.display().to_string(), found.disks.iter().filter(is).collect())
         }
+        DiskChoice::Installed => {
+            let hosts = found.candidates().filter(|disk| disk.host_table.is_some());
+            ("an installed host's".to_owned(), hosts.filter(free).collect())
+        }
         DiskChoice::Rules(rules) => {
             let free = found.candidates().filter(free);
             (words(rules), by_rules(rules, free, refusal))
@@ -149,7 +158,7 @@ fn disk<'a>(
     }
 }
 
-fn describe(disk: &Disk) -> String {
+pub(super) fn describe(disk: &Disk) -> String {
     let mut text = format!("{} {}", disk.path.display(), Size(disk.size));
     for word in [&disk.model, &disk.serial].into_iter().flatten() {
         text.push(' ');

@@ -2,20 +2,24 @@
 //! What will be done, decided before anything is written. Pure.
 
 mod choose;
+pub(crate) mod kept;
 mod refusal;
 mod show;
+mod target;
 
 use std::path::PathBuf;
 
 use appliance_model::handover::{Bond, Handover, LocalSr, Management};
-use image_formats::gpt::{DiskGuids, DiskLayout, LayoutError, Role, SectorSize};
+use image_formats::gpt::{DiskGuids, DiskLayout, Role, SectorSize};
 use uuid::Uuid;
 
+pub use kept::{Kept, KeptStorage};
 pub use refusal::{PlanError, Refusal};
+use target::Target;
 
 use crate::answers::{
-    Answers, Hostname, InterfaceChoice, NetworkAnswer, NtpServer, OnSuccess, PasswordHash,
-    RegionalAnswer, SshKey,
+    Answers, DiskChoice, Hostname, InterfaceChoice, NetworkAnswer, NtpServer, OnSuccess,
+    PasswordHash, RegionalAnswer, SshKey,
 };
 use crate::discovery::{Discovery, Disk, Medium, Nic};
 use crate::hooks::{ScriptSource, Stage};
@@ -30,7 +34,7 @@ pub const ARRAY_START: u64 = 1 << 20;
 pub struct Plan {
     /// The disk, as it was found.
     pub disk: Disk,
-    /// Its new partitions.
+    /// Its partitions: new ones, or those of the host that is installed again.
     pub layout: DiskLayout,
     /// The second disk with the same content; none: the host is on one disk.
     pub mirror: Option<Mirror>,
@@ -40,6 +44,8 @@ pub struct Plan {
     pub storage_on_system: bool,
     /// What other disks lose by it, a line for each thing.
     pub torn: Vec<String>,
+    /// What stays of the host that is there; none: nothing does.
+    pub kept: Option<Kept>,
     /// What is copied.
     pub medium: Medium,
     /// Name of the host.
@@ -77,7 +83,7 @@ pub struct Plan {
 pub struct Mirror {
     /// The disk, as it was found.
     pub disk: Disk,
-    /// Its new partitions, of the same sizes and at the same places as the first disk's.
+    /// Its partitions, of the same sizes and at the same places as the first disk's.
     pub layout: DiskLayout,
 }
 
@@ -132,41 +138,12 @@ impl Plan {
     /// # Errors
     /// The answers do not name exactly one disk or network card, or what they name cannot be used.
     pub fn make(answers: &Answers, found: &Discovery, ids: Ids) -> Result<Self, PlanError> {
-        let (disk, second) = choose::disks(&answers.disk, answers.mirror.as_ref(), found)?;
-        let system: Vec<&Disk> = [Some(disk), second].into_iter().flatten().collect();
-        let storage = choose::storage(answers.storage.as_ref(), &system, found)?;
-        let sector_size = usable(disk)?;
-        let (layout, mirror) = match second {
-            None => (lay_out(disk, DiskLayout::new(disk.size, sector_size, &ids.guids))?, None),
-            Some(second) => {
-                usable(second)?;
-                alike(disk, second)?;
-                let smaller = disk.size.min(second.size);
-                let half = |disk: &Disk, guids| {
-                    lay_out(disk, DiskLayout::mirrored(disk.size, smaller, sector_size, guids))
-                };
-                let layout = half(second, &ids.mirror.guids)?;
-                let mirror = Mirror { disk: second.clone(), layout };
-                (half(disk, &ids.guids)?, Some(mirror))
-            }
+        let target = match answers.keep {
+            true => Target::kept(answers, found, ids)?,
+            false => Target::wiped(answers, found, ids)?,
         };
-        let wiped: Vec<&Disk> = [system, storage.clone()].concat();
-        let start = if mirror.is_some() { ARRAY_START } else { 0 };
-        let room = |role| layout.partition(role).sectors * sector_size.bytes();
-        let (slot, esp) = (room(Role::SlotA) - start, room(Role::Esp));
-        if found.medium.root_image_size > slot {
-            let size = found.medium.root_image_size;
-            return Err(PlanError::ImageTooLarge { what: "the system's image", size, room: slot });
-        }
-        // Both slots' files, the next version's maybe larger, and the file system's own tables.
-        if found.medium.boot_size > esp / 3 {
-            let size = found.medium.boot_size;
-            return Err(PlanError::ImageTooLarge {
-                what: "hypervisor and kernel",
-                size,
-                room: esp / 3,
-            });
-        }
+        target.check_room(&found.medium)?;
+        let Target { disk, layout, mirror, storage, torn, kept, ids } = target;
         let nics = match &answers.network {
             Some(network) => choose::nics(&network.interface, &found.nics)?,
             None => Vec::new(),
@@ -174,13 +151,19 @@ impl Plan {
         let management = answers.network.as_ref().map(|network| management(network, &nics));
         let management = management.transpose()?;
         let uuid = ids.sr.to_string();
-        let local_sr = answers.storage.as_ref().map(|sr| LocalSr { uuid, kind: sr.kind });
+        let handover = Handover {
+            pool_name: answers.pool_name.clone(),
+            management,
+            local_sr: answers.storage.as_ref().map(|sr| LocalSr { uuid, kind: sr.kind }),
+            reinstallation: kept.as_ref().map(|_| ids.machine.to_string()),
+        };
         Ok(Self {
             disk: disk.clone(),
             layout,
             storage_disks: storage.into_iter().cloned().collect(),
             storage_on_system: answers.storage.as_ref().is_some_and(|sr| sr.on_system),
-            torn: torn(&wiped, found),
+            torn,
+            kept,
             mirror,
             medium: found.medium.clone(),
             hostname: answers.hostname.clone(),
@@ -189,7 +172,7 @@ impl Plan {
             ssh: answers.ssh,
             ntp: answers.ntp.clone(),
             regional: answers.regional.clone(),
-            handover: Handover { pool_name: answers.pool_name.clone(), management, local_sr },
+            handover,
             nic_names: nics.iter().map(|nic| nic.name.clone()).collect(),
             nics: found.nics.clone(),
             on_success: answers.on_success,
@@ -198,6 +181,14 @@ impl Plan {
             proxy: answers.proxy.clone(),
             ids,
         })
+    }
+
+    /// Whether a host is there that can be installed again.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn can_keep(disk: &DiskChoice, found: &Discovery) -> Result<(), PlanError> {
+        kept::choose_host(disk, found).map(drop)
     }
 
     /// Whether a BIOS can start the disk; UEFI always can.
@@ -230,7 +221,7 @@ impl Plan {
         std::iter::once((&self.disk, &self.layout)).chain(second)
     }
 
-    /// Every disk that is wiped, those with partitions first.
+    /// Every disk that is wiped, or whose system is written anew, those with partitions first.
     pub fn wiped(&self) -> impl Iterator<Item = &Disk> {
         self.disks().map(|(disk, _)| disk).chain(&self.storage_disks)
     }
@@ -244,35 +235,6 @@ impl Plan {
     pub fn wiped_names(&self) -> String {
         names(self.wiped())
     }
-}
-
-/// What lies on a disk that is wiped and on one that is not.
-fn torn(wiped: &[&Disk], found: &Discovery) -> Vec<String> {
-    let others = found.disks.iter().filter(|disk| !wiped.iter().any(|w| w.path == disk.path));
-    let others: Vec<&Disk> = others.collect();
-    let mut lines = Vec::new();
-    for content in wiped.iter().flat_map(|disk| &disk.contents) {
-        let Some(whole) = &content.part_of else { continue };
-        let has = |disk: &&&Disk| disk.contents.iter().any(|c| c.part_of.as_ref() == Some(whole));
-        let rest: Vec<String> =
-            others.iter().filter(has).map(|disk| disk.path.display().to_string()).collect();
-        let line = match content.kind.as_str() {
-            _ if rest.is_empty() => continue,
-            "LVM2_member" => format!(
-                "group {whole:?} is also on {}: what lies on both is lost there too",
-                rest.join(", ")
-            ),
-            _ => format!(
-                "software RAID {:?} is also on {}, without this part then",
-                content.label.as_deref().unwrap_or(whole),
-                rest.join(", ")
-            ),
-        };
-        if !lines.contains(&line) {
-            lines.push(line);
-        }
-    }
-    lines
 }
 
 fn names<'a>(disks: impl Iterator<Item = &'a Disk>) -> String {
@@ -301,13 +263,6 @@ fn usable(disk: &Disk) -> Result<SectorSize, PlanError> {
         return Err(refused(refusal));
     }
     sector_size(disk).ok_or_else(|| refused(Refusal::SectorSize(disk.sector_size)))
-}
-
-fn lay_out(disk: &Disk, layout: Result<DiskLayout, LayoutError>) -> Result<DiskLayout, PlanError> {
-    layout.map_err(|_| PlanError::Disk {
-        disk: disk.path.clone(),
-        refusal: Refusal::TooSmall(disk.size),
-    })
 }
 
 /// What the toolstack is told of the network, once the cards are known.

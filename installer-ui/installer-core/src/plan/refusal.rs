@@ -113,6 +113,44 @@ pub enum PlanError {
         /// Why.
         refusal: Refusal,
     },
+    /// There is nothing that could be kept.
+    #[error("no host is installed on this machine, so nothing can be kept: install afresh; found: {}", found.join(", "))]
+    NoHost {
+        /// What is there.
+        found: Vec<String>,
+    },
+    /// The disk that is named has none.
+    #[error("no host is installed on {}, so nothing can be kept: name its disk, or install afresh", disk.display())]
+    NotAHost {
+        /// Which.
+        disk: PathBuf,
+    },
+    /// There are several, and none is named.
+    #[error("there are several installed hosts: {}; name the disk of one", found.join(", "))]
+    SeveralHosts {
+        /// Their disks.
+        found: Vec<String>,
+    },
+    /// Another version's, or a disk that somebody has changed.
+    #[error(
+        "the host on {} cannot be installed again: its partitions are not laid out as this version \
+         does it: {why}; what is left is an installation that wipes the disk", disk.display()
+    )]
+    UnknownHost {
+        /// Which.
+        disk: PathBuf,
+        /// What is different.
+        why: String,
+    },
+    /// The new system would not be on both disks.
+    #[error(
+        "{} is a disk of a mirror whose other disk is not there: attach that one, and no third one \
+         with the same content", disk.display()
+    )]
+    HalfMirror {
+        /// Which.
+        disk: PathBuf,
+    },
     /// Nothing matches.
     #[error("no disk is {what}; found: {}", found.join(", "))]
     NoDisk {

@@ -95,8 +95,23 @@ impl Plan {
         format!("root, by password; {ssh}")
     }
 
+    /// Guests' storage that stays as it is, a line for each.
+    fn kept_lines(&self) -> Option<Vec<String>> {
+        let lines = self.kept.as_ref()?.storage.iter().map(|storage| {
+            let size = storage.size.map(|size| format!("{}, ", Size(size))).unwrap_or_default();
+            format!("{} ({size}on {})", storage.name, storage.devices.join(", "))
+        });
+        Some(lines.collect())
+    }
+
     /// Local storage in words.
     pub fn storage_line(&self) -> String {
+        if let Some(lines) = self.kept_lines() {
+            return match lines.is_empty() {
+                true => "none is there, and none is made".to_owned(),
+                false => format!("KEPT: {}; nothing on it is written", lines.join(", ")),
+            };
+        }
         let rest = self.layout.partition(Role::Sr).sectors * self.layout.sector_size().bytes();
         let more: u64 = self.storage_disks.iter().map(|disk| disk.size).sum();
         let size = if self.storage_on_system { rest + more } else { more };
@@ -107,8 +122,11 @@ impl Plan {
         }
     }
 
-    fn write_disk(f: &mut fmt::Formatter<'_>, title: &str, disk: &Disk) -> fmt::Result {
+    fn write_disk(&self, f: &mut fmt::Formatter<'_>, title: &str, disk: &Disk) -> fmt::Result {
         writeln!(f, "  {title:<8}  {}", Self::disk_line(disk))?;
+        if self.kept.is_some() {
+            return Ok(());
+        }
         match Self::lost(disk).as_slice() {
             [] => writeln!(f, "            nothing was recognised on it"),
             lost => {
@@ -120,6 +138,10 @@ impl Plan {
 
     fn purpose(&self, role: Role) -> &'static str {
         match role {
+            Role::BiosBoot | Role::Esp | Role::SlotA if self.kept.is_some() => "written anew",
+            Role::SlotB if self.kept.is_some() => "not written",
+            Role::State if self.kept.is_some() => "guests' records KEPT, the rest anew",
+            Role::Sr if self.kept.is_some() => "KEPT: not written",
             Role::BiosBoot => "boot loader for BIOS",
             Role::Esp => "EFI system partition",
             Role::SlotA => "system",
@@ -140,16 +162,18 @@ fn with_gateway(address: &str, gateway: &Option<String>) -> String {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Xenith {} will be installed:", self.medium.build_id)?;
+        let kept = if self.kept.is_some() { " over the host there; guests STAY" } else { "" };
+        writeln!(f, "Xenith {} will be installed{kept}:", self.medium.build_id)?;
         for (index, (disk, _)) in self.disks().enumerate() {
-            Self::write_disk(f, if index == 0 { "disk" } else { "mirror" }, disk)?;
+            self.write_disk(f, if index == 0 { "disk" } else { "mirror" }, disk)?;
         }
         for disk in &self.storage_disks {
-            Self::write_disk(f, "storage", disk)?;
+            self.write_disk(f, "storage", disk)?;
         }
         self.torn.iter().try_for_each(|line| writeln!(f, "  torn      {line}"))?;
         if self.mirror.is_some() {
-            writeln!(f, "            both disks get these, 3 to 6 as software RAID 1:")?;
+            let verb = if self.kept.is_some() { "have" } else { "get" };
+            writeln!(f, "            both disks {verb} these, 3 to 6 as software RAID 1:")?;
         }
         for partition in self.layout.partitions() {
             let size = partition.sectors * self.layout.sector_size().bytes();
@@ -164,6 +188,12 @@ impl fmt::Display for Plan {
         }
         writeln!(f, "  login     {}", self.login_line())?;
         writeln!(f, "  storage   {}", self.storage_line())?;
+        if self.kept.is_some() {
+            writeln!(
+                f,
+                "  kept      VMs, their disks and networks, the pool, who may log in to it"
+            )?;
+        }
         if let Some(keymap) = &self.regional.keymap {
             writeln!(f, "  keyboard  {}", keymap.as_str())?;
         }

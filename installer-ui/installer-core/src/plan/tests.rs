@@ -29,6 +29,7 @@ pub(crate) fn disk(name: &str, size: u64) -> Disk {
         uses: vec![],
         path_of: None,
         unreadable: None,
+        host_table: None,
         holders: vec![],
         properties: BTreeMap::from([
             ("ID_MODEL".to_owned(), "TESTDISK".to_owned()),

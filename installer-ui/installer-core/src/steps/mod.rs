@@ -4,6 +4,7 @@
 mod boot;
 mod disk;
 mod hooks;
+mod kept;
 mod medium;
 mod mirror;
 mod parents;
@@ -23,7 +24,7 @@ use crate::events::{DiskState, Event, Step};
 use crate::hooks::{Hooks, Stage};
 use crate::medium::{ListedMedium, MediumError};
 use crate::plan::Plan;
-use crate::system::{System, SystemError};
+use crate::system::{RecordsError, System, SystemError};
 
 pub use hooks::{ROOT, completed, script_path};
 
@@ -74,6 +75,24 @@ pub enum StepError {
     /// The running system's password file is not as expected.
     #[error("/etc/shadow has no line for root")]
     NoRoot,
+    /// What the host that is there knows of its guests.
+    #[error(
+        "the records of the guests cannot be kept, without which their disks are of no use: what is left \
+         is an installation that wipes the disk, or an older backup of the disk"
+    )]
+    Records(#[source] RecordsError),
+    /// Half of a mirror would keep the old system.
+    #[error(
+        "the mirror {name} is not whole on both disks: start the host that is there, and let it copy what \
+         is missing"
+    )]
+    Degraded {
+        /// Which.
+        name: &'static str,
+        /// What mdadm says.
+        #[source]
+        source: SystemError,
+    },
     /// The settings for the toolstack.
     #[error("writing down the settings for the toolstack")]
     Handover(#[source] toml::ser::Error),
@@ -100,6 +119,8 @@ pub(crate) struct Run<'a> {
     sink: &'a mut dyn FnMut(Event),
     /// The medium's list, once it was read.
     listed: Option<ListedMedium>,
+    /// Folders of the host that was there which stay.
+    folders: Vec<String>,
     /// First sector of each disk's EFI system partition, until they are written.
     esp_starts: Vec<Vec<u8>>,
 }
@@ -114,11 +135,11 @@ pub fn install(
     system: &mut dyn System,
     sink: &mut dyn FnMut(Event),
 ) -> Result<(), InstallError> {
-    let mut run = Run { plan, hooks, system, sink, listed: None, esp_starts: Vec::new() };
-    for step in Step::with(hooks) {
+    let mut run = Run::new(plan, hooks, system, sink);
+    for step in Step::of(plan, hooks) {
         (run.sink)(Event::Started(step));
         if let Err(source) = run.step(step) {
-            let error = InstallError { step, disk: step.disk_state(), source };
+            let error = InstallError { step, disk: step.disk_state(plan), source };
             let text = chain(&error.source);
             (run.sink)(Event::Failed { step, error: text });
             return Err(error);
@@ -129,13 +150,25 @@ pub fn install(
     Ok(())
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(
+        plan: &'a Plan,
+        hooks: &'a Hooks,
+        system: &'a mut dyn System,
+        sink: &'a mut dyn FnMut(Event),
+    ) -> Self {
+        let (folders, esp_starts) = (Vec::new(), Vec::new());
+        Self { plan, hooks, system, sink, listed: None, folders, esp_starts }
+    }
+
     fn step(&mut self, step: Step) -> Result<(), StepError> {
         match step {
             Step::Before => self.hook(Stage::Before),
             Step::Populated => self.populated(),
             Step::Medium => self.check_medium(),
             Step::Release => self.release(),
+            Step::Records => self.check_records(),
+            Step::Unboot => self.unboot(),
             Step::Wipe => self.wipe(),
             Step::Partition => self.write_table(),
             Step::RootImage => self.copy_root_image(),

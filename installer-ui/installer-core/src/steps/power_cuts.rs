@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use appliance_model::medium as paths;
+use appliance_model::records::Records;
 use fastrand::Rng;
 
 use super::tests::{fake, mirrored, plan};
@@ -94,23 +95,33 @@ fn after_cut(before: &Fake, journal: &[Entered], cut: usize, rng: &mut Rng) -> F
 
 #[test]
 fn no_power_cut_leaves_half_a_host() {
-    cut_power(&plan());
+    cut_power(&plan(), &plan());
 }
 
 #[test]
 fn no_power_cut_leaves_half_a_host_on_either_disk_of_a_mirror() {
-    cut_power(&mirrored());
+    cut_power(&mirrored(), &mirrored());
 }
 
-fn cut_power(plan: &Plan) {
+#[test]
+fn no_power_cut_leaves_half_a_host_where_guests_are_kept() {
+    for mirrored in [false, true] {
+        let (fresh, kept) = kept::tests::plans(mirrored);
+        cut_power(&fresh, &kept);
+    }
+}
+
+/// The host of the plan `before` is on the disk.
+fn cut_power(before: &Plan, plan: &Plan) {
     let seed = std::env::var("XENITH_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| fastrand::u64(..));
     println!("XENITH_SEED={seed} repeats this");
     let mut rng = Rng::with_seed(seed);
-    let before = older(plan);
+    let before = older(before);
     let medium = fake(plan).files;
     let mut fake = before.same_disks();
     fake.files = medium;
+    fake.records = Some(Records::default());
     fake.journal = Some(Vec::new());
     install(plan, &Hooks::default(), &mut fake, &mut |_| {}).unwrap();
     let journal = fake.journal.take().unwrap();

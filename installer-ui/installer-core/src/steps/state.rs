@@ -24,6 +24,10 @@ impl Run<'_> {
         read.map_err(reading)?;
         let entries = entries(self.plan, &shadow)?;
         let device = self.device(Role::State);
+        if self.plan.kept.is_some() {
+            self.system.replace_state(&device, &entries, &self.folders)?;
+            return self.last_of_arrays();
+        }
         let content = Ext4 { label: STATE_LABEL, uuid: self.plan.ids.state, entries: &entries };
         self.system.make_ext4(&device, &content)?;
         Ok(())

@@ -14,7 +14,11 @@ impl Run<'_> {
         if let Some(sr) = self.plan.handover.local_sr.clone() {
             self.make_sr(&sr)?;
         }
-        // The script for the installed system works on them.
+        self.last_of_arrays()
+    }
+
+    /// Lets go of the arrays, unless the script for the installed system is to work on them.
+    pub(super) fn last_of_arrays(&mut self) -> Result<(), StepError> {
         match self.hooks.script(Stage::Populated) {
             Some(_) => Ok(()),
             None => self.stop_arrays(),

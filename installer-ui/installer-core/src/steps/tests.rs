@@ -85,7 +85,7 @@ pub(super) fn fake(plan: &Plan) -> Fake {
 }
 
 /// Runs and returns the events with the number of operations before each.
-fn run(plan: &Plan, fake: &mut Fake) -> (Vec<Event>, Result<(), InstallError>) {
+pub(super) fn run(plan: &Plan, fake: &mut Fake) -> (Vec<Event>, Result<(), InstallError>) {
     let mut events = Vec::new();
     let result = install(plan, &Hooks::default(), fake, &mut |event| events.push(event));
     (events, result)
@@ -285,7 +285,7 @@ fn each_step_fails(plan: &Plan, again: &Plan) {
         let mut probe = fake(plan);
         let hooks = Hooks::default();
         let (hooks, system, sink) = (&hooks, &mut probe, &mut |_| {});
-        let mut run = Run { plan, hooks, system, sink, listed: None, esp_starts: Vec::new() };
+        let mut run = Run::new(plan, hooks, system, sink);
         for step in &Step::ALL[..stop] {
             run.step(*step).unwrap();
         }
@@ -312,6 +312,7 @@ fn each_step_fails(plan: &Plan, again: &Plan) {
                 DiskState::DoesNotStart if at == first && plan.wiped().count() > 1 => {}
                 DiskState::DoesNotStart => assert!(!fake.starts(), "{step}, operation {at}"),
                 DiskState::MayStart => assert_eq!(step, Step::BootLoader),
+                DiskState::GuestsOnly => panic!("nothing is kept"),
             }
             fake.fail_at = None;
             run(again, &mut fake).1.unwrap();
@@ -528,20 +529,12 @@ fn a_script_that_fails_ends_the_installation_and_nothing_stays_mounted() {
         let hooks = hooks(&[stage]);
         let mut probe = fake(&plan);
         let (system, sink) = (&mut probe, &mut |_| {});
-        let mut run =
-            Run { plan: &plan, hooks: &hooks, system, sink, listed: None, esp_starts: Vec::new() };
-        for earlier in Step::with(&hooks).into_iter().take_while(|other| *other != step) {
+        let mut run = Run::new(&plan, &hooks, system, sink);
+        for earlier in Step::of(&plan, &hooks).into_iter().take_while(|other| *other != step) {
             run.step(earlier).unwrap();
         }
         let begin = probe.operations;
-        let mut run = Run {
-            plan: &plan,
-            hooks: &hooks,
-            system: &mut probe,
-            sink,
-            listed: None,
-            esp_starts: Vec::new(),
-        };
+        let mut run = Run::new(&plan, &hooks, &mut probe, sink);
         run.step(step).unwrap();
         let end = probe.operations;
         for at in begin + 1..=end {

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use appliance_model::Digest;
 use appliance_model::medium::SUMS;
+use appliance_model::records::Records;
 use appliance_model::sums::Sums;
 use image_formats::gpt::{DiskLayout, SectorSize};
 use image_formats::mbr::STARTS_NOTHING;
 use sha2::{Digest as _, Sha256};
 
-use super::{Ext4, System, SystemError};
+use super::{Ext4, RecordsError, System, SystemError};
 use crate::copy::ALIGNMENT;
 use crate::hooks::Stage;
 use crate::layout::Entry;
@@ -52,6 +53,12 @@ pub(crate) struct Fake {
     /// Scripts that were run, with their variables.
     pub(crate) scripts: Vec<String>,
     pub(crate) state: Option<(PathBuf, Vec<Entry>)>,
+    /// What the host that was there knows of its guests; none: nothing that can be read.
+    pub(crate) records: Option<Records>,
+    /// Folders that stayed when the state was replaced.
+    pub(crate) folders: Option<Vec<String>>,
+    /// An array that lacks a disk.
+    pub(crate) degraded: Option<PathBuf>,
     /// Operations so far.
     pub(crate) operations: usize,
     /// The operation that fails.
@@ -79,6 +86,9 @@ impl Fake {
             programs: Vec::new(),
             scripts: Vec::new(),
             state: None,
+            records: None,
+            folders: None,
+            degraded: None,
             operations: 0,
             fail_at: None,
             written: false,
@@ -133,6 +143,12 @@ impl Fake {
                 let members = members.map(PathBuf::from).collect();
                 assert!(self.arrays.insert(PathBuf::from(&args[1]), members).is_none());
             }
+            "--assemble" => {
+                let members = args.iter().skip(2).filter(|arg| !arg.starts_with("--"));
+                let members = members.map(PathBuf::from).collect();
+                assert!(self.arrays.insert(PathBuf::from(&args[1]), members).is_none());
+            }
+            "--detail" => assert!(self.arrays.contains_key(Path::new(&args[2]))),
             "--stop" => drop(self.arrays.remove(Path::new(&args[1]))),
             other => panic!("mdadm {other}"),
         }
@@ -413,6 +429,14 @@ impl System for Fake {
         }
         if program.name == "mdadm" {
             self.mdadm(program);
+            let lacks = self.degraded.as_ref().map(|array| array.display().to_string());
+            if program.args[0] == "--detail" && lacks.as_ref() == program.args.last() {
+                return Err(SystemError::Program(ProgramError::Failed {
+                    command: program.to_string(),
+                    status: "exit status: 1".into(),
+                    stderr: "it wrote nothing to standard error".into(),
+                }));
+            }
         }
         Ok(String::new())
     }
@@ -464,6 +488,31 @@ impl System for Fake {
         let found = self.disks.iter_mut().find(|found| found.path == disk).unwrap();
         assert_eq!(found.get(0, 4096), [0; 4096], "the kernel would see partitions again");
         found.partitions.clear();
+        Ok(())
+    }
+
+    fn records(&mut self, state: &Path) -> Result<Records, RecordsError> {
+        if self.fails() {
+            return Err(Self::error("reading", state).into());
+        }
+        let missing = || RecordsError::Missing {
+            device: state.to_owned(),
+            folder: "var/lib/xenith".to_owned(),
+        };
+        self.records.clone().ok_or_else(missing)
+    }
+
+    fn replace_state(
+        &mut self,
+        device: &Path,
+        entries: &[Entry],
+        folders: &[String],
+    ) -> Result<(), SystemError> {
+        if self.fails() {
+            return Err(Self::error("replacing the state on", device));
+        }
+        self.state = Some((device.to_owned(), entries.to_vec()));
+        self.folders = Some(folders.to_vec());
         Ok(())
     }
 

@@ -4,11 +4,14 @@
 mod device;
 #[cfg(test)]
 pub(crate) mod fake;
+mod kept;
 mod real;
+mod stage;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use appliance_model::records::Records;
 use image_formats::gpt::DiskLayout;
 use uuid::Uuid;
 
@@ -64,6 +67,42 @@ pub enum SystemError {
         /// What is there instead.
         detail: String,
     },
+}
+
+/// Why the records of a host's guests cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordsError {
+    /// The file system is damaged.
+    #[error("e2fsck cannot repair {}: {said}", device.display())]
+    FileSystem {
+        /// Where.
+        device: PathBuf,
+        /// What it says.
+        said: String,
+    },
+    /// The host has never run, or is none of ours.
+    #[error("there is no database in {folder:?} on {}", device.display())]
+    Missing {
+        /// Where.
+        device: PathBuf,
+        /// The folder in it.
+        folder: String,
+    },
+    /// The database is damaged, or of a version that this program does not know.
+    #[error("the database on {} is not one that this version can take over", device.display())]
+    Database {
+        /// Where.
+        device: PathBuf,
+        /// What the toolstack says.
+        #[source]
+        source: ProgramError,
+    },
+    /// The toolstack printed something else than its records.
+    #[error("understanding what the toolstack says of the database")]
+    Malformed(#[source] serde_json::Error),
+    /// Reading it was not possible.
+    #[error(transparent)]
+    System(#[from] SystemError),
 }
 
 /// The machine. Every call that changes something may be repeated.
@@ -146,6 +185,26 @@ pub trait System {
     /// # Errors
     /// The kernel refuses: one of them is in use.
     fn forget_partitions(&mut self, disk: &Path) -> Result<(), SystemError>;
+
+    /// What the state partition of a host that is there knows of its guests. The file system is brought in
+    /// order before, as at each start of the host; nothing else is written.
+    ///
+    /// # Errors
+    /// [`RecordsError`].
+    fn records(&mut self, state: &Path) -> Result<Records, RecordsError>;
+
+    /// Puts entries in the place of everything on such a partition but the records of the guests and
+    /// `folders`, named as the running host does; whatever moment it is cut off at, they are there and are
+    /// found again.
+    ///
+    /// # Errors
+    /// Mounting it, or changing what is on it.
+    fn replace_state(
+        &mut self,
+        device: &Path,
+        entries: &[Entry],
+        folders: &[String],
+    ) -> Result<(), SystemError>;
 
     /// Makes an ext4 file system with content.
     ///

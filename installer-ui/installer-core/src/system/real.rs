@@ -4,16 +4,18 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use appliance_model::records::Records;
 use image_formats::gpt::DiskLayout;
 use rustix::fs::{Advice, FlockOperation, OFlags};
 
-use super::{Ext4, System, SystemError};
+use super::stage::{io, remove, stage};
+use super::{Ext4, RecordsError, System, SystemError, kept};
 use crate::copy::ALIGNMENT;
 use crate::hooks::Stage;
-use crate::layout::{Entry, EntryKind};
+use crate::layout::Entry;
 use crate::program::Program;
 use crate::steps::script_path;
 
@@ -28,11 +30,6 @@ pub struct RealSystem {
     open: HashMap<PathBuf, File>,
     /// Of these, opened once more to be written past the cache; none where that is not possible.
     direct: HashMap<PathBuf, Option<File>>,
-}
-
-fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> SystemError {
-    let path = path.to_owned();
-    move |source| SystemError::Io { doing, path, source }
 }
 
 fn is_partition(device: &Path) -> bool {
@@ -201,6 +198,24 @@ impl System for RealSystem {
         self.settle()
     }
 
+    fn records(&mut self, state: &Path) -> Result<Records, RecordsError> {
+        self.close();
+        kept::check_file_system(state)?;
+        kept::mounted(state, "ro", |folder| kept::read(state, folder))
+    }
+
+    fn replace_state(
+        &mut self,
+        device: &Path,
+        entries: &[Entry],
+        folders: &[String],
+    ) -> Result<(), SystemError> {
+        self.close();
+        kept::mounted(device, "rw", |folder| {
+            kept::replace(folder, entries, folders, &mut || Ok(()))
+        })
+    }
+
     fn make_ext4(&mut self, device: &Path, content: &Ext4<'_>) -> Result<(), SystemError> {
         let staging = Path::new(STAGING);
         remove(staging)?;
@@ -218,37 +233,6 @@ impl System for RealSystem {
     }
 }
 
-fn remove(staging: &Path) -> Result<(), SystemError> {
-    match fs::remove_dir_all(staging) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(io("removing", staging)(error)),
-        _ => Ok(()),
-    }
-}
-
-fn stage(staging: &Path, entry: &Entry) -> Result<(), SystemError> {
-    let path = staging.join(&entry.path);
-    let folder = path.parent().unwrap_or(staging);
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o755).create(folder).map_err(io("creating", folder))?;
-    match &entry.kind {
-        EntryKind::Folder { mode } => {
-            builder.create(&path).map_err(io("creating", &path))?;
-            set_mode(&path, *mode)
-        }
-        EntryKind::File { bytes, mode, group } => {
-            let mut options = OpenOptions::new();
-            let file = options.write(true).create_new(true).mode(0o600).open(&path);
-            let file = file.map_err(io("creating", &path))?;
-            file.write_all_at(bytes, 0).map_err(io("writing", &path))?;
-            if *group != 0 {
-                chown(&path, None, Some(*group)).map_err(io("changing the group of", &path))?;
-            }
-            set_mode(&path, *mode)
-        }
-        EntryKind::Link { target } => symlink(target, &path).map_err(io("linking", &path)),
-    }
-}
-
 /// For root alone: it may have secrets in it.
 fn write_script(path: &Path, script: &[u8]) -> Result<(), SystemError> {
     let folder = path.parent().unwrap_or(path);
@@ -263,9 +247,4 @@ fn write_script(path: &Path, script: &[u8]) -> Result<(), SystemError> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o700).open(path);
     let file = file.map_err(io("creating", path))?;
     file.write_all_at(script, 0).map_err(io("writing", path))
-}
-
-fn set_mode(path: &Path, mode: u32) -> Result<(), SystemError> {
-    let permissions = fs::Permissions::from_mode(mode);
-    fs::set_permissions(path, permissions).map_err(io("setting the permissions of", path))
 }

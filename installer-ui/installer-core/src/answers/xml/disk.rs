@@ -9,6 +9,8 @@ use super::{Element, Translation, tag};
 pub(super) struct Disks {
     /// As device path.
     primary: Option<String>,
+    /// Device path of the host that is installed again.
+    existing: Option<String>,
     /// Whether the rest of the primary disk is local storage.
     storage: Option<bool>,
     /// An array's device path and its disks'.
@@ -50,6 +52,7 @@ impl Translation {
         }
         match element.attribute(&["preserve-first-partition"]) {
             None => {}
+            Some(_) if self.keep => self.note("preserve-first-partition", STAYS),
             Some("if-utility") => self.note("preserve-first-partition", WIPED),
             Some(text) if self.flag("preserve-first-partition", text) == Some(true) => {
                 let hint = "leave it out, if that partition can go";
@@ -61,6 +64,17 @@ impl Translation {
         if self.disks.primary.is_none() {
             self.disks.primary = self.disk(element);
         }
+    }
+
+    /// Where the host is that is installed again.
+    pub(super) fn existing_installation(&mut self, element: &Element) {
+        self.attributes(element, &["fs-type"]);
+        if !self.keep {
+            let hint = "say <installation mode=\"reinstall\">, or leave it out: the disk is wiped";
+            self.problem("<existing-installation>", "is given without that mode", hint);
+            return;
+        }
+        self.disks.existing = self.disk(element);
     }
 
     /// A mirror of two disks, which is the primary disk under the name of its `device`.
@@ -115,6 +129,7 @@ impl Translation {
     pub(super) fn utility_partitions(&mut self, element: &Element) {
         let Some(text) = self.text(element) else { return };
         match self.flag("<zap-utility-partitions>", &text) {
+            Some(_) if self.keep => self.note("<zap-utility-partitions>", STAYS),
             Some(true) => self.note("<zap-utility-partitions>", WIPED),
             Some(false) => {
                 let hint = "leave it out, if those partitions can go";
@@ -155,7 +170,10 @@ impl Translation {
     }
 
     pub(super) fn finish_disks(&mut self) {
-        let Disks { primary, storage, raid, guest, kind } = std::mem::take(&mut self.disks);
+        if self.keep {
+            return self.finish_kept();
+        }
+        let Disks { primary, storage, raid, guest, kind, .. } = std::mem::take(&mut self.disks);
         let Some(primary) = primary else {
             self.missing("primary-disk", "such as <primary-disk>sda</primary-disk>");
             return;
@@ -196,9 +214,48 @@ impl Translation {
     }
 }
 
+impl Translation {
+    /// The disk of the host that is there; storage stays as it is.
+    fn finish_kept(&mut self) {
+        let Disks { primary, existing, storage, raid, guest, kind } =
+            std::mem::take(&mut self.disks);
+        for (about, given) in [
+            ("sr-type", kind.is_some()),
+            ("guest-storage", storage.is_some()),
+            ("<guest-disk>", !guest.is_empty()),
+        ] {
+            if given {
+                self.note(about, STAYS);
+            }
+        }
+        // Of a mirror one disk leads to the other.
+        let primary = primary.map(|primary| match raid {
+            Some((device, disks)) if device == primary => {
+                disks.into_iter().next().unwrap_or(primary)
+            }
+            _ => primary,
+        });
+        let device = match (primary, existing) {
+            (Some(primary), Some(existing)) if primary != existing => {
+                let text = format!("is {primary}, and <existing-installation> is {existing}");
+                self.problem("<primary-disk>", text, "keep one of them");
+                return;
+            }
+            (Some(device), _) | (None, Some(device)) => device,
+            (None, None) => {
+                let hint = "such as <primary-disk>sda</primary-disk>, on which the host is";
+                return self.missing("primary-disk", hint);
+            }
+        };
+        let (device, keep_storage) = (Some(device), Some(true));
+        self.raw.disk = Some(RawDisk { device, keep_storage, ..RawDisk::default() });
+    }
+}
+
 /// XenServer takes `sda` for `/dev/sda`.
 fn path(text: &str) -> String {
     if text.starts_with('/') { text.to_owned() } else { format!("/dev/{text}") }
 }
 
 const WIPED: &str = "the whole disk is wiped here, with every partition on it";
+const STAYS: &str = "has no meaning in this mode: partitions and storage stay as they are";

@@ -25,6 +25,7 @@ type Read = fn(&mut Translation, &Element);
 /// Elements that may be there once, with what reads them; [`other`] has those that nothing reads.
 const ONCE: &[(&str, Read)] = &[
     ("primary-disk", Translation::primary_disk),
+    ("existing-installation", Translation::existing_installation),
     ("guest-disks", Translation::guest_disks),
     ("raid", Translation::raid),
     ("zap-utility-partitions", Translation::utility_partitions),
@@ -107,6 +108,8 @@ struct Translation {
     notes: Vec<Note>,
     problems: Vec<Problem>,
     disks: disk::Disks,
+    /// Whether the host that is there is installed again.
+    keep: bool,
     name_servers: Vec<String>,
     time: host::Time,
 }
@@ -129,11 +132,10 @@ impl Translation {
 
     /// Whether the rest of the file is worth reading.
     fn root(&mut self, root: &Element) -> bool {
-        const WIPES: &str = "an installation always wipes the disk: guests and settings must be \
-                             moved away first, then use <installation>";
+        const FRESH: &str = "move away what is needed, then use <installation>";
         let mode = root.attribute(&["mode"]).unwrap_or("fresh");
         match (root.name.as_str(), mode) {
-            ("installation", "fresh") => {
+            ("installation", "fresh" | "reinstall" | "upgrade") => {
                 let known = ["mode", "sr-type", "srtype", "gpgcheck", "repo-gpgcheck"];
                 let known = [known.as_slice(), &["netinstall-gpg-check"]].concat();
                 self.attributes(root, &known);
@@ -146,17 +148,27 @@ impl Translation {
                     let text = "holds text outside of the elements in it";
                     self.problem("<installation>", text, "remove it");
                 }
+                self.keep = mode != "fresh";
+                match mode {
+                    "reinstall" => self.note(
+                        "mode",
+                        "\"reinstall\" keeps guests, their storage and their records here, and no copy \
+                         of the old system; mode=\"fresh\" makes the storage anew",
+                    ),
+                    "upgrade" => self.note(
+                        "mode",
+                        "\"upgrade\" keeps guests, their storage and their records; the host's own \
+                         settings are those of this file",
+                    ),
+                    _ => {}
+                }
                 return true;
             }
-            ("installation", "reinstall") => {
-                let text =
-                    "\"reinstall\" would keep a backup of the old host, which is not done here";
-                self.problem("mode", text, "save what is needed, then use mode=\"fresh\"");
+            ("upgrade", _) => {
+                let hint = "use <installation mode=\"upgrade\">, with the host's settings in it";
+                self.problem("<upgrade>", "hosts are not upgraded by this element", hint);
             }
-            ("upgrade", _) | ("installation", "upgrade") => {
-                self.problem(&format!("<{}>", root.name), "hosts are not upgraded", WIPES);
-            }
-            ("restore", _) => self.problem("<restore>", "there are no backups to restore", WIPES),
+            ("restore", _) => self.problem("<restore>", "there are no backups to restore", FRESH),
             ("installation", other) => {
                 let text = format!("{other:?} is not one of fresh, reinstall, upgrade");
                 self.problem("mode", text, "leave it out");

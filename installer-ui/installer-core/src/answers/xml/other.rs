@@ -34,7 +34,6 @@ const REFUSED: &[(&str, (&str, &str))] = &[
         "fcoe-interface",
         ("there is no Fibre Channel over Ethernet here", "install on a disk of the machine"),
     ),
-    ("existing-installation", ("hosts are not upgraded", "leave it out: the disk is wiped")),
     ("backup-disk", ("there are no backups to restore", "leave it out: the disk is wiped")),
 ];
 
