@@ -27,6 +27,9 @@ pub const VOLUME: &str = "answers.img";
 /// Size of the system disk in bytes: a little over the minimum.
 pub const DISK_BYTES: u64 = 20 << 30;
 
+/// GRUB's own way to the first entry, which stops the menu's clock.
+pub const FIRST_ENTRY: &str = "\x01";
+
 /// The installed disk, for [`Setup::disks`].
 pub fn system_disk() -> (String, String) {
     ("system.img".to_owned(), SERIAL.to_owned())
@@ -62,6 +65,18 @@ pub fn install(lab: &Lab, folder: &Path, uefi: bool, storage: &str, from: From) 
 /// names none, is a CD; the installed host runs.
 pub fn install_with(lab: &Lab, folder: &Path, answers: &str, setup: Setup) -> Result<Vm> {
     let mut vm = boot(lab, folder, answers, setup, From::Volume)?;
+    follow(&mut vm)?;
+    Ok(vm)
+}
+
+/// The same on a disk that has a host of this ISO, which the medium's menu starts unless somebody chooses.
+pub fn install_again(lab: &Lab, folder: &Path, answers: &str, setup: Setup) -> Result<Vm> {
+    let mut vm = boot(lab, folder, answers, setup, From::Volume)?;
+    let serial = &mut vm.serial;
+    serial.wait("GNU GRUB", LIMIT).context("waiting for the medium's menu")?;
+    serial.send(FIRST_ENTRY)?;
+    serial.wait("*Install unattended", LIMIT).context("choosing the first entry of the menu")?;
+    serial.send("\r")?;
     follow(&mut vm)?;
     Ok(vm)
 }

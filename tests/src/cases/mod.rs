@@ -11,6 +11,7 @@ mod netboot;
 mod network;
 mod power_cuts;
 mod raid;
+mod reinstall;
 mod screens;
 mod serial_install;
 mod users;
@@ -33,6 +34,7 @@ const ON_DEMAND: &[(&str, bool)] = &[
     ("netboot-", true),
     ("picture-", false),
     ("raid-", true),
+    ("reinstall-", true),
     ("users-", true),
     ("way-", true),
 ];
@@ -63,6 +65,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(life::cases());
     cases.extend(disks::cases());
     cases.extend(raid::cases());
+    cases.extend(reinstall::cases());
     cases.extend(faults::cases());
     cases.extend(power_cuts::cases());
     cases.extend(serial_install::cases());
@@ -90,6 +93,7 @@ mod tests {
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
         assert_eq!(chosen("life-"), ["life-pvh", "life-checkpoint"]);
+        assert_eq!(chosen("reinstall-"), ["reinstall-keep"]);
         assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
         assert_eq!(chosen("").len(), 7);
     }

@@ -39,8 +39,7 @@ const SCREENS: [(&str, &str, &[&str]); 15] = [
 ];
 const CLEAR: &str = "\x15";
 const RIGHT: &str = "\x1b[C";
-/// GRUB's own way to the first entry and to the next.
-const FIRST: &str = "\x01";
+/// GRUB's own way to the next entry.
 const NEXT: &str = "\x0e";
 
 /// Only by name and in full runs.
@@ -106,7 +105,7 @@ pub fn run(
 /// the serial line too, so it is no screen that could be compared.
 fn choose_entry(serial: &mut Serial) -> Result<()> {
     serial.wait("GNU GRUB", LIMIT)?;
-    serial.send(FIRST)?;
+    serial.send(install::FIRST_ENTRY)?;
     serial.wait("*Install Xenith", LIMIT)?;
     serial.send(NEXT)?;
     serial.wait("*Install over serial", LIMIT)?;
