@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Images that qemu-img has written (its `vpc`, 7.2: dynamic and fixed with `force_size`, dynamic of
+//! whole cylinders), and ours, which it accepts: `qemu-img compare` finds them equal to the disk.
+//! All are kept compressed, as they are mostly zeros.
+
+use std::io::Read;
+use std::path::Path;
+
+use disk_format::Target;
+use disk_format::compression::unpack;
+use disk_format::vhd::{self, BLOCK, VhdError};
+
+/// The disk that all images are of.
+fn disk() -> Vec<u8> {
+    let mut disk = vec![0; (5 << 20) + 512 * 3];
+    for at in 0..3000 {
+        disk[100 + at] = (at * 7 % 251) as u8;
+    }
+    for at in 0..5000 {
+        disk[(4 << 20) + 512 * 9 + at] = (at * 13 % 241) as u8;
+    }
+    *disk.last_mut().unwrap() = 9;
+    disk
+}
+
+fn golden(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let file = std::fs::File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let mut bytes = Vec::new();
+    unpack(file).unwrap().read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+struct Memory(Vec<u8>);
+
+impl Target for Memory {
+    type Error = VhdError;
+
+    fn data(&mut self, at: u64, bytes: &[u8]) -> Result<(), VhdError> {
+        self.0[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn zeros(&mut self, at: u64, length: u64) -> Result<(), VhdError> {
+        self.0[at as usize..(at + length) as usize].fill(0);
+        Ok(())
+    }
+}
+
+fn read(image: &[u8]) -> Vec<u8> {
+    let mut memory = Memory(Vec::new());
+    // The whole disk is known to fit before anything of it comes.
+    let size = vhd::read(image, &mut Memory(vec![1; 8 << 20]), |_| Ok(())).unwrap().size;
+    memory.0 = vec![1; size as usize];
+    vhd::read(image, &mut memory, |_| Ok(())).unwrap();
+    memory.0
+}
+
+#[test]
+fn images_of_qemu_are_read() {
+    assert!(read(&golden("qemu-dynamic.vhd.gz")) == disk());
+    assert!(read(&golden("qemu-fixed.vhd.gz")) == disk());
+    // The disk is longer, by what makes it whole cylinders.
+    let longer = read(&golden("qemu-geometry.vhd.gz"));
+    assert!(longer.len() > disk().len() && longer.starts_with(&disk()));
+    assert!(disk_format::is_zero(&longer[disk().len()..]));
+}
+
+/// Compares with a golden image. A different one is kept for whoever looks at it with qemu-img.
+fn same(name: &str, image: &[u8]) {
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&kept, image).unwrap();
+    let golden = golden(&format!("{name}.gz"));
+    assert!(image == golden, "another image than before: {}", kept.display());
+}
+
+#[test]
+fn ours_are_those_that_qemu_accepts() {
+    let disk = disk();
+    let blocks: Vec<&[u8]> = disk.chunks(BLOCK as usize).collect();
+    let present: Vec<bool> = blocks.iter().map(|block| !disk_format::is_zero(block)).collect();
+    let mut writer =
+        vhd::Writer::begin(Vec::new(), disk.len() as u64, 1000, [0xab; 16], &present).unwrap();
+    for (block, _) in blocks.iter().zip(present).filter(|(_, present)| *present) {
+        writer.block(block).unwrap();
+    }
+    same("dynamic.vhd", &writer.finish().unwrap());
+    let footer = vhd::fixed_footer(disk.len() as u64, 1000, [0xab; 16]);
+    same("fixed.vhd", &[&disk[..], &footer].concat());
+}
