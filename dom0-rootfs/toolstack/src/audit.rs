@@ -201,13 +201,10 @@ pub fn denied(
     error
 }
 
-/// Logs a request that is no call: `PUT /import_raw_vdi`.
-pub fn request(context: &Context, method: &str, path: &str, allowed: bool) {
-    let entry = Entry {
-        who: Who::of(context),
-        name: format!("http/{}_{}", method.to_lowercase(), path.trim_start_matches('/')),
-        objects: String::new(),
-    };
+/// Logs a request that is no call, by the name of its handler: `put_import_raw_vdi`.
+pub fn request(context: &Context, handler: &str, allowed: bool) {
+    let entry =
+        Entry { who: Who::of(context), name: format!("http/{handler}"), objects: String::new() };
     let (allowed, result) = if allowed { ("ALLOWED", "OK") } else { ("DENIED", "ERROR") };
     entry.write(&context.toolstack, allowed, result, "");
 }

@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use disk_format::is_zero;
+use rustix::fs::FallocateFlags;
 use xapi_model::{ApiError, errors};
 
 /// Bytes that are read and written at once.
@@ -35,23 +37,51 @@ impl Writer {
 
     /// Writes on. More than the disk holds is an error, and nothing of it is written.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let end = self.at + bytes.len() as u64;
-        if end > self.size {
-            let text = format!("the contents are bigger than the disk of {} bytes", self.size);
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-        }
-        for piece in bytes.chunks(CHUNK) {
-            if !(is_zero(piece) && self.already_zero(piece.len())?) {
-                self.file.write_all_at(piece, self.at)?;
+        self.write_at(self.at, bytes)?;
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Writes at a place; the same holds.
+    pub fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.room(at, bytes.len() as u64)?;
+        let pieces = (at..).step_by(CHUNK).zip(bytes.chunks(CHUNK));
+        for (at, piece) in pieces {
+            if !(is_zero(piece) && self.already_zero(at, piece.len())?) {
+                self.file.write_all_at(piece, at)?;
             }
-            self.at += piece.len() as u64;
         }
         Ok(())
     }
 
-    fn already_zero(&mut self, length: usize) -> io::Result<bool> {
+    /// Makes so many bytes zero.
+    pub fn zeros_at(&mut self, at: u64, length: u64) -> io::Result<()> {
+        self.room(at, length)?;
+        // Files and most devices can, and give the room back.
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if rustix::fs::fallocate(&self.file, hole, at, length).is_ok() {
+            return Ok(());
+        }
+        let zeros = vec![0; CHUNK];
+        let end = at + length;
+        for at in (at..end).step_by(CHUNK) {
+            let left = (end - at).min(CHUNK as u64) as usize;
+            self.write_at(at, &zeros[..left])?;
+        }
+        Ok(())
+    }
+
+    fn room(&self, at: u64, length: u64) -> io::Result<()> {
+        if at.checked_add(length).is_none_or(|end| end > self.size) {
+            let text = format!("the contents are bigger than the disk of {} bytes", self.size);
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
+        Ok(())
+    }
+
+    fn already_zero(&mut self, at: u64, length: usize) -> io::Result<bool> {
         self.present.resize(length, 0);
-        self.file.read_exact_at(&mut self.present, self.at)?;
+        self.file.read_exact_at(&mut self.present, at)?;
         Ok(is_zero(&self.present))
     }
 
@@ -59,12 +89,6 @@ impl Writer {
     pub fn finish(self) -> io::Result<()> {
         self.file.sync_all()
     }
-}
-
-fn is_zero(bytes: &[u8]) -> bool {
-    // Words first: a byte at a time is slow in builds for size.
-    let (words, rest) = bytes.as_chunks::<16>();
-    words.iter().all(|word| u128::from_ne_bytes(*word) == 0) && rest.iter().all(|b| *b == 0)
 }
 
 /// Copies `size` bytes from one device to another. `progress` hears of the bytes done and can
@@ -133,15 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_told_apart_at_any_length() {
-        for length in 0..50 {
-            let mut bytes = vec![0; length];
-            assert!(is_zero(&bytes));
-            for at in 0..length {
-                bytes[at] = 1;
-                assert!(!is_zero(&bytes), "{length} {at}");
-                bytes[at] = 0;
-            }
-        }
+    fn zeros_are_made_anywhere_and_nothing_beside_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk");
+        let size = 3 * CHUNK + 100;
+        fs::write(&path, vec![7; size]).unwrap();
+        let mut writer = Writer::open(&path, size as u64).unwrap();
+        writer.zeros_at(10, 2 * CHUNK as u64).unwrap();
+        writer.write_at(CHUNK as u64, b"x").unwrap();
+        assert!(writer.zeros_at(3 * CHUNK as u64, 101).is_err());
+        assert!(writer.write_at(u64::MAX, b"x").is_err());
+        let mut expected = vec![7; size];
+        expected[10..10 + 2 * CHUNK].fill(0);
+        expected[CHUNK] = b'x';
+        assert!(fs::read(&path).unwrap() == expected);
     }
 }

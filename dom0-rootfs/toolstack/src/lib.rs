@@ -42,6 +42,7 @@ pub mod store;
 pub mod task;
 pub mod templates;
 pub mod toolstack;
+pub mod transfer;
 pub mod unfinished;
 pub mod vdis;
 pub mod vm;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Roles of subjects: which there are, what they permit, and whom a session is for.
 
-use xapi_model::{ApiError, Described, Kind, Ref, Role, Value, catalogue, classes, errors};
+use xapi_model::{ApiError, Described, Kind, Ref, Role, Value, catalogue, classes, errors, http};
 
 use crate::store::{Object, Objects, Transaction};
 
@@ -80,6 +80,8 @@ pub fn permissions(role: Role) -> Vec<String> {
             names.extend(keys.map(|(key, _)| format!("{name}/key:{key}")));
         }
     }
+    let handlers = http::ALL.iter().filter(|handler| role.may(handler.role));
+    names.extend(handlers.map(|handler| format!("http/{}", handler.name)));
     names
 }
 

@@ -30,14 +30,18 @@ fn make_vdi(client: &common::Client, size: usize) -> String {
 
 fn put(client: &common::Client, vdi: &str, extra: &str, bytes: &[u8]) -> (u16, String) {
     let (url, session) = (&client.url, &client.session);
-    let url = format!("{url}/import_raw_vdi?session_id={session}&vdi={vdi}&format=raw{extra}");
+    let url = format!("{url}/import_raw_vdi?session_id={session}&vdi={vdi}{extra}");
     let mut response = client.agent.put(url).send(bytes).unwrap();
     (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
 }
 
 fn get(client: &common::Client, vdi: &str) -> Vec<u8> {
+    get_as(client, vdi, "raw")
+}
+
+fn get_as(client: &common::Client, vdi: &str, format: &str) -> Vec<u8> {
     let (url, session) = (&client.url, &client.session);
-    let url = format!("{url}/export_raw_vdi?session_id={session}&vdi={vdi}&format=raw");
+    let url = format!("{url}/export_raw_vdi?session_id={session}&vdi={vdi}&format={format}");
     let mut response = client.agent.get(url).call().unwrap();
     assert_eq!(response.status(), 200);
     response.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap()
@@ -67,6 +71,32 @@ fn what_goes_in_comes_out() {
 }
 
 #[test]
+fn disks_come_and_go_as_vhd() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let (from, to) = (make_vdi(&client, SIZE), make_vdi(&client, SIZE));
+    assert_eq!(put(&client, &from, "", &contents()).0, 200);
+    let image = get_as(&client, &from, "vhd");
+    assert_eq!(&image[..8], b"conectix");
+    for (format, image) in [("vhd", image), ("vhd-fixed", get_as(&client, &from, "vhd-fixed"))] {
+        assert_eq!(put(&client, &to, "", &vec![9; SIZE]).0, 200);
+        let task = client.text("task.create", vec!["import".into(), "".into()]);
+        let extra = format!("&format={format}&task_id={task}");
+        assert_eq!(put(&client, &to, &extra, &image), (200, String::new()), "{format}");
+        assert_eq!(client.ended(&task)["status"].text(), "success");
+        assert!(get(&client, &to) == contents(), "{format}");
+        let (status, text) = put(&client, &to, "&format=vhd", &image[..image.len() - 512]);
+        assert_eq!(status, 500, "{text}");
+        let small = make_vdi(&client, SIZE / 2);
+        let (status, text) = put(&client, &small, "&format=vhd", &image);
+        assert!(status == 500 && text.starts_with("VDI_TOO_SMALL"), "{status} {text}");
+    }
+    let (status, text) = put(&client, &to, "&format=vhd", &contents());
+    assert!(status == 500 && text.contains("this is no VHD image"), "{status} {text}");
+    assert_eq!(put(&client, &to, "&format=vhd&base=x", b"").0, 400);
+}
+
+#[test]
 fn imports_that_cannot_be() {
     let served = Served::new();
     let client = served.login(Wire::Json);
@@ -93,7 +123,7 @@ fn imports_that_cannot_be() {
     let (status, text) = put(&client, &vdi, "", b"x");
     assert!(status == 500 && text.starts_with("VDI_READONLY"), "{status} {text}");
     assert_eq!(put(&client, "OpaqueRef:1", "", b"x").0, 404);
-    assert_eq!(put(&client, &vdi, "&format=vhd", b"x").0, 400);
+    assert_eq!(put(&client, &vdi, "&format=qcow2", b"x").0, 400);
     let made = client.make_vm("guest");
     client.ok("VM.start", vec![made.vm.as_str().into(), false.into(), false.into()]);
     let (status, text) = put(&client, &made.vdi, "", b"x");

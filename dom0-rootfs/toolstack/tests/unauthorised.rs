@@ -207,12 +207,31 @@ fn parameters_are_counted_and_typed() {
 fn handlers_ask_for_a_session_too() {
     let served = Served::new();
     let client = served.client(Wire::Json);
-    for path in ["/export_raw_vdi?vdi=x", "/console?uuid=x", "/export_raw_vdi?session_id=x"] {
+    for path in [
+        "/export_raw_vdi?vdi=x",
+        "/console?uuid=x",
+        "/export_raw_vdi?session_id=x",
+        "/export?uuid=x",
+        "/export_metadata?all=true",
+    ] {
         let response = client.agent.get(format!("{}{path}", client.url)).call().unwrap();
         assert_eq!(response.status(), 401, "{path}");
     }
-    let response = client.agent.put(format!("{}/import_raw_vdi", client.url)).send("x").unwrap();
-    assert_eq!(response.status(), 401);
+    for path in ["/import_raw_vdi", "/import", "/import_metadata"] {
+        let response = client.agent.put(format!("{}{path}", client.url)).send("x").unwrap();
+        assert_eq!(response.status(), 401, "{path}");
+    }
+    // Whoever only operates VMs carries none away, and brings none.
+    let role = Owner::Host(Role::VmOperator);
+    let session = served.toolstack.sessions.open(role, "somebody", "test");
+    for path in ["/export?uuid=x", "/export_metadata?all=true", "/export_raw_vdi?vdi=x"] {
+        let url = format!("{}{path}&session_id={session}", client.url);
+        assert_eq!(client.agent.get(url).call().unwrap().status(), 403, "{path}");
+    }
+    for path in ["/import", "/import_metadata", "/import_raw_vdi"] {
+        let url = format!("{}{path}?session_id={session}", client.url);
+        assert_eq!(client.agent.put(url).send("x").unwrap().status(), 403, "{path}");
+    }
     let response = client.agent.get(format!("{}/nothing", client.url)).call().unwrap();
     assert_eq!(response.status(), 404);
     let response = client.agent.get(format!("{}/jsonrpc", client.url)).call().unwrap();

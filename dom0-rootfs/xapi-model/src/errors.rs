@@ -30,6 +30,7 @@ errors! {
     DEVICE_DETACH_REJECTED [class, device, message] "The guest does not let go of the device.";
     DEVICE_DETACH_TIMEOUT [class, device] "The guest did not let go of the device in time.";
     DUPLICATE_PIF_DEVICE_NAME [device] "The host has this interface already.";
+    DUPLICATE_VM [vm] "A VM with this uuid exists already.";
     EVENTS_LOST [] "Too much happened since the token was given; start again with an empty one.";
     EVENT_FROM_TOKEN_PARSE_FAILURE [token] "The token was not given by this server.";
     EVENT_SUBSCRIPTION_PARSE_FAILURE [subscription] "No class is called so.";
@@ -44,6 +45,12 @@ errors! {
     HOST_NAME_INVALID [reason] "This is no host name.";
     HOST_NOT_DISABLED [] "The host must be disabled first.";
     HOST_NOT_ENOUGH_FREE_MEMORY [needed, available] "The host has not enough free memory, in bytes.";
+    IMPORT_ERROR_FAILED_TO_FIND_OBJECT [id] "The archive refers to something that it does not have.";
+    IMPORT_ERROR_GENERIC [message] "What is imported cannot be understood; the message says why.";
+    IMPORT_ERROR_PREMATURE_EOF [place] "What is imported ends in the middle.";
+    IMPORT_ERROR_SOME_CHECKSUMS_FAILED [place] "What is imported was damaged on its way.";
+    IMPORT_ERROR_UNEXPECTED_FILE [expected, found] "The archive has another file than should come now.";
+    IMPORT_INCOMPATIBLE_VERSION [] "The archive was made by a later version of the format.";
     INTERNAL_ERROR [message] "Something failed that should not; the message says what.";
     INVALID_DEVICE [device] "The VM can have no device of this name.";
     INVALID_VALUE [field, value] "The field does not take this value.";
@@ -109,6 +116,7 @@ errors! {
     VDI_INCOMPATIBLE_TYPE [vdi, type] "VDIs of this type cannot be used so.";
     VDI_IN_USE [vdi, operation] "The VDI is in use.";
     VDI_IS_A_PHYSICAL_DEVICE [vdi] "The VDI is a device of the host.";
+    VDI_LOCATION_MISSING [sr, location] "No VDI of the SR has this location.";
     VDI_MISSING [sr, vdi] "The VDI is no longer in its SR.";
     VDI_NOT_MANAGED [vdi] "The VDI is managed by its SR alone.";
     VDI_READONLY [vdi] "The VDI is read-only.";

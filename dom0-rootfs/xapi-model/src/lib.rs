@@ -13,6 +13,7 @@ mod datetime;
 mod error;
 pub mod errors;
 mod field;
+pub mod http;
 pub mod jsonrpc;
 mod limits;
 mod message;

@@ -34,7 +34,7 @@ pub(super) const HANDLERS: &[Entry] = &[
 ];
 
 /// Makes a VBD from a client's record.
-pub(super) fn make(
+pub(crate) fn make(
     t: &mut Transaction<'_>,
     record: &BTreeMap<String, Value>,
 ) -> Result<Ref, ApiError> {

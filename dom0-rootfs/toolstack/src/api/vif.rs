@@ -52,7 +52,7 @@ fn mac(text: &str) -> Option<String> {
 }
 
 /// Makes a VIF from a client's record.
-pub(super) fn make(
+pub(crate) fn make(
     t: &mut Transaction<'_>,
     record: &BTreeMap<String, Value>,
 ) -> Result<Ref, ApiError> {

@@ -77,7 +77,7 @@ pub(super) fn make_metrics(t: &mut Transaction<'_>) -> Ref {
 }
 
 /// Makes a VM from fields that are checked already.
-pub(super) fn make(t: &mut Transaction<'_>, mut fields: Vec<(&str, Value)>) -> Ref {
+pub(crate) fn make(t: &mut Transaction<'_>, mut fields: Vec<(&str, Value)>) -> Ref {
     let metrics = make_metrics(t);
     fields.push(("metrics", metrics.into()));
     t.create(&classes::VM, fields)
@@ -87,23 +87,31 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
     let record: BTreeMap<String, Value> = args.get("args").as_map().cloned().unwrap_or_default();
     context.store().write(|t| {
         let vm = make(t, Vec::new());
-        // Checked as if set one by one, but for those that only make sense together.
-        for (name, value) in &record {
-            let cpus = ["VCPUs_max", "VCPUs_at_startup"].contains(&name.as_str());
-            let together = cpus || name.starts_with("memory_");
-            if !together {
-                guards::check(t.objects(), &classes::VM, &vm, name, value)?;
-            }
-        }
-        for (name, value) in record {
-            t.set(&vm, &name, value);
-        }
-        let object = t.get("VM", &vm)?;
-        Limits::of(object).check()?;
-        let (max, start) = (object.int("VCPUs_max"), object.int("VCPUs_at_startup"));
-        guards::vcpus(max, start)?;
+        set_all(t, &vm, record)?;
         Ok(vm.into())
     })
+}
+
+/// Sets fields of a new VM, as far as they are allowed, alone and together.
+pub(crate) fn set_all(
+    t: &mut Transaction<'_>,
+    vm: &Ref,
+    record: BTreeMap<String, Value>,
+) -> Result<(), ApiError> {
+    // Checked as if set one by one, but for those that only make sense together.
+    for (name, value) in &record {
+        let cpus = ["VCPUs_max", "VCPUs_at_startup"].contains(&name.as_str());
+        let together = cpus || name.starts_with("memory_");
+        if !together {
+            guards::check(t.objects(), &classes::VM, vm, name, value)?;
+        }
+    }
+    for (name, value) in record {
+        t.set(vm, &name, value);
+    }
+    let object = t.get("VM", vm)?;
+    Limits::of(object).check()?;
+    guards::vcpus(object.int("VCPUs_max"), object.int("VCPUs_at_startup"))
 }
 
 fn destroy(context: &Context, args: &Args<'_>) -> Reply {

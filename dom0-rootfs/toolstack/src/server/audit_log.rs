@@ -11,7 +11,7 @@ use http_body_util::channel::Channel;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
-use xapi_model::{DateTime, Role};
+use xapi_model::{DateTime, http};
 
 use super::request::{Query, session};
 use super::{Body, Visit, refuse};
@@ -32,7 +32,7 @@ pub(super) async fn get(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let query = Query::of(&request);
-    if let Err(refused) = session(toolstack, visit, &request, &query, Role::ReadOnly) {
+    if let Err(refused) = session(toolstack, visit, &request, &query, http::AUDIT_LOG).await {
         return *refused;
     }
     let since = match query.get("since").filter(|text| !text.is_empty()) {
@@ -48,7 +48,7 @@ pub(super) async fn get(
     // Opened now: a file that gives way meanwhile is still read to its end.
     let files: Vec<File> =
         toolstack.audit.files().into_iter().filter_map(|path| File::open(path).ok()).collect();
-    let (mut sender, body) = Channel::<Bytes, hyper::Error>::new(UNDER_WAY);
+    let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(UNDER_WAY);
     tokio::task::spawn_blocking(move || {
         let since = since.to_string();
         let mut piece = Vec::new();

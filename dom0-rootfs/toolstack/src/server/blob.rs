@@ -12,7 +12,7 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use tempfile::NamedTempFile;
 use uuid::Uuid;
-use xapi_model::{DateTime, Ref, Role, errors};
+use xapi_model::{DateTime, Ref, errors, http};
 
 use super::request::{Query, session};
 use super::{Body, Visit, answer, refuse};
@@ -66,8 +66,11 @@ pub(super) async fn get(
     let query = Query::of(&request);
     let blob = named(toolstack, &query);
     let public = blob.as_ref().is_some_and(|blob| blob.public);
-    if !public && let Err(refused) = session(toolstack, visit, &request, &query, Role::ReadOnly) {
-        return *refused;
+    if !public {
+        let entered = session(toolstack, visit, &request, &query, http::GET_BLOB).await;
+        if let Err(refused) = entered {
+            return *refused;
+        }
     }
     let Some(blob) = blob else { return unknown() };
     let opening = {
@@ -83,7 +86,7 @@ pub(super) async fn get(
         Ok(Err(error)) => return failed("opening a blob's data", error),
         Err(error) => return failed("opening a blob's data", error),
     };
-    let (mut sender, body) = Channel::<Bytes, hyper::Error>::new(UNDER_WAY);
+    let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(UNDER_WAY);
     tokio::task::spawn_blocking(move || {
         let Some(file) = file else { return };
         let mut file = file.take(length);
@@ -116,7 +119,7 @@ pub(super) async fn put(
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let query = Query::of(&request);
-    if let Err(refused) = session(toolstack, visit, &request, &query, Role::VmPowerAdmin) {
+    if let Err(refused) = session(toolstack, visit, &request, &query, http::PUT_BLOB).await {
         return *refused;
     }
     let Some(blob) = named(toolstack, &query) else { return unknown() };

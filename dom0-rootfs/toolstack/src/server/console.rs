@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::broadcast::error::RecvError;
-use xapi_model::{Ref, Role};
+use xapi_model::{Ref, http};
 
 use super::request::{Query, session};
 use super::{Body, Visit, full, refuse};
@@ -60,7 +60,7 @@ pub(super) async fn open(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let query = Query::of(&request);
-    if let Err(refused) = session(toolstack, visit, &request, &query, Role::VmOperator) {
+    if let Err(refused) = session(toolstack, visit, &request, &query, http::CONSOLE).await {
         return *refused;
     }
     let nothing = || refuse(StatusCode::NOT_FOUND, "no running VM has this console");
@@ -146,7 +146,7 @@ async fn text(
 }
 
 fn follow((kept, mut live): Listening) -> Response<Body> {
-    let (mut sender, body) = Channel::<Bytes, hyper::Error>::new(8);
+    let (mut sender, body) = Channel::<Bytes, io::Error>::new(8);
     tokio::spawn(async move {
         let mut next = Ok(kept);
         loop {

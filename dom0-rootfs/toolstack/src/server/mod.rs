@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! HTTPS on the network, plain HTTP on a socket for this host.
 
+mod archive;
 mod audit_log;
 mod blob;
 mod console;
@@ -9,6 +10,7 @@ mod identity;
 mod places;
 mod request;
 mod rpc;
+mod transfer;
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -45,8 +47,8 @@ const GRACE: Duration = Duration::from_secs(60);
 /// Pause after accepting failed, for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(100);
 
-/// A body of an answer.
-type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+/// A body of an answer. Its error breaks the connection off, so that nobody takes a part for the whole.
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
@@ -220,6 +222,14 @@ async fn route(
         }
         (&Method::PUT, "/import_raw_vdi") => disk::import(toolstack, visit, request).await,
         (&Method::GET, "/export_raw_vdi") => disk::export(toolstack, visit, request).await,
+        (&Method::PUT, "/import") => archive::import(toolstack, visit, request).await,
+        (&Method::GET, "/export") => archive::export(toolstack, visit, request).await,
+        (&Method::PUT, "/import_metadata") => {
+            archive::import_metadata(toolstack, visit, request).await
+        }
+        (&Method::GET, "/export_metadata") => {
+            archive::export_metadata(toolstack, visit, request).await
+        }
         (&Method::GET | &Method::CONNECT, "/console") => {
             console::open(toolstack, visit, request).await
         }
@@ -233,7 +243,8 @@ async fn route(
         (
             _,
             "/" | "/RPC2" | "/xmlrpc" | "/jsonrpc" | "/json" | "/import_raw_vdi"
-            | "/export_raw_vdi" | "/console" | "/blob" | "/audit_log",
+            | "/export_raw_vdi" | "/import" | "/export" | "/import_metadata" | "/export_metadata"
+            | "/console" | "/blob" | "/audit_log",
         ) => refuse(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method"),
         _ => refuse(StatusCode::NOT_FOUND, "nothing is here"),
     }

@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hyper::header::COOKIE;
+use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode};
-use xapi_model::{Ref, Role};
+use xapi_model::http::Handler;
+use xapi_model::{ApiError, Call, Ref};
 
 use super::{Body, Visit, refuse};
 use crate::audit;
 use crate::toolstack::{Context, Toolstack};
+use crate::{dispatch, rbac};
 
 /// The query of a request.
 pub(super) struct Query(BTreeMap<String, String>);
@@ -57,42 +59,106 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The session that a request names in its query or its cookie, if it may do what needs `role`.
-pub(super) fn session<B>(
+/// A request's session. One that was opened for the request alone ends with this.
+pub(super) struct Entered {
+    /// Who it is.
+    pub(super) context: Context,
+    temporary: bool,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if self.temporary {
+            self.context.toolstack.sessions.close(&self.context.session);
+        }
+    }
+}
+
+/// Name and password of HTTP's basic authentication (RFC 7617).
+fn basic<B>(request: &Request<B>) -> Option<(String, String)> {
+    let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, credentials) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("basic").then_some(())?;
+    let text = String::from_utf8(base64(credentials.trim())?).ok()?;
+    let (user, password) = text.split_once(':')?;
+    Some((user.to_owned(), password.to_owned()))
+}
+
+/// Bytes of base64 (RFC 4648).
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim_end_matches('=');
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0u32, 0);
+    for digit in text.bytes() {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6 | u32::from(value)) & 0xffff;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    Some(bytes)
+}
+
+/// The session that a request names in its query or its cookie, or that its name and password open, if
+/// it may use a handler.
+pub(super) async fn session<B>(
     toolstack: &Arc<Toolstack>,
     visit: &Visit,
     request: &Request<B>,
     query: &Query,
-    role: Role,
-) -> Result<Context, Box<Response<Body>>> {
+    handler: Handler,
+) -> Result<Entered, Box<Response<Body>>> {
     let cookies = request.headers().get_all(COOKIE);
     let cookies = cookies.iter().filter_map(|value| value.to_str().ok());
     let cookie = cookies
         .flat_map(|line| line.split([';', ',']))
         .find_map(|pair| pair.trim().strip_prefix("session_id="));
-    let named = query.get("session_id").or(cookie).unwrap_or_default();
-    let context = |role| Context {
+    let named = query.get("session_id").or(cookie);
+    let (named, temporary) = match (named, basic(request)) {
+        (Some(named), _) => (named.to_owned(), false),
+        (None, None) => (String::new(), false),
+        (None, Some((user, password))) => {
+            let params = vec![user.into(), password.into(), "".into(), "http".into()];
+            let call = Call { method: "session.login_with_password".into(), params };
+            match dispatch::call(toolstack, visit.peer(), call).await {
+                Ok(session) => (session.text(), true),
+                Err(error) => return Err(Box::new(stranger(&error))),
+            }
+        }
+    };
+    let (_, role) = toolstack.session(&named).map_err(|error| Box::new(stranger(&error)))?;
+    let context = Context {
         toolstack: toolstack.clone(),
-        session: Ref::new(named),
+        session: Ref::new(&named),
         role,
         task: None,
         peer: visit.peer().clone(),
     };
-    let (method, path) = (request.method().as_str(), request.uri().path());
-    match toolstack.session(named) {
-        Err(error) => Err(Box::new(refuse(StatusCode::UNAUTHORIZED, error.to_string()))),
-        Ok((_, has)) if !has.may(role) => {
-            audit::request(&context(has), method, path, false);
-            let text = format!("this needs the role {}", role.name());
-            Err(Box::new(refuse(StatusCode::FORBIDDEN, text)))
-        }
-        Ok((_, role)) => {
-            visit.known();
-            let context = context(role);
-            audit::request(&context, method, path, true);
-            Ok(context)
-        }
+    let entered = Entered { context, temporary };
+    let may = role.may(handler.role);
+    audit::request(&entered.context, handler.name, may);
+    if !may {
+        let error = rbac::denied(format!("http/{}", handler.name), handler.role);
+        return Err(Box::new(refuse(StatusCode::FORBIDDEN, error.to_string())));
     }
+    visit.known();
+    Ok(entered)
+}
+
+/// The answer to who has no session.
+fn stranger(error: &ApiError) -> Response<Body> {
+    let mut response = refuse(StatusCode::UNAUTHORIZED, error.to_string());
+    let value = HeaderValue::from_static("Basic realm=\"XenAPI\"");
+    response.headers_mut().insert(WWW_AUTHENTICATE, value);
+    response
 }
 
 #[cfg(test)]
@@ -110,5 +176,22 @@ mod tests {
         assert_eq!(query.get("d"), Some("ä"));
         assert_eq!(query.get("e"), Some("% 1"));
         assert_eq!(query.get("novalue"), None);
+    }
+
+    #[test]
+    fn names_and_passwords_are_read() {
+        let of = |value: &str| {
+            let request = Request::builder().header(AUTHORIZATION, value).body(()).unwrap();
+            basic(&request)
+        };
+        let both = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        assert_eq!(of("Basic cm9vdDpzZWNyZXQ="), both("root", "secret"));
+        assert_eq!(of("basic cm9vdDphOmI="), both("root", "a:b"));
+        assert_eq!(of("Basic Og=="), both("", ""));
+        for bad in
+            ["", "Basic", "Basic cm9vdA==", "Basic c!m9v", "Bearer cm9vdDpzZWNyZXQ=", "Basic /w=="]
+        {
+            assert_eq!(of(bad), None, "{bad}");
+        }
     }
 }

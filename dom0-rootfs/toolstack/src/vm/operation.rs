@@ -56,6 +56,8 @@ const RULES: &[Rule] = &[
     rule("resume_on", SUSPENDED, false, true),
     rule("clone", HALTED, true, true),
     rule("copy", HALTED, true, true),
+    rule("export", HALTED, true, true),
+    rule("metadata_export", ANY, true, true),
     rule("snapshot", ANY, false, true),
     rule("checkpoint", &["Running", "Suspended"], false, true),
     rule("revert", ANY, true, false),

@@ -62,6 +62,15 @@ pub fn decode_reply(text: &str) -> Result<Reply, DecodeError> {
     Ok(reply)
 }
 
+/// Reads one value, the form of `task.result` and of the description in an exported VM.
+pub fn decode_value(text: &str) -> Result<Value, DecodeError> {
+    let mut parser = Parser::new(text);
+    parser.open("value")?;
+    let value = parser.value(0)?;
+    parser.end()?;
+    Ok(value)
+}
+
 /// Takes `Status`, `Value` and `ErrorDescription` apart.
 fn status(answer: Value) -> Result<Reply, DecodeError> {
     let Value::Map(mut answer) = answer else {

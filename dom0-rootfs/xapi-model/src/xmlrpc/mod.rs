@@ -4,5 +4,5 @@
 mod decode;
 mod encode;
 
-pub use decode::{decode_call, decode_reply};
+pub use decode::{decode_call, decode_reply, decode_value};
 pub use encode::{encode_call, encode_fault, encode_reply, encode_value};

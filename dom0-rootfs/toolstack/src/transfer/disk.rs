@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Contents of one VDI.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use disk_format::vhd::{self, BLOCK, LARGEST};
+use disk_format::{Target, is_zero};
+use storage::Mode;
+use uuid::Uuid;
+use xapi_model::{ApiError, Ref, errors};
+
+use super::{Failed, Work};
+use crate::copy::{CHUNK, Writer};
+use crate::toolstack::Context;
+use crate::vdis::{Opened, parse_uuid};
+
+/// Seconds from 1970 to 2000, from where VHD counts.
+const MILLENNIUM: u64 = 946_684_800;
+
+/// How a disk is written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As it is.
+    Raw,
+    /// A dynamic VHD, which leaves zeros out. Fixed ones are read as well.
+    Vhd,
+    /// A fixed VHD: all of the disk, and a footer.
+    FixedVhd,
+}
+
+impl Format {
+    /// The format of this name, as `format=` of a query has it.
+    pub fn of(name: &str) -> Result<Format, ApiError> {
+        match name {
+            "raw" => Ok(Format::Raw),
+            "vhd" => Ok(Format::Vhd),
+            "vhd-fixed" => Ok(Format::FixedVhd),
+            other => {
+                let reason = "only raw, vhd and vhd-fixed are known";
+                Err(errors::VALUE_NOT_SUPPORTED.with(["format", other, reason]))
+            }
+        }
+    }
+}
+
+/// A disk that is written to, at any place.
+struct Disk<'a> {
+    work: &'a mut Work,
+    writer: Writer,
+}
+
+impl Target for Disk<'_> {
+    type Error = Failed;
+
+    fn data(&mut self, at: u64, bytes: &[u8]) -> Result<(), Failed> {
+        self.writer.write_at(at, bytes).map_err(writing)?;
+        Ok(self.work.done(bytes.len() as u64)?)
+    }
+
+    fn zeros(&mut self, at: u64, length: u64) -> Result<(), Failed> {
+        self.writer.zeros_at(at, length).map_err(writing)?;
+        Ok(self.work.done(length)?)
+    }
+}
+
+fn backend(doing: &str, error: &io::Error) -> Failed {
+    Failed(errors::SR_BACKEND_FAILURE.with(["", "", &format!("{doing}: {error}")]))
+}
+
+pub(super) fn writing(error: io::Error) -> Failed {
+    backend("writing", &error)
+}
+
+/// Writes a stream to a VDI. What the stream does not reach stays as it is.
+pub fn import(
+    work: &mut Work,
+    vdi: &Ref,
+    format: Format,
+    mut source: impl Read,
+    length: Option<u64>,
+) -> Result<(), Failed> {
+    let toolstack = work.context.toolstack.clone();
+    if toolstack.look("VDI", vdi, |vdi, _| vdi.bool("read_only"))? {
+        return Err(errors::VDI_READONLY.with([vdi.as_str()]).into());
+    }
+    let opened = Opened::new(&toolstack, vdi, Mode::ReadWrite)?;
+    let writer = Writer::open(&opened.path, opened.size);
+    let writer = writer.map_err(|e| backend("opening the VDI", &e))?;
+    let fits = |size: u64| match size <= opened.size {
+        true => Ok(()),
+        false => {
+            let words = [vdi.to_string(), opened.size.to_string()];
+            Err(Failed(errors::VDI_TOO_SMALL.with(words)))
+        }
+    };
+    work.total(length.filter(|_| format == Format::Raw).unwrap_or(opened.size));
+    let mut disk = Disk { work, writer };
+    if format == Format::Raw {
+        let (mut piece, mut at) = (vec![0; CHUNK], 0);
+        loop {
+            let count = read_some(&mut source, &mut piece).map_err(|e| backend("receiving", &e))?;
+            if count == 0 {
+                break;
+            }
+            fits(at + count as u64)?;
+            disk.data(at, &piece[..count])?;
+            at += count as u64;
+        }
+    } else {
+        vhd::read(source, &mut disk, fits)?;
+    }
+    disk.writer.finish().map_err(writing)
+}
+
+/// Reads until the buffer is full or nothing is left.
+pub(super) fn read_some(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match source.read(&mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
+
+/// A VDI that is read.
+pub struct Reading {
+    vdi: Ref,
+    opened: Opened,
+    file: File,
+}
+
+impl Reading {
+    /// Opens it.
+    pub fn new(context: &Context, vdi: &Ref) -> Result<Reading, ApiError> {
+        let opened = Opened::new(&context.toolstack, vdi, Mode::ReadOnly)?;
+        let file = File::open(&opened.path).map_err(|e| backend("opening the VDI", &e).0)?;
+        Ok(Reading { vdi: vdi.clone(), opened, file })
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.opened.size
+    }
+
+    /// Bytes that an export has; none if that turns out on the way.
+    pub fn length(&self, format: Format) -> Option<u64> {
+        match format {
+            Format::Raw => Some(self.size()),
+            Format::Vhd => None,
+            Format::FixedVhd => Some(self.size().next_multiple_of(vhd::SECTOR) + vhd::SECTOR),
+        }
+    }
+
+    /// Fails if the disk does not fit into the format.
+    pub fn fits(&self, format: Format) -> Result<(), Failed> {
+        match format == Format::Vhd && self.size() > LARGEST {
+            true => Err(vhd::VhdError::TooBig(self.size()).into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Reads a place.
+    pub(super) fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), Failed> {
+        self.file.read_exact_at(bytes, at).map_err(|e| backend("reading", &e))
+    }
+
+    /// Hands out the disk from front to back, in pieces of a size.
+    fn pieces(
+        &self,
+        length: u64,
+        mut take: impl FnMut(u64, &[u8]) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
+        let mut piece = vec![0; length as usize];
+        for at in (0..self.size()).step_by(length as usize) {
+            let piece = &mut piece[..(self.size() - at).min(length) as usize];
+            self.read(at, piece)?;
+            take(at, piece)?;
+        }
+        Ok(())
+    }
+
+    /// Identifier of the image that is made: the VDI's.
+    fn id(&self, context: &Context) -> Result<[u8; 16], Failed> {
+        let uuid = context.toolstack.look("VDI", &self.vdi, |vdi, _| vdi.uuid().to_owned())?;
+        Ok(parse_uuid(&uuid).map(Uuid::into_bytes)?)
+    }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
+}
+
+/// Writes a VDI to a stream.
+pub fn export(
+    work: &mut Work,
+    reading: &Reading,
+    format: Format,
+    mut sink: impl Write,
+) -> Result<(), Failed> {
+    let id = reading.id(&work.context)?;
+    let time = u32::try_from(now().saturating_sub(MILLENNIUM)).unwrap_or(u32::MAX);
+    if format == Format::Vhd {
+        return export_dynamic(work, reading, sink, time, id);
+    }
+    work.total(reading.size());
+    reading.pieces(CHUNK as u64, |_, piece| {
+        sink.write_all(piece)?;
+        Ok(work.done(piece.len() as u64)?)
+    })?;
+    if format == Format::FixedVhd {
+        let rest = reading.size().next_multiple_of(vhd::SECTOR) - reading.size();
+        sink.write_all(&vec![0; rest as usize])?;
+        sink.write_all(&vhd::fixed_footer(reading.size(), time, id))?;
+    }
+    Ok(sink.flush()?)
+}
+
+/// The table of a dynamic image comes before the blocks, so the disk is read twice. Nobody writes to
+/// it meanwhile.
+fn export_dynamic(
+    work: &mut Work,
+    reading: &Reading,
+    sink: impl Write,
+    time: u32,
+    id: [u8; 16],
+) -> Result<(), Failed> {
+    work.total(reading.size().saturating_mul(2));
+    let mut present = Vec::new();
+    reading.pieces(BLOCK, |_, block| {
+        present.push(!is_zero(block));
+        Ok(work.done(block.len() as u64)?)
+    })?;
+    let mut writer = vhd::Writer::begin(sink, reading.size(), time, id, &present)?;
+    let mut block = vec![0; BLOCK as usize];
+    for (at, present) in (0..reading.size()).step_by(BLOCK as usize).zip(present) {
+        let length = (reading.size() - at).min(BLOCK);
+        if present {
+            let block = &mut block[..length as usize];
+            reading.read(at, block)?;
+            writer.block(block)?;
+        }
+        work.done(length)?;
+    }
+    Ok(writer.finish()?.flush()?)
+}
