@@ -2,7 +2,7 @@
 //! A session with the server, and the objects that were looked at in it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
+use std::io::{Read, Write};
 use std::rc::Rc;
 
 use xapi_model::{ApiError, Call, Class, Ref, Value, catalogue, classes, errors};
@@ -131,12 +131,17 @@ impl Api {
     }
 
     /// Sends a file to a handler of the server.
-    pub(crate) fn put(&mut self, path: &str, length: u64, file: File) -> Result<(), Failure> {
+    pub(crate) fn put(
+        &mut self,
+        path: &str,
+        length: u64,
+        file: &mut dyn Read,
+    ) -> Result<(), Failure> {
         self.transport.put(path, length, file).map_err(Failure::Contact)
     }
 
     /// Fetches a file from a handler of the server.
-    pub(crate) fn get(&mut self, path: &str, file: File) -> Result<(), Failure> {
+    pub(crate) fn get(&mut self, path: &str, file: &mut dyn Write) -> Result<(), Failure> {
         self.transport.get(path, file).map_err(Failure::Contact)
     }
 
@@ -152,7 +157,7 @@ impl Api {
     }
 
     /// Puts uuid and name in the place of references.
-    fn explain(&mut self, mut error: ApiError) -> ApiError {
+    pub(crate) fn explain(&mut self, mut error: ApiError) -> ApiError {
         for arg in &mut error.args {
             if !arg.starts_with("OpaqueRef:") || arg == Ref::NULL {
                 continue;

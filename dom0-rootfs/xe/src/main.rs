@@ -20,6 +20,7 @@ mod options;
 mod output;
 mod params;
 mod parse;
+mod progress;
 mod select;
 #[cfg(test)]
 mod testing;

@@ -7,7 +7,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -361,14 +362,14 @@ impl Transport for Pool {
         Ok(xmlrpc::decode_reply(&xmlrpc::encode_reply(&reply))?)
     }
 
-    fn put(&mut self, path: &str, length: u64, _file: File) -> anyhow::Result<()> {
+    fn put(&mut self, path: &str, length: u64, _file: &mut dyn Read) -> anyhow::Result<()> {
         self.calls.borrow_mut().push(format!("PUT {path} {length}"));
         Ok(())
     }
 
-    fn get(&mut self, path: &str, mut file: File) -> anyhow::Result<()> {
+    fn get(&mut self, path: &str, file: &mut dyn Write) -> anyhow::Result<()> {
         self.calls.borrow_mut().push(format!("GET {path}"));
-        Ok(std::io::Write::write_all(&mut file, b"image")?)
+        Ok(file.write_all(b"image")?)
     }
 
     fn console(&mut self, path: &str) -> anyhow::Result<()> {
@@ -466,7 +467,9 @@ fn files_go_to_and_from_vdis() {
     let exported = run(&format!("xe vdi-export uuid=1-vdi filename={name}"));
     assert_eq!(
         exported,
-        "> GET /export_raw_vdi?session_id=OpaqueRef:session&vdi=OpaqueRef:d1&format=raw\n"
+        "> task.create(vdi-export, )\n\
+         > GET /export_raw_vdi?session_id=OpaqueRef:session&task_id=&vdi=OpaqueRef:d1&format=raw\n\
+         > task.get_record()\n> task.destroy()\n"
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), "image");
     let again = run(&format!("xe vdi-export uuid=1-vdi filename={name}"));
@@ -474,6 +477,8 @@ fn files_go_to_and_from_vdis() {
     let imported = run(&format!("xe vdi-import uuid=1-vdi filename={name}"));
     assert_eq!(
         imported,
-        "> PUT /import_raw_vdi?session_id=OpaqueRef:session&vdi=OpaqueRef:d1&format=raw 5\n"
+        "> task.create(vdi-import, )\n\
+         > PUT /import_raw_vdi?session_id=OpaqueRef:session&task_id=&vdi=OpaqueRef:d1&format=raw 5\n\
+         > task.get_record()\n> task.destroy()\n"
     );
 }

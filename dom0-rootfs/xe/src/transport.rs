@@ -30,9 +30,9 @@ pub(crate) trait Transport {
     /// Sends a call and waits for the answer.
     fn call(&mut self, call: &Call) -> Result<Reply>;
     /// Sends a file of `length` bytes.
-    fn put(&mut self, path: &str, length: u64, file: File) -> Result<()>;
+    fn put(&mut self, path: &str, length: u64, file: &mut dyn Read) -> Result<()>;
     /// Fetches into a file.
-    fn get(&mut self, path: &str, file: File) -> Result<()>;
+    fn get(&mut self, path: &str, file: &mut dyn Write) -> Result<()>;
     /// Connects a console to standard input and output until it ends.
     fn console(&mut self, path: &str) -> Result<()>;
 }
@@ -155,13 +155,13 @@ impl Transport for Remote {
         xmlrpc::decode_reply(&answer).context("reading an answer")
     }
 
-    fn put(&mut self, path: &str, length: u64, mut file: File) -> Result<()> {
+    fn put(&mut self, path: &str, length: u64, file: &mut dyn Read) -> Result<()> {
         // A connection of its own: a server that refuses early leaves this one in the middle.
-        self.target.open()?.exchange("PUT", path, length, &mut file).map(drop)
+        self.target.open()?.exchange("PUT", path, length, file).map(drop)
     }
 
-    fn get(&mut self, path: &str, mut file: File) -> Result<()> {
-        self.target.open()?.get(path, &mut file)
+    fn get(&mut self, path: &str, file: &mut dyn Write) -> Result<()> {
+        self.target.open()?.get(path, file)
     }
 
     fn console(&mut self, path: &str) -> Result<()> {

@@ -48,10 +48,10 @@ pub(super) static VERBS: &[Verb] = &[
         |api, params, _| {
             let name = params.require("filename")?;
             let failed = |error| Failure::plain(format!("reading '{name}': {error}"));
-            let file = File::open(name).map_err(failed)?;
+            let mut file = File::open(name).map_err(failed)?;
             let length = file.metadata().map_err(failed)?.len();
             let path = blob_path(api, params)?;
-            api.put(&path, length, file)
+            api.put(&path, length, &mut file)
         },
     ),
     plain(
@@ -158,13 +158,13 @@ fn blob_path(api: &mut Api, params: &Params) -> Result<String, Failure> {
 
 /// Writes what the server has at a path to a new file.
 fn fetch(api: &mut Api, path: &str, name: &str) -> Result<(), Failure> {
-    let file = OpenOptions::new()
+    let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(name)
         .map_err(|error| Failure::plain(format!("creating '{name}': {error}")))?;
-    let fetched = api.get(path, file);
+    let fetched = api.get(path, &mut file);
     if fetched.is_err() {
         // Half of it must not be taken for all; why it failed is what counts.
         let _ = std::fs::remove_file(name);

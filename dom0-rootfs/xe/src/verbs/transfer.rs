@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Contents of VDIs, to and from files; consoles.
+//! Contents of VDIs and whole VMs, to and from files; consoles.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
+use xapi_model::{ApiError, Value, xmlrpc};
+
 use super::{Verb, on_vms, plain};
-use crate::api::Api;
+use crate::api::{Api, text};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::params::Params;
+use crate::progress::Metered;
 use crate::select::selected;
 use crate::views;
+
+/// Parameters of an export that select no VM.
+const OF_EXPORT: &[&str] = &["filename", "compress", "metadata"];
 
 pub(super) static VERBS: &[Verb] = &[
     plain(
@@ -19,7 +25,7 @@ pub(super) static VERBS: &[Verb] = &[
         &["uuid", "filename"],
         &["format"],
         &["VDI.create"],
-        "Writes a file with a raw disk image into a VDI.",
+        "Writes a disk image into a VDI: format=raw, or vhd. --progress shows how far it is.",
         import,
     ),
     plain(
@@ -27,8 +33,38 @@ pub(super) static VERBS: &[Verb] = &[
         &["uuid", "filename"],
         &["format"],
         &["VDI.create"],
-        "Writes the contents of a VDI to a new file as a raw disk image.",
+        "Writes the contents of a VDI to a new file: format=raw, vhd (dynamic: without zeros) or \
+         vhd-fixed. --progress shows how far it is.",
         export,
+    ),
+    Verb {
+        required: &["filename"],
+        optional: &["compress", "metadata"],
+        ..on_vms(
+            "vm-export",
+            &["VM.create"],
+            "Writes a halted VM and its disks to a new file, an XVA archive: compress=true (gzip) or \
+             zstd. metadata=true leaves the disks out.",
+            export_vm,
+        )
+    },
+    plain(
+        "vm-import",
+        &["filename"],
+        &["sr-uuid", "preserve", "metadata"],
+        &["VM.create"],
+        "Makes VMs of an XVA archive, with disks in the given SR or the pool's default SR. \
+         preserve=true keeps uuid and MAC addresses. --force passes over damage. metadata=true takes \
+         disks that are here.",
+        import_vm,
+    ),
+    plain(
+        "template-export",
+        &["template-uuid", "filename"],
+        &["compress", "metadata"],
+        &["VM.create"],
+        "Writes a template and its disks to a new file, as vm-export does.",
+        export_template,
     ),
     Verb {
         common: true,
@@ -41,43 +77,128 @@ pub(super) static VERBS: &[Verb] = &[
     },
 ];
 
-/// The handler's path with everything that it asks for.
-fn path(api: &mut Api, params: &Params, handler: &str) -> Result<String, Failure> {
-    let format = params.get("format").unwrap_or("raw");
-    if format != "raw" {
-        return Err(Failure::plain(format!("Unknown format '{format}': only raw is there")));
+/// Runs a transfer with a task, whose path `run` adds to its own. Gives what the task results in; an
+/// error is that of the task, which tells more than the answer does.
+fn with_task(
+    api: &mut Api,
+    label: &str,
+    run: impl FnOnce(&mut Api, &str) -> Result<(), Failure>,
+) -> Result<String, Failure> {
+    let task = api.act("task.create", [label.into(), "".into()])?;
+    let query = format!("session_id={}&task_id={}", api.session(), task.text());
+    let ran = run(api, &query);
+    let record = api.ask("task.get_record", [task.clone()])?;
+    let record = record.as_map().cloned().unwrap_or_default();
+    let ended = record.get("error_info").and_then(Value::as_set).unwrap_or_default();
+    let mut words = ended.iter().map(Value::text);
+    let told = words.next().map(|code| ApiError { code, args: words.collect() });
+    // Where the connection failed, the server may not know of it yet.
+    let _ = api.act("task.destroy", [task]);
+    match (ran, told) {
+        (Ok(()), _) => Ok(text(&record, "result")),
+        (Err(_), Some(error)) => Err(Failure::Api(api.explain(error))),
+        (Err(failure), None) => Err(failure),
     }
-    let vdi = api.reference("VDI", params.require("uuid")?)?.text();
-    let session = api.session();
-    Ok(format!("{handler}?session_id={session}&vdi={vdi}&format=raw"))
 }
 
-fn import(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
+/// A file that is sent.
+fn send(api: &mut Api, params: &Params, path: &str) -> Result<(), Failure> {
     let name = params.require("filename")?;
     let failed = |error: std::io::Error| Failure::plain(format!("reading '{name}': {error}"));
     let mut file = File::open(name).map_err(failed)?;
     // Block devices have a length too, but only the end tells it.
     let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
     file.rewind().map_err(failed)?;
-    let path = path(api, params, "/import_raw_vdi")?;
-    api.put(&path, length, file)
+    let mut stderr = std::io::stderr();
+    let screen = params.flag("progress")?.then_some(&mut stderr as &mut dyn Write);
+    let mut file = Metered::new(file, Some(length), screen);
+    let sent = api.put(path, length, &mut file as &mut dyn Read);
+    file.finish().map_err(failed)?;
+    sent
 }
 
-fn export(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
+/// A new file that is fetched.
+fn fetch(api: &mut Api, params: &Params, path: &str, total: Option<u64>) -> Result<(), Failure> {
     let name = params.require("filename")?;
-    let path = path(api, params, "/export_raw_vdi")?;
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(name)
-        .map_err(|error| Failure::plain(format!("creating '{name}': {error}")))?;
-    let fetched = api.get(&path, file);
+    let failed = |what: &str, e: std::io::Error| Failure::plain(format!("{what} '{name}': {e}"));
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(name);
+    let file = file.map_err(|error| failed("creating", error))?;
+    let mut stderr = std::io::stderr();
+    let screen = params.flag("progress")?.then_some(&mut stderr as &mut dyn Write);
+    let mut file = Metered::new(file, total, screen);
+    let fetched = api.get(path, &mut file);
+    file.finish().map_err(|error| failed("writing", error))?;
     if fetched.is_err() {
         // Half an image must not be taken for one; why it failed is what counts.
         let _ = std::fs::remove_file(name);
     }
     fetched
+}
+
+fn import(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
+    let vdi = api.reference("VDI", params.require("uuid")?)?.text();
+    let format = params.get("format").unwrap_or("raw");
+    with_task(api, "vdi-import", |api, query| {
+        send(api, params, &format!("/import_raw_vdi?{query}&vdi={vdi}&format={format}"))
+    })?;
+    Ok(())
+}
+
+fn export(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
+    let vdi = api.reference("VDI", params.require("uuid")?)?.text();
+    let format = params.get("format").unwrap_or("raw");
+    let size = api.field_of("VDI", &vdi, "virtual_size")?.parse().ok();
+    // How long a dynamic image is depends on what is in it.
+    let total = size.filter(|_| format != "vhd");
+    with_task(api, "vdi-export", |api, query| {
+        let path = format!("/export_raw_vdi?{query}&vdi={vdi}&format={format}");
+        fetch(api, params, &path, total)
+    })?;
+    Ok(())
+}
+
+fn export_vm(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
+    let view = views::find("vm").ok_or_else(|| Failure::plain("this API has no VMs"))?;
+    let found = selected(api, &view, params, OF_EXPORT)?;
+    let [vm] = &found[..] else {
+        return Err(Failure::plain("A file takes one VM"));
+    };
+    write_archive(api, params, &vm.reference.text())
+}
+
+fn export_template(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
+    let template = api.reference("VM", params.require("template-uuid")?)?.text();
+    write_archive(api, params, &template)
+}
+
+fn write_archive(api: &mut Api, params: &Params, vm: &str) -> Result<(), Failure> {
+    let compress = params.get("compress").unwrap_or("false");
+    let handler = if params.flag("metadata")? { "/export_metadata" } else { "/export" };
+    with_task(api, "vm-export", |api, query| {
+        let path = format!("{handler}?{query}&ref={vm}&use_compression={compress}");
+        fetch(api, params, &path, None)
+    })?;
+    Ok(())
+}
+
+fn import_vm(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {
+    let handler = if params.flag("metadata")? { "/import_metadata" } else { "/import" };
+    let (restore, force) = (params.flag("preserve")?, params.flag("force")?);
+    let mut sr = String::new();
+    if let Some(uuid) = params.get("sr-uuid") {
+        sr = format!("&sr_id={}", api.reference("SR", uuid)?.text());
+    }
+    let result = with_task(api, "vm-import", |api, query| {
+        let path = format!("{handler}?{query}&restore={restore}&force={force}{sr}");
+        send(api, params, &path)
+    })?;
+    let made = xmlrpc::decode_value(&result)
+        .map_err(|error| Failure::plain(format!("reading what was made: {error}")))?;
+    for vm in made.as_set().unwrap_or_default() {
+        let uuid = api.uuid_of("VM", &vm.text())?;
+        out.value(&uuid)?;
+    }
+    Ok(())
 }
 
 fn console(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
