@@ -4,12 +4,23 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use crate::backend::{Addressing, IpMode, Ipv6Mode};
 use crate::error::NetworkError;
 use crate::program::{System, io as failing};
 
 const FOLDER: &str = "/etc/systemd/network";
+
+/// What systemd-networkd answers while it reads its files (`org.freedesktop.network1.AlreadyReloading`,
+/// from systemd 257 on).
+const ALREADY_RELOADING: &str = "Already reloading";
+
+/// How often it is asked then, and how long apart: ten seconds in all.
+const ATTEMPTS: u32 = 100;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
 
 const HEAD: &str = "# Written by the Xenith toolstack; changes are lost.\n";
 
@@ -79,37 +90,83 @@ pub(crate) fn uplink(interface: &str, mtu: u32) -> String {
     )
 }
 
-/// Writes a file, whole or not at all.
-pub(crate) fn write(system: &dyn System, name: &str, text: &str) -> Result<(), NetworkError> {
-    let folder = system.path(FOLDER);
-    let path = folder.join(name);
-    if fs::read_to_string(&path).is_ok_and(|old| old == text) {
-        return Ok(());
+#[expect(clippy::disallowed_methods, reason = "the end of another's reading has no event")]
+fn pause() {
+    thread::sleep(BETWEEN_ATTEMPTS);
+}
+
+/// The host's systemd-networkd, told of files that changed.
+pub(crate) struct Networkd {
+    system: Arc<dyn System>,
+    /// Whether it may not have read what its files say: after a start of this process nobody knows.
+    /// Locked while it reads them, because it refuses to be told twice at a time.
+    stale: Mutex<bool>,
+}
+
+impl Networkd {
+    pub(crate) fn new(system: Arc<dyn System>) -> Self {
+        Self { system, stale: Mutex::new(true) }
     }
-    let partial = folder.join(format!(".{name}.partial"));
-    (|| {
-        fs::create_dir_all(&folder)?;
-        fs::write(&partial, text)?;
-        fs::File::open(&partial)?.sync_all()?;
-        fs::rename(&partial, &path)
-    })()
-    .map_err(failing(format!("writing {FOLDER}/{name}")))
-}
 
-pub(crate) fn exists(system: &dyn System, name: &str) -> bool {
-    system.path(FOLDER).join(name).exists()
-}
-
-pub(crate) fn remove(system: &dyn System, name: &str) -> Result<(), NetworkError> {
-    match fs::remove_file(system.path(FOLDER).join(name)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(failing(format!("removing {FOLDER}/{name}"))(error))
+    /// Writes a file, whole or not at all.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<(), NetworkError> {
+        let folder = self.system.path(FOLDER);
+        let path = folder.join(name);
+        let mut stale = self.stale();
+        if fs::read_to_string(&path).is_ok_and(|old| old == text) {
+            return Ok(());
         }
-        _ => Ok(()),
+        *stale = true;
+        let partial = folder.join(format!(".{name}.partial"));
+        (|| {
+            fs::create_dir_all(&folder)?;
+            fs::write(&partial, text)?;
+            fs::File::open(&partial)?.sync_all()?;
+            fs::rename(&partial, &path)
+        })()
+        .map_err(failing(format!("writing {FOLDER}/{name}")))
     }
-}
 
-/// Has systemd-networkd act on files that changed; interfaces whose file did not change stay as they are.
-pub(crate) fn reload(system: &dyn System) -> Result<(), NetworkError> {
-    system.must("reloading the network configuration", "networkctl", &["reload"]).map(drop)
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        self.system.path(FOLDER).join(name).exists()
+    }
+
+    pub(crate) fn remove(&self, name: &str) -> Result<(), NetworkError> {
+        let mut stale = self.stale();
+        match fs::remove_file(self.system.path(FOLDER).join(name)) {
+            Ok(()) => {
+                *stale = true;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failing(format!("removing {FOLDER}/{name}"))(error)),
+        }
+    }
+
+    /// Has systemd-networkd act on files that changed, if any did; interfaces whose file did not
+    /// change stay as they are.
+    pub(crate) fn reload(&self) -> Result<(), NetworkError> {
+        let mut stale = self.stale();
+        if !*stale {
+            return Ok(());
+        }
+        let mut attempts = 0;
+        let ran = loop {
+            let ran = self.system.run("networkctl", &["reload"])?;
+            attempts += 1;
+            // Somebody else told it to, an administrator perhaps; it may have read our files before
+            // they changed.
+            if !ran.stderr.contains(ALREADY_RELOADING) || attempts == ATTEMPTS {
+                break ran;
+            }
+            pause();
+        };
+        ran.must("reloading the network configuration", "networkctl")?;
+        *stale = false;
+        Ok(())
+    }
+
+    fn stale(&self) -> MutexGuard<'_, bool> {
+        self.stale.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

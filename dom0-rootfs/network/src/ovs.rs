@@ -11,6 +11,7 @@ use crate::backend::{
 };
 use crate::error::NetworkError;
 use crate::names::{check_addressing, check_bridge, check_interface, quoted};
+use crate::networkd::Networkd;
 use crate::program::{System, io};
 use crate::{networkd, nics};
 
@@ -20,12 +21,14 @@ const UPLINK_OF: &str = "xenith-uplink-of";
 /// The network of a real host.
 pub struct OvsBackend {
     system: Arc<dyn System>,
+    networkd: Networkd,
 }
 
 impl OvsBackend {
     /// The backend on a host.
     pub fn new(system: Arc<dyn System>) -> Self {
-        Self { system }
+        let networkd = Networkd::new(Arc::clone(&system));
+        Self { system, networkd }
     }
 
     fn vsctl(&self, doing: &str, commands: &[Vec<String>]) -> Result<String, NetworkError> {
@@ -92,11 +95,11 @@ impl OvsBackend {
     /// guests too, and answer there.
     fn keep_quiet(&self, bridge: &str) -> Result<(), NetworkError> {
         let name = networkd::address_file(bridge);
-        match networkd::exists(&*self.system, &name) {
+        match self.networkd.exists(&name) {
             true => Ok(()),
             false => {
                 let none = networkd::address(bridge, &Addressing::default());
-                networkd::write(&*self.system, &name, &none)
+                self.networkd.write(&name, &none)
             }
         }
     }
@@ -116,7 +119,7 @@ impl OvsBackend {
         let add = command(["--may-exist", "add-br", name, parent, &tag.to_string()]);
         self.vsctl(&doing, &[add, set])?;
         self.keep_quiet(name)?;
-        networkd::reload(&*self.system)?;
+        self.networkd.reload()?;
         self.ip(&doing, &["link", "set", "dev", name, "up"]).map(drop)
     }
 }
@@ -212,15 +215,15 @@ impl NetworkBackend for OvsBackend {
         self.vsctl(&doing, &commands)?;
 
         for card in former.iter().filter(|card| !cards.contains(card)) {
-            networkd::remove(&*self.system, &networkd::uplink_file(card))?;
+            self.networkd.remove(&networkd::uplink_file(card))?;
         }
         let mtu_text = mtu.to_string();
         for card in cards {
             let text = networkd::uplink(card, *mtu);
-            networkd::write(&*self.system, &networkd::uplink_file(card), &text)?;
+            self.networkd.write(&networkd::uplink_file(card), &text)?;
         }
         self.keep_quiet(name)?;
-        networkd::reload(&*self.system)?;
+        self.networkd.reload()?;
         for card in cards {
             self.ip(&doing, &["link", "set", "dev", card, "mtu", &mtu_text, "up"])?;
         }
@@ -231,14 +234,14 @@ impl NetworkBackend for OvsBackend {
         check_interface(bridge)?;
         // Files first: once the bridge is gone nobody knows which uplinks it had.
         for uplink in self.uplinks("Interface", bridge)? {
-            networkd::remove(&*self.system, &networkd::uplink_file(&uplink))?;
+            self.networkd.remove(&networkd::uplink_file(&uplink))?;
         }
-        networkd::remove(&*self.system, &networkd::address_file(bridge))?;
+        self.networkd.remove(&networkd::address_file(bridge))?;
         self.vsctl(
             &format!("removing bridge {bridge}"),
             &[command(["--if-exists", "del-br", bridge])],
         )?;
-        networkd::reload(&*self.system)
+        self.networkd.reload()
     }
 
     fn plug(&self, bridge: &str, link: &str, ids: &[(String, String)]) -> Result<(), NetworkError> {
@@ -277,8 +280,8 @@ impl NetworkBackend for OvsBackend {
         check_interface(interface)?;
         check_addressing(addressing)?;
         let text = networkd::address(interface, addressing);
-        networkd::write(&*self.system, &networkd::address_file(interface), &text)?;
-        networkd::reload(&*self.system)
+        self.networkd.write(&networkd::address_file(interface), &text)?;
+        self.networkd.reload()
     }
 
     fn addresses(&self, interface: &str) -> Result<Addresses, NetworkError> {

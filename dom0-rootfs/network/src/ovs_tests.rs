@@ -14,6 +14,8 @@ struct Recorder {
     root: tempfile::TempDir,
     answers: Vec<(&'static str, String)>,
     fail: Mutex<Option<&'static str>>,
+    /// How often systemd-networkd says that it is reading its files.
+    busy: Mutex<u32>,
     log: Mutex<Vec<String>>,
 }
 
@@ -23,6 +25,7 @@ impl Recorder {
             root: tempfile::tempdir().unwrap(),
             answers: Vec::new(),
             fail: Mutex::default(),
+            busy: Mutex::default(),
             log: Mutex::default(),
         }
     }
@@ -59,6 +62,12 @@ impl System for Recorder {
         let stdout = self.answers.iter().find(|(part, _)| line.contains(part));
         let stdout = stdout.map(|(_, answer)| answer.clone()).unwrap_or_default();
         self.log.lock().unwrap().push(line);
+        let mut busy = self.busy.lock().unwrap();
+        if program == "networkctl" && *busy > 0 {
+            *busy -= 1;
+            let stderr = "Failed to reload network settings: Already reloading.\n".to_owned();
+            return Ok(Ran { code: 1, stdout: String::new(), stderr });
+        }
         if failing {
             return Ok(Ran { code: 1, stdout: String::new(), stderr: "database is gone\n".into() });
         }
@@ -155,16 +164,35 @@ fn what_cannot_work_runs_nothing() {
 #[test]
 fn a_failure_tells_the_last_words_and_the_call_can_be_made_again() {
     let host = Arc::new(eth0());
-    let backend = OvsBackend::new(host.clone());
-    for part in ["add-br", "networkctl", "ip link"] {
+    let mut backend = OvsBackend::new(host.clone());
+    // What was read already is not read again.
+    for (part, programs) in [("add-br", 5), ("networkctl", 5), ("ip link", 4)] {
         *host.fail.lock().unwrap() = Some(part);
         let error = backend.ensure_bridge(&xenbr0()).unwrap_err();
         assert!(error.to_string().ends_with("ended with code 1: database is gone"), "{error}");
         *host.fail.lock().unwrap() = None;
         host.take_log();
         backend.ensure_bridge(&xenbr0()).unwrap();
-        assert_eq!(host.take_log().len(), 5, "after {part}");
+        assert_eq!(host.take_log().len(), programs, "after {part}");
+        // The next one begins as if the process had just been started.
+        backend = OvsBackend::new(host.clone());
     }
+}
+
+#[test]
+fn files_are_read_when_they_changed_and_once_whoever_else_has_them_read() {
+    let host = Arc::new(eth0());
+    let backend = OvsBackend::new(host.clone());
+    let reloads = || host.take_log().iter().filter(|line| line.contains("networkctl")).count();
+    *host.busy.lock().unwrap() = 2;
+    backend.ensure_bridge(&xenbr0()).unwrap();
+    assert_eq!(reloads(), 3);
+    backend.ensure_bridge(&xenbr0()).unwrap();
+    assert_eq!(reloads(), 0);
+    backend.configure_address("xenbr0", &dhcp()).unwrap();
+    assert_eq!(reloads(), 1);
+    backend.remove_bridge("xenbr0").unwrap();
+    assert_eq!(reloads(), 1);
 }
 
 #[test]

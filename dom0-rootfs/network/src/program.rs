@@ -17,6 +17,21 @@ pub struct Ran {
     pub stderr: String,
 }
 
+impl Ran {
+    /// The standard output of a `program` that had to succeed.
+    pub(crate) fn must(self, doing: &str, program: &str) -> Result<String, NetworkError> {
+        if self.code == 0 {
+            return Ok(self.stdout);
+        }
+        let said = self.stderr.trim();
+        let skip = said.char_indices().rev().nth(400).map_or(0, |(at, _)| at);
+        Err(NetworkError::Failed {
+            doing: doing.to_owned(),
+            detail: format!("{program} ended with code {}: {}", self.code, &said[skip..]),
+        })
+    }
+}
+
 /// What the backend needs of the host.
 pub trait System: Send + Sync {
     /// Runs a program to its end. An exit code other than zero is no error here.
@@ -34,16 +49,7 @@ impl dyn System + '_ {
         program: &str,
         args: &[&str],
     ) -> Result<String, NetworkError> {
-        let ran = self.run(program, args)?;
-        if ran.code == 0 {
-            return Ok(ran.stdout);
-        }
-        let said = ran.stderr.trim();
-        let skip = said.char_indices().rev().nth(400).map_or(0, |(at, _)| at);
-        Err(NetworkError::Failed {
-            doing: doing.to_owned(),
-            detail: format!("{program} ended with code {}: {}", ran.code, &said[skip..]),
-        })
+        self.run(program, args)?.must(doing, program)
     }
 
     /// A file of the host below [`System::root`].
