@@ -11,6 +11,8 @@
                                                        suspend it and resume it
     lifecycle.py URL PASSWORD back DISK                give a PVH guest a processor, checkpoint it, snapshot it while it
                                                        runs, and revert it
+    lifecycle.py URL PASSWORD guard DISK               have a PVH guest try other addresses than its own, with
+                                                       each locking mode
     lifecycle.py URL PASSWORD after FILE               the records and the guest left are whole; remove the guest
 """
 
@@ -406,6 +408,48 @@ def back(host, disk):
         remove(host, one, host.api.VBD.get_VDI(vbd))
 
 
+def guard(host, disk):
+    own, other, mac = "10.0.2.50", "10.0.2.66", "02:00:00:00:00:66"
+    vm, vdi = create(host, "pvh", "guard", disk)
+    (vif,) = host.api.VM.get_VIFs(vm)
+    host.api.VIF.set_qos_algorithm_type(vif, "ratelimit")
+    host.api.VIF.set_qos_algorithm_params(vif, {"kbps": "1000"})
+    host.api.VM.start(vm, True, False)
+    console = host.console(vm)
+    host.api.VM.unpause(vm)
+    read_until(console, "guest: ready")
+
+    def answered(address):
+        line = ask(console, f"ping as {address}", f"answered as {address}")
+        return "is answered" in line
+
+    assert answered(own) and answered(other), "an unlocked interface passes everything"
+    host.api.VIF.set_ipv4_allowed(vif, [own])
+    host.api.VIF.set_locking_mode(vif, "locked")
+    assert answered(own) and not answered(other), "locked to its own address"
+    ask(console, f"address {mac}", f"guest: has {mac}")
+    assert not answered(own), "with another MAC address"
+    ask(console, f"address {host.api.VIF.get_MAC(vif)}", "guest: has")
+    assert answered(own), "its own MAC address again"
+    host.api.VIF.add_ipv4_allowed(vif, other)
+    host.api.VIF.remove_ipv4_allowed(vif, own)
+    assert answered(other) and not answered(own), "locked to the other address"
+    host.api.VIF.set_locking_mode(vif, "disabled")
+    assert not answered(own) and not answered(other), "nothing passes"
+    host.api.VIF.set_locking_mode(vif, "unlocked")
+    assert answered(own) and answered(other), "unlocked again"
+    host.api.VIF.set_locking_mode(vif, "locked")
+    host.api.VM.hard_reboot(vm)
+    console = host.console(vm)
+    # It cannot reach the gateway as what it is not allowed to be, and says so.
+    while "guest: ready" not in console.readline().decode(errors="replace"):
+        pass
+    assert answered(other) and not answered(own), "still locked after a reboot"
+    say("it is who it was told to be")
+    host.api.VM.hard_shutdown(vm)
+    remove(host, vm, vdi)
+
+
 def after_power_cut(host, file):
     with open(file, encoding="utf-8") as notes:
         before, now = json.load(notes), host.lasting()
@@ -442,6 +486,8 @@ def main():
         live(host, rest[0])
     elif action == "back":
         back(host, rest[0])
+    elif action == "guard":
+        guard(host, rest[0])
     elif action == "after":
         after_power_cut(host, *rest)
     else:

@@ -2,6 +2,7 @@
 //! The seam to the host's network.
 
 use crate::error::NetworkError;
+use crate::guard::Guard;
 
 /// What the toolstack needs of the host's network. All calls block and are safe to repeat.
 pub trait NetworkBackend: Send + Sync {
@@ -13,8 +14,10 @@ pub trait NetworkBackend: Send + Sync {
     fn ensure_bridge(&self, bridge: &Bridge) -> Result<(), NetworkError>;
     /// Removes a bridge; one that is not there is no error.
     fn remove_bridge(&self, bridge: &str) -> Result<(), NetworkError>;
-    /// Puts a guest's link (`vif3.0`) into a bridge with the guest's identity in its external ids, up.
-    fn plug(&self, bridge: &str, link: &str, ids: &[(String, String)]) -> Result<(), NetworkError>;
+    /// Puts a guest's link (`vif3.0`) into a bridge, up. Nothing passes it before its guard is there.
+    fn plug(&self, bridge: &str, link: &str, port: &GuestPort) -> Result<(), NetworkError>;
+    /// Changes what passes a guest's link, whose port stays as it is.
+    fn guard(&self, link: &str, guard: &Guard) -> Result<(), NetworkError>;
     /// The reverse; a link that is not there is no error.
     fn unplug(&self, link: &str) -> Result<(), NetworkError>;
     /// Gives an interface (a bridge) its addresses; survives a reboot.
@@ -36,6 +39,15 @@ pub struct Bridge {
     pub uplink: Uplink,
     /// MTU in bytes, of the uplink's cards too.
     pub mtu: u32,
+}
+
+/// A guest's port in a bridge.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GuestPort {
+    /// What Open vSwitch, and a controller of it, is told of the guest: the port's external ids.
+    pub ids: Vec<(String, String)>,
+    /// What passes.
+    pub guard: Guard,
 }
 
 /// Where frames of a bridge leave the host.

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::backend::{
-    Addresses, Addressing, Bridge, IpMode, IpStatus, Ipv6Mode, NetworkBackend, PhysicalNic, Uplink,
+    Addresses, Addressing, Bridge, GuestPort, IpMode, IpStatus, Ipv6Mode, NetworkBackend,
+    PhysicalNic, Uplink,
 };
 use crate::error::NetworkError;
+use crate::guard::Guard;
 use crate::names::{check_addressing, check_bridge, check_interface};
 
 /// A host with network cards that are only described. It checks what the real one checks.
@@ -21,7 +23,7 @@ pub struct FakeNetwork {
 #[derive(Debug, Default)]
 struct State {
     bridges: BTreeMap<String, Bridge>,
-    ports: BTreeMap<String, (String, Vec<(String, String)>)>,
+    ports: BTreeMap<String, (String, GuestPort)>,
     addressings: BTreeMap<String, Addressing>,
     faults: VecDeque<(String, NetworkError)>,
 }
@@ -53,6 +55,11 @@ impl FakeNetwork {
     pub fn ports(&self) -> BTreeMap<String, String> {
         let state = self.lock();
         state.ports.iter().map(|(link, (bridge, _))| (link.clone(), bridge.clone())).collect()
+    }
+
+    /// What passes a guest's link that is plugged in.
+    pub fn guard_of(&self, link: &str) -> Option<Guard> {
+        self.lock().ports.get(link).map(|(_, port)| port.guard.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -112,13 +119,21 @@ impl NetworkBackend for FakeNetwork {
         Ok(())
     }
 
-    fn plug(&self, bridge: &str, link: &str, ids: &[(String, String)]) -> Result<(), NetworkError> {
+    fn plug(&self, bridge: &str, link: &str, port: &GuestPort) -> Result<(), NetworkError> {
         let mut state = self.start("plug")?;
         check_interface(link)?;
         if !state.bridges.contains_key(bridge) {
             return Err(NetworkError::NoSuchInterface(bridge.to_owned()));
         }
-        state.ports.insert(link.to_owned(), (bridge.to_owned(), ids.to_vec()));
+        state.ports.insert(link.to_owned(), (bridge.to_owned(), port.clone()));
+        Ok(())
+    }
+
+    fn guard(&self, link: &str, guard: &Guard) -> Result<(), NetworkError> {
+        let mut state = self.start("guard")?;
+        let port = state.ports.get_mut(link);
+        let (_, port) = port.ok_or_else(|| NetworkError::NoSuchInterface(link.to_owned()))?;
+        port.guard = guard.clone();
         Ok(())
     }
 
@@ -208,8 +223,8 @@ mod tests {
         net.ensure_bridge(&vlan).unwrap();
         assert!(net.ensure_bridge(&card("xenbr1", "eth0")).is_err());
         assert!(net.ensure_bridge(&card("xenbr1", "eth7")).is_err());
-        assert!(net.plug("xenbr1", "vif1.0", &[]).is_err());
-        net.plug("xenbr0", "vif1.0", &[]).unwrap();
+        assert!(net.plug("xenbr1", "vif1.0", &GuestPort::default()).is_err());
+        net.plug("xenbr0", "vif1.0", &GuestPort::default()).unwrap();
         assert_eq!(net.ports()["vif1.0"], "xenbr0");
         assert_eq!(net.addresses("xenbr0").unwrap(), Addresses::default());
         let dhcp = Addressing { ipv4: IpMode::Dhcp, ..Addressing::default() };

@@ -9,6 +9,7 @@
 mod backend;
 mod error;
 mod fake;
+mod guard;
 mod names;
 mod networkd;
 mod nics;
@@ -18,5 +19,6 @@ mod program;
 pub use backend::*;
 pub use error::NetworkError;
 pub use fake::FakeNetwork;
+pub use guard::{Guard, Identity};
 pub use ovs::OvsBackend;
 pub use program::{Host, Ran, System};

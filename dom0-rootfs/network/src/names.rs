@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::backend::{Addressing, Bridge, IpMode, Ipv6Mode, Uplink};
 use crate::error::NetworkError;
+use crate::guard::{Guard, Identity};
 
 /// Refuses what Linux would not take as an interface name, and what a file name must not be.
 pub(crate) fn check_interface(name: &str) -> Result<(), NetworkError> {
@@ -39,6 +40,19 @@ pub(crate) fn check_bridge(bridge: &Bridge) -> Result<(), NetworkError> {
             1..=4094 => check_interface(bridge),
             _ => Err(NetworkError::Invalid { what: "VLAN tag", value: tag.to_string() }),
         },
+    }
+}
+
+/// Refuses a guard whose MAC address is none.
+pub(crate) fn check_guard(guard: &Guard) -> Result<(), NetworkError> {
+    let Guard::Only(Identity { mac, .. }) = guard else { return Ok(()) };
+    let parts: Vec<&str> = mac.split(':').collect();
+    let good = parts.len() == 6
+        && parts.iter().all(|part| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit()));
+    if good {
+        Ok(())
+    } else {
+        Err(NetworkError::Invalid { what: "MAC address", value: mac.clone() })
     }
 }
 

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Open vSwitch for bridges, systemd-networkd for addresses.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 
 use crate::backend::{
-    Addresses, Addressing, Bond, BondMode, Bridge, IpStatus, NetworkBackend, PhysicalNic, Uplink,
+    Addresses, Addressing, Bond, BondMode, Bridge, GuestPort, IpStatus, NetworkBackend,
+    PhysicalNic, Uplink,
 };
 use crate::error::NetworkError;
-use crate::names::{check_addressing, check_bridge, check_interface, quoted};
+use crate::guard::Guard;
+use crate::names::{check_addressing, check_bridge, check_guard, check_interface, quoted};
 use crate::networkd::Networkd;
 use crate::program::{System, io};
-use crate::{networkd, nics};
+use crate::{guard, networkd, nics};
 
 /// Marks our own uplinks among the ports of a bridge: a key of the port's external ids.
 const UPLINK_OF: &str = "xenith-uplink-of";
@@ -22,13 +25,16 @@ const UPLINK_OF: &str = "xenith-uplink-of";
 pub struct OvsBackend {
     system: Arc<dyn System>,
     networkd: Networkd,
+    /// Links whose rules are to be removed with their port. A link that is gone takes its rules along;
+    /// the empty table that one of before the start of this process leaves does no harm.
+    guarded: Mutex<BTreeSet<String>>,
 }
 
 impl OvsBackend {
     /// The backend on a host.
     pub fn new(system: Arc<dyn System>) -> Self {
         let networkd = Networkd::new(Arc::clone(&system));
-        Self { system, networkd }
+        Self { system, networkd, guarded: Mutex::default() }
     }
 
     fn vsctl(&self, doing: &str, commands: &[Vec<String>]) -> Result<String, NetworkError> {
@@ -42,6 +48,14 @@ impl OvsBackend {
 
     fn ip(&self, doing: &str, args: &[&str]) -> Result<String, NetworkError> {
         self.system.must(doing, "ip", args)
+    }
+
+    fn nft(&self, link: &str, commands: &str) -> Result<(), NetworkError> {
+        self.system.must(&format!("guarding {link}"), "nft", &[commands]).map(drop)
+    }
+
+    fn guarded(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn attribute(&self, interface: &str, name: &str) -> Result<String, NetworkError> {
@@ -244,21 +258,25 @@ impl NetworkBackend for OvsBackend {
         self.networkd.reload()
     }
 
-    fn plug(&self, bridge: &str, link: &str, ids: &[(String, String)]) -> Result<(), NetworkError> {
+    fn plug(&self, bridge: &str, link: &str, port: &GuestPort) -> Result<(), NetworkError> {
         check_interface(bridge)?;
         check_interface(link)?;
         let mtu = self.attribute(bridge, "mtu")?;
         if !self.exists(link) {
             return Err(NetworkError::NoSuchInterface(link.to_owned()));
         }
+        // A link that is new has no guard.
+        if port.guard != Guard::Open {
+            self.guard(link, &port.guard)?;
+        }
         let mut set = command(["set", "Interface", link]);
-        for (key, value) in ids {
+        for (key, value) in &port.ids {
             set.push(format!("external_ids:{}={}", quoted(key), quoted(value)));
         }
         // A port of this name may be left from a guest of an earlier boot, in any bridge.
         let mut commands =
             vec![command(["--if-exists", "del-port", link]), command(["add-port", bridge, link])];
-        if !ids.is_empty() {
+        if !port.ids.is_empty() {
             commands.push(set);
         }
         let doing = format!("plugging {link} into {bridge}");
@@ -268,8 +286,19 @@ impl NetworkBackend for OvsBackend {
 
     fn unplug(&self, link: &str) -> Result<(), NetworkError> {
         check_interface(link)?;
-        self.vsctl(&format!("unplugging {link}"), &[command(["--if-exists", "del-port", link])])
-            .map(drop)
+        self.vsctl(&format!("unplugging {link}"), &[command(["--if-exists", "del-port", link])])?;
+        let guarded = self.guarded().remove(link);
+        if guarded { self.nft(link, &guard::open(link)) } else { Ok(()) }
+    }
+
+    fn guard(&self, link: &str, guard: &Guard) -> Result<(), NetworkError> {
+        check_interface(link)?;
+        check_guard(guard)?;
+        if !self.exists(link) {
+            return Err(NetworkError::NoSuchInterface(link.to_owned()));
+        }
+        self.guarded().insert(link.to_owned());
+        self.nft(link, &guard::rules(link, guard))
     }
 
     fn configure_address(

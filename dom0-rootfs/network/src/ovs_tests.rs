@@ -156,7 +156,7 @@ fn what_cannot_work_runs_nothing() {
         backend.ensure_bridge(&bridge("xenbr0", Uplink::Card("eth1".into()), 1500)).unwrap_err();
     assert!(matches!(missing, NetworkError::NoSuchInterface(ref name) if name == "eth1"));
     assert!(backend.ensure_bridge(&bridge("../../x", Uplink::None, 1500)).is_err());
-    assert!(backend.plug("xenbr0", "vif1.0", &[]).is_err());
+    assert!(backend.plug("xenbr0", "vif1.0", &GuestPort::default()).is_err());
     assert!(backend.configure_address("a b", &dhcp()).is_err());
     assert_eq!(host.take_log(), Vec::<String>::new());
 }
@@ -202,12 +202,14 @@ fn a_guest_replaces_what_an_earlier_boot_left() {
     host.nic("vif3.0", "vif-3-0", "xen-backend", &[]);
     let host = Arc::new(host);
     let backend = OvsBackend::new(host.clone());
-    let ids = [("xs-vm-uuid".to_owned(), "u-1".to_owned())];
-    backend.plug("xenbr0", "vif3.0", &ids).unwrap();
+    let ids = vec![("xs-vm-uuid".to_owned(), "u-1".to_owned())];
+    let port = GuestPort { ids, guard: Guard::Closed };
+    backend.plug("xenbr0", "vif3.0", &port).unwrap();
     backend.unplug("vif3.0").unwrap();
     assert_eq!(
         host.take_log(),
         [
+            &format!("nft {}", guard::rules("vif3.0", &Guard::Closed)),
             concat!(
                 "ovs-vsctl --timeout=30 --bare -- --if-exists del-port vif3.0",
                 " -- add-port xenbr0 vif3.0",
@@ -215,6 +217,7 @@ fn a_guest_replaces_what_an_earlier_boot_left() {
             ),
             "ip link set dev vif3.0 mtu 9000 up",
             "ovs-vsctl --timeout=30 --bare -- --if-exists del-port vif3.0",
+            "nft add table netdev xenith_vif3_0; delete table netdev xenith_vif3_0",
         ]
     );
 }

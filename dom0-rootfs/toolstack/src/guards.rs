@@ -21,6 +21,7 @@ pub fn check(
         ("VM", _) => vm(object, field, value),
         ("VBD", _) => vbd(objects, object, field, value),
         ("network", "MTU") => mtu(value),
+        ("VIF", "qos_algorithm_type" | "qos_algorithm_params") => limit(field, value),
         ("host", "guest_VCPUs_params") => devices::scheduling(value.as_map()).map(drop),
         ("PBD", "device_config") if object.bool("currently_attached") => {
             Err(errors::OPERATION_NOT_ALLOWED.with(["the PBD is attached"]))
@@ -41,6 +42,16 @@ pub fn refers(
         Type::Ref(class) if !target.is_null() => objects.get(class, target).map(drop),
         _ => Ok(()),
     }
+}
+
+/// A bandwidth limit that there is, with a number.
+pub fn limit(field: &str, value: &Value) -> Result<(), ApiError> {
+    let good = match value.as_map() {
+        None => ["", devices::RATE_LIMIT].contains(&value.text().as_str()),
+        Some(params) => params.get("kbps").is_none_or(|kib| devices::kib_per_second(kib).is_some()),
+    };
+    let shown = value.as_map().and_then(|params| params.get("kbps")).unwrap_or(value);
+    if good { Ok(()) } else { Err(errors::INVALID_VALUE.with([field, &shown.text()])) }
 }
 
 /// An MTU that Ethernet allows.

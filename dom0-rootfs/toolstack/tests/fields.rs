@@ -56,6 +56,8 @@ const READ: &[(&str, &str, &str)] = &[
     ("VM", "blocked_operations", "vm/operation.rs"),
     ("VM", "domain_type", "vm/devices.rs"),
     ("network", "MTU", "vm/plan.rs"),
+    ("VIF", "qos_algorithm_type", "vm/devices.rs"),
+    ("VIF", "qos_algorithm_params", "vm/devices.rs"),
     ("VDI", "sharable", "vdis.rs"),
     ("VDI", "read_only", "vm/plan.rs"),
     ("pool", "suspend_image_SR", "vm/suspend.rs"),

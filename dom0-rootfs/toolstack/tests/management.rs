@@ -194,9 +194,13 @@ impl network::NetworkBackend for Late {
         &self,
         bridge: &str,
         link: &str,
-        ids: &[(String, String)],
+        port: &network::GuestPort,
     ) -> Result<(), network::NetworkError> {
-        self.inner.plug(bridge, link, ids)
+        self.inner.plug(bridge, link, port)
+    }
+
+    fn guard(&self, link: &str, guard: &network::Guard) -> Result<(), network::NetworkError> {
+        self.inner.guard(link, guard)
     }
     fn unplug(&self, link: &str) -> Result<(), network::NetworkError> {
         self.inner.unplug(link)

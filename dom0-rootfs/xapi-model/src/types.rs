@@ -102,6 +102,8 @@ pub enum Literal {
     Float(f64),
     /// True or false.
     Bool(bool),
+    /// A set of texts.
+    Strings(&'static [&'static str]),
     /// The null reference, the empty set, the empty map, the epoch: whatever [`Type::zero`] gives.
     Zero,
 }
@@ -115,6 +117,9 @@ impl Literal {
             (Literal::Int(n), _) => Value::Int(*n),
             (Literal::Float(f), _) => Value::Float(*f),
             (Literal::Bool(b), _) => Value::Bool(*b),
+            (Literal::Strings(texts), _) => {
+                Value::Set(texts.iter().map(|text| Value::String((*text).into())).collect())
+            }
             (Literal::Zero, ty) => ty.zero(),
         }
     }

@@ -236,6 +236,8 @@ pub struct Nic {
     pub mac: String,
     /// MTU in bytes.
     pub mtu: u32,
+    /// Most that the guest may send through its PV driver, in bytes per second; none is no limit.
+    pub rate: Option<u64>,
 }
 
 /// A domain just built.

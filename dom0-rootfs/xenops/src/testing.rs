@@ -45,7 +45,7 @@ pub(crate) fn pvh() -> DomainSpec {
             read_only: false,
             cdrom: false,
         }],
-        nics: vec![Nic { devid: 0, mac: "00:16:3e:01:02:03".into(), mtu: 1500 }],
+        nics: vec![Nic { devid: 0, mac: "00:16:3e:01:02:03".into(), mtu: 1500, rate: None }],
         xenstore: Default::default(),
     }
 }

@@ -25,6 +25,11 @@ pub fn cases() -> Vec<Case> {
             about: "a PVH guest: processors come, checkpoint, snapshot, revert; on request",
             run: |lab, folder, _| drive(lab, folder, "back"),
         },
+        Case {
+            name: "life-guard",
+            about: "a PVH guest tries other addresses than its own, with each locking mode; on request",
+            run: |lab, folder, _| drive(lab, folder, "guard"),
+        },
     ]
 }
 

@@ -66,7 +66,7 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
         "ovs-vsctl show",
         "ip -br address",
         "networkctl --no-pager || true",
-        "cat /run/issue.d/xenith.issue",
+        "cat /run/issue.d/xenith.issue || true",
         "cat /etc/systemd/network/* || true",
     ] {
         shell::run(&mut host.serial, command)?;

@@ -8,7 +8,11 @@ use super::{Entry, blob};
 use crate::toolstack::{Args, Context};
 use crate::{failure, guards};
 
-pub(super) const HANDLERS: &[Entry] = &[("network.create", create), ("network.destroy", destroy)];
+pub(super) const HANDLERS: &[Entry] = &[
+    ("network.create", create),
+    ("network.destroy", destroy),
+    ("network.set_default_locking_mode", set_default_locking_mode),
+];
 
 fn create(context: &Context, args: &Args<'_>) -> Reply {
     let record = args.get("args").as_map().cloned().unwrap_or_default();
@@ -46,6 +50,25 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
         return Err(failure::network(&error));
     }
     Ok(network.into())
+}
+
+/// Interfaces that follow it keep what they have until they are plugged again, so none may be in use.
+fn set_default_locking_mode(context: &Context, args: &Args<'_>) -> Reply {
+    let (network, mode) = (args.to("network"), args.get("value").clone());
+    context.store().write(|t| {
+        let vifs = t.get("network", &network)?.refs("VIFs");
+        let in_use = vifs.into_iter().find(|vif| {
+            t.objects().find(vif).is_some_and(|vif| {
+                let follows = vif.text("locking_mode") == "network_default";
+                follows && vif.bool("currently_attached")
+            })
+        });
+        if let Some(vif) = in_use {
+            return Err(errors::VIF_IN_USE.with([network.as_str(), vif.as_str()]));
+        }
+        t.set(&network, "default_locking_mode", mode);
+        Ok(Value::Void)
+    })
 }
 
 fn destroy(context: &Context, args: &Args<'_>) -> Reply {

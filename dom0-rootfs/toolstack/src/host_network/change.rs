@@ -4,17 +4,17 @@
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
-use network::{Addressing, Bridge, NetworkError};
+use network::{Addressing, Bridge, GuestPort, NetworkError};
 use xapi_model::{ApiError, Ref};
 
 use super::{addressing, bridges_of, is_unplugged};
 use crate::failure;
 use crate::store::{Object, Objects, Transaction};
 use crate::toolstack::Toolstack;
-use crate::vm::{start, stop};
+use crate::vm::{port, stop};
 
-/// Link of a guest in Dom0 and what its bridge is told of it.
-type Port = (String, Vec<(String, String)>);
+/// Link of a guest in Dom0 and its port.
+type Port = (String, GuestPort);
 
 /// A network as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +51,8 @@ impl Wiring {
 
 fn ports(objects: &Objects, vif: &Object) -> Option<Vec<Port>> {
     let vm = objects.find(&vif.to("VM"))?;
-    let ids = start::ids(vm.uuid(), vif.uuid(), vif.text("MAC"));
-    Some(stop::links_of(vm, vif)?.into_iter().map(|link| (link, ids.clone())).collect())
+    let port = port::of_vif(objects, vif);
+    Some(stop::links_of(vm, vif)?.into_iter().map(|link| (link, port.clone())).collect())
 }
 
 fn layout(objects: &Objects) -> BTreeMap<Ref, Wiring> {
@@ -103,8 +103,8 @@ fn apply(
         if wiring.addressing != Addressing::default() {
             network.configure_address(&bridge.name, &wiring.addressing).map_err(fail)?;
         }
-        for (link, ids) in &wiring.ports {
-            match network.plug(&bridge.name, link, ids) {
+        for (link, port) in &wiring.ports {
+            match network.plug(&bridge.name, link, port) {
                 // Its guest ended meanwhile.
                 Err(NetworkError::NoSuchInterface(gone)) if gone == *link => {}
                 plugged => plugged.map_err(fail)?,

@@ -86,6 +86,21 @@ pub fn nic_number(device: &str) -> Option<u32> {
     device.parse::<u32>().ok().filter(|number| *number < NICS)
 }
 
+/// The one bandwidth limit that interfaces have, as on XenServer.
+pub const RATE_LIMIT: &str = "ratelimit";
+
+/// Most that a VIF's guest may send, in bytes per second. XenServer's `kbps` is in KiB.
+pub fn rate(vif: &Object) -> Option<u64> {
+    let limited = vif.text("qos_algorithm_type") == RATE_LIMIT;
+    let kib = vif.map("qos_algorithm_params").get("kbps").and_then(kib_per_second);
+    kib.filter(|_| limited).map(|kib| kib.saturating_mul(1024))
+}
+
+/// A limit in KiB per second, as text.
+pub fn kib_per_second(value: &Value) -> Option<u64> {
+    value.text().parse().ok().filter(|kib| *kib > 0)
+}
+
 /// The name in the guest of the block device with a number. CD drives of HVM guests are on the
 /// emulated IDE bus, where firmware finds them.
 pub fn disk_name(kind: DomainType, number: u32, cd: bool) -> String {

@@ -14,7 +14,7 @@ use super::device_operation::settled;
 use super::devices::DomainType;
 use super::plan::{self, PlannedDisk, PlannedNic};
 use super::steps::{self, Step};
-use super::{start, stop};
+use super::stop;
 use crate::failure;
 use crate::store::{Object, Objects, Transaction};
 use crate::toolstack::Toolstack;
@@ -223,10 +223,8 @@ fn unplug_nic_from(plugging: &mut Plugging<PlannedNic>) -> Result<(), ApiError> 
 fn join(plugging: &mut Plugging<PlannedNic>) -> Result<(), ApiError> {
     let toolstack = &plugging.toolstack;
     let planned = &plugging.planned;
-    let vm_uuid = toolstack.look("VM", &plugging.vm, |vm, _| vm.uuid().to_owned())?;
-    let ids = start::ids(&vm_uuid, &planned.uuid, &planned.nic.mac);
     for link in &plugging.links {
-        let plugged = toolstack.network.plug(&planned.bridge, link, &ids);
+        let plugged = toolstack.network.plug(&planned.bridge, link, &planned.port);
         plugged.map_err(|e| failure::network(&e))?;
     }
     Ok(())

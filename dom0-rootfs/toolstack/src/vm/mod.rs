@@ -7,6 +7,7 @@ pub mod held;
 pub mod hotplug;
 pub mod operation;
 pub mod plan;
+pub mod port;
 pub mod start;
 pub mod steps;
 pub mod stop;

@@ -3,13 +3,14 @@
 
 use std::path::{Path, PathBuf};
 
-use network::Bridge;
+use network::{Bridge, GuestPort};
 use storage::Mode;
 use uuid::Uuid;
 use xapi_model::{ApiError, Ref, Value, errors};
 use xenops::{DirectBoot, DiskController, DomainSpec, Firmware, GuestKind, Nic};
 
 use super::devices::{self, DomainType};
+use super::port;
 use crate::host_network;
 use crate::store::{Object, Objects};
 use crate::toolstack::BootFiles;
@@ -34,12 +35,12 @@ pub struct PlannedDisk {
 pub struct PlannedNic {
     /// The VIF.
     pub vif: Ref,
-    /// Its uuid.
-    pub uuid: String,
     /// The bridge it goes into.
     pub bridge: String,
     /// That bridge and those that it needs, those below it first.
     pub bridges: Vec<Bridge>,
+    /// Its port there.
+    pub port: GuestPort,
     /// The interface.
     pub nic: Nic,
 }
@@ -218,13 +219,14 @@ pub fn nic(objects: &Objects, reference: &Ref) -> Result<PlannedNic, ApiError> {
     let bridge_mtu = bytes(network.int("MTU")).unwrap_or(1500);
     Ok(PlannedNic {
         vif: reference.clone(),
-        uuid: vif.uuid().to_owned(),
+        port: port::of_vif(objects, vif),
         bridge: network.text("bridge").to_owned(),
         bridges: host_network::bridges_of(objects, network)?,
         nic: Nic {
             devid,
             mac: vif.text("MAC").to_owned(),
             mtu: bytes(vif.int("MTU")).unwrap_or(bridge_mtu),
+            rate: devices::rate(vif),
         },
     })
 }

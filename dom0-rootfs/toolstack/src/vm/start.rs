@@ -185,20 +185,11 @@ fn destroy(starting: &mut Starting) -> Result<(), ApiError> {
     destroyed.map_err(|e| failure::xenops(&e, &starting.vm))
 }
 
-/// What the bridge is told of a guest's link.
-pub fn ids(vm_uuid: &str, vif_uuid: &str, mac: &str) -> Vec<(String, String)> {
-    [("xs-vm-uuid", vm_uuid), ("xs-vif-uuid", vif_uuid), ("attached-mac", mac)]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
-}
-
 fn plug(starting: &mut Starting) -> Result<(), ApiError> {
     let Some(created) = &starting.created else { return Ok(()) };
-    let vm_uuid = starting.plan.spec.uuid.to_string();
     for (planned, links) in starting.plan.nics.iter().zip(&created.links) {
-        let ids = ids(&vm_uuid, &planned.uuid, &planned.nic.mac);
         for link in links {
-            let plugged = starting.toolstack().network.plug(&planned.bridge, link, &ids);
+            let plugged = starting.toolstack().network.plug(&planned.bridge, link, &planned.port);
             plugged.map_err(|e| failure::network(&e))?;
         }
     }

@@ -37,14 +37,26 @@ pub static NETWORK: Class = class(
         ro("assigned_ips", Type::Map(&Ref("VIF"), &Type::String), "Addresses of VIFs."),
         ro("purpose", Set(&Enum(&PURPOSE)), "What else the network is for."),
     ],
-    &[blob::of_object(
-        Role::PoolOperator,
-        &[
-            param("network", Ref("network"), "the object"),
-            blob::NAME,
-            blob::MIME,
-            blob::MAYBE_PUBLIC,
-        ],
-    )],
+    &[
+        blob::of_object(
+            Role::PoolOperator,
+            &[
+                param("network", Ref("network"), "the object"),
+                blob::NAME,
+                blob::MIME,
+                blob::MAYBE_PUBLIC,
+            ],
+        ),
+        message(
+            "set_default_locking_mode",
+            Role::PoolOperator,
+            "Changes what passes VIFs that follow the network; none of them may be attached.",
+        )
+        .takes(&[
+            param("network", Ref("network"), "the network"),
+            param("value", Enum(&LOCKING), "everything, or nothing"),
+        ])
+        .fails(&[&VIF_IN_USE]),
+    ],
 )
 .made_by(Role::PoolOperator);

@@ -172,6 +172,10 @@ pub(crate) struct DeviceNic<'a> {
     model: Option<&'static str>,
     script: &'static str,
     nictype: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_bytes_per_interval: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_interval_usecs: Option<u32>,
 }
 
 impl<'a> DomainConfig<'a> {
@@ -292,6 +296,14 @@ pub(crate) fn medium<'a>(vdev: &'a str, source: Option<&'a Path>) -> DeviceDisk<
     }
 }
 
+/// How often Linux's backend lets a guest with a limit send again, in microseconds (`rate` of
+/// xl-network-configuration(5)).
+const RATE_INTERVAL: u32 = 50_000;
+
+fn per_interval(rate: u64) -> u64 {
+    (rate.saturating_mul(u64::from(RATE_INTERVAL)) / 1_000_000).max(1)
+}
+
 /// A network interface for a domain that runs, which nobody emulates.
 pub(crate) fn new_nic(nic: &Nic) -> DeviceNic<'_> {
     DeviceNic {
@@ -301,6 +313,8 @@ pub(crate) fn new_nic(nic: &Nic) -> DeviceNic<'_> {
         model: None,
         script: NO_SCRIPT,
         nictype: "vif",
+        rate_bytes_per_interval: nic.rate.map(per_interval),
+        rate_interval_usecs: nic.rate.map(|_| RATE_INTERVAL),
     }
 }
 
@@ -323,14 +337,11 @@ fn device_disk<'a>(disk: &'a Disk, kind: &GuestKind, worker: &'a Path) -> Device
 }
 
 fn device_nic<'a>(nic: &'a Nic, kind: &GuestKind) -> DeviceNic<'a> {
-    let emulated = matches!(kind, GuestKind::Hvm { .. });
-    DeviceNic {
-        devid: nic.devid,
-        mac: &nic.mac,
-        mtu: nic.mtu,
-        model: emulated.then_some("e1000"),
-        script: NO_SCRIPT,
-        nictype: if emulated { "vif_ioemu" } else { "vif" },
+    match kind {
+        GuestKind::Hvm { .. } => {
+            DeviceNic { model: Some("e1000"), nictype: "vif_ioemu", ..new_nic(nic) }
+        }
+        GuestKind::Pv(_) | GuestKind::Pvh(_) => new_nic(nic),
     }
 }
 

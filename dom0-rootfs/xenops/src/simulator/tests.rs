@@ -134,7 +134,7 @@ fn devices_come_and_go() {
     let disk = Disk { vdev: "xvdb".into(), ..spec.disks[0].clone() };
     xen.plug_disk(id, &disk).unwrap();
     assert!(matches!(xen.plug_disk(id, &disk), Err(XenopsError::BadSpec { .. })));
-    let nic = Nic { devid: 1, mac: "00:16:3e:01:02:04".into(), mtu: 1500 };
+    let nic = Nic { devid: 1, mac: "00:16:3e:01:02:04".into(), mtu: 1500, rate: None };
     assert_eq!(xen.plug_nic(id, &nic).unwrap(), ["vif1.1"]);
     let now = xen.spec(id).unwrap();
     assert_eq!((now.disks.len(), now.nics.len()), (2, 2));

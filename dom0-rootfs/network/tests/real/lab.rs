@@ -95,6 +95,29 @@ impl Lab {
         outside("ip", &["-n", &self.peer, "link", "set", link, "up"]);
     }
 
+    /// Runs a program in the other namespace; it has to succeed.
+    pub fn peer(&self, program: &str, args: &[&str]) -> String {
+        let ran = self.run_in_peer(program, args);
+        assert_eq!(ran.code, 0, "{program} {args:?}: {}{}", ran.stdout, ran.stderr);
+        ran.stdout.trim().to_owned()
+    }
+
+    fn run_in_peer(&self, program: &str, args: &[&str]) -> Ran {
+        Host.run("ip", &[&["netns", "exec", &self.peer, program], args].concat()).unwrap()
+    }
+
+    /// Whether an address answers the other namespace.
+    pub fn peer_pings(&self, address: &str) -> bool {
+        self.run_in_peer("ping", &["-n", "-q", "-c", "1", "-i", "0.2", "-w", "2", address]).code
+            == 0
+    }
+
+    /// Whether an address answers the other namespace at one of its addresses.
+    pub fn peer_pings_from(&self, source: &str, address: &str) -> bool {
+        let ping = ["-n", "-q", "-c", "1", "-i", "0.2", "-w", "2", "-I", source, address];
+        self.run_in_peer("ping", &ping).code == 0
+    }
+
     /// Asserts that an address answers; waits for the first answer.
     pub fn reaches(&self, address: &str) {
         // A ping ends with the first answer, and when the neighbour is given up (RFC 4861, 7.3.3).

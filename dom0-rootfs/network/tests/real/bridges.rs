@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The backend on an Open vSwitch of its own, in a network namespace of its own, with links of its
-//! own. Needs root and the programs of Open vSwitch; files that would go to `/etc` go to a folder
-//! that is removed.
+//! Bridges, bonds and VLANs.
 
-mod lab;
+use network::{
+    Addressing, Bond, BondMode, Bridge, Guard, GuestPort, IpMode, NetworkBackend, OvsBackend,
+    Uplink,
+};
 
-use lab::Lab;
-use network::{Addressing, Bond, BondMode, Bridge, IpMode, NetworkBackend, OvsBackend, Uplink};
+use crate::lab::Lab;
 
 fn bridge(name: &str, uplink: Uplink, mtu: u32) -> Bridge {
     Bridge { name: name.to_owned(), uplink, mtu }
@@ -35,9 +35,10 @@ fn a_bridge_with_an_uplink_and_a_guest() {
         );
     }
 
-    let ids = [("xs-vm-uuid".to_owned(), "a \"quoted\" one".to_owned())];
+    let ids = vec![("xs-vm-uuid".to_owned(), "a \"quoted\" one".to_owned())];
+    let port = GuestPort { ids, guard: Guard::Open };
     for _ in 0..2 {
-        backend.plug("xntbr", "xnt1", &ids).unwrap();
+        backend.plug("xntbr", "xnt1", &port).unwrap();
         assert_eq!(lab.must("ovs-vsctl", &["port-to-br", "xnt1"]), "xntbr");
         let id = lab.must("ovs-vsctl", &["get", "Interface", "xnt1", "external_ids:xs-vm-uuid"]);
         assert_eq!(id, r#""a \"quoted\" one""#);
