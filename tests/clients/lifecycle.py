@@ -13,6 +13,8 @@
                                                        runs, and revert it
     lifecycle.py URL PASSWORD guard DISK               have a PVH guest try other addresses than its own, with
                                                        each locking mode
+    lifecycle.py URL PASSWORD balloon DISK             have a PVH guest give memory back and take it, also for
+                                                       another VM and with less than it could have at its start
     lifecycle.py URL PASSWORD after FILE               the records and the guest left are whole; remove the guest
 """
 
@@ -450,6 +452,70 @@ def guard(host, disk):
     remove(host, vm, vdi)
 
 
+def balloon(host, disk):
+    mib = 1 << 20
+    (this,) = host.api.host.get_all()
+    vm, vdi = create(host, "pvh", "balloon", disk)
+
+    def limits(target, *values):
+        host.api.VM.set_memory_limits(target, *(str(value * mib) for value in values))
+
+    def started():
+        host.api.VM.start(vm, True, False)
+        console = host.console(vm)
+        host.api.VM.unpause(vm)
+        read_until(console, "guest: ready")
+        return console
+
+    def has(console, expected):
+        line = ask(console, "memory", "KiB of memory")
+        now = int(line.split()[-4]) >> 10
+        assert abs(now - expected) <= 8, f"the guest has {now} MiB, not {expected}"
+
+    # Static minimum and maximum, dynamic minimum and maximum.
+    limits(vm, 64, 256, 96, 256)
+    console = started()
+    has(console, 256)
+    host.api.VM.set_memory_target_live(vm, str(128 * mib))
+    host.api.VM.wait_memory_target_live(vm)
+    has(console, 128)
+    host.api.VM.set_memory_dynamic_range(vm, str(96 * mib), str(256 * mib))
+    host.api.VM.wait_memory_target_live(vm)
+    has(console, 256)
+    say("it gave memory back and took it again")
+
+    free = int(host.api.host.compute_free_memory(this)) // mib
+    big, big_vdi = create(host, "pv", "big", disk)
+    limits(big, *[free - 60] * 4)
+    host.api.VM.start(big, True, False)
+    target = int(host.api.VM.get_memory_target(vm)) // mib
+    assert 96 <= target < 200, target
+    has(console, target)
+    say(f"it has {target} MiB beside a VM of {free - 60} MiB")
+    host.api.VM.hard_shutdown(big)
+    token, end = "", time.monotonic() + 300
+    while int(host.api.VM.get_memory_target(vm)) != 256 * mib:
+        assert time.monotonic() < end, "it did not get its memory back"
+        token = host.api.event_from(["vm"], token, 10.0)["token"]
+    host.api.VM.wait_memory_target_live(vm)
+    has(console, 256)
+    remove(host, big, big_vdi)
+    say("it has all of its memory again")
+
+    host.api.VM.set_memory_target_live(vm, str(160 * mib))
+    host.api.VM.wait_memory_target_live(vm)
+    host.call_and_wait("VM.suspend", vm)
+    console = go_on(host, vm)
+    has(console, 160)
+    host.api.VM.clean_shutdown(vm)
+    limits(vm, 64, 256, 128, 128)
+    console = started()
+    has(console, 128)
+    say("it was started with less than it could have")
+    host.api.VM.hard_shutdown(vm)
+    remove(host, vm, vdi)
+
+
 def after_power_cut(host, file):
     with open(file, encoding="utf-8") as notes:
         before, now = json.load(notes), host.lasting()
@@ -488,6 +554,8 @@ def main():
         back(host, rest[0])
     elif action == "guard":
         guard(host, rest[0])
+    elif action == "balloon":
+        balloon(host, rest[0])
     elif action == "after":
         after_power_cut(host, *rest)
     else:

@@ -23,6 +23,7 @@ pub mod guards;
 pub mod guest;
 pub mod hardware;
 pub mod host_network;
+pub mod memory;
 pub mod notify;
 pub mod patience;
 pub mod program;

@@ -144,6 +144,8 @@ pub struct Toolstack {
     pub guest_news: guest::News,
     /// The TLS certificate.
     pub identity: Arc<Identity>,
+    /// Held by whoever changes how much memory guests have.
+    pub memory: Mutex<()>,
     locks: Mutex<HashMap<Ref, Arc<Mutex<()>>>>,
 }
 
@@ -171,6 +173,7 @@ impl Toolstack {
             consoles: Consoles::default(),
             guest_news: guest::News::default(),
             identity,
+            memory: Mutex::default(),
             locks: Mutex::default(),
         }
     }

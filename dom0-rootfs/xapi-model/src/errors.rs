@@ -130,6 +130,7 @@ errors! {
     VM_HVM_REQUIRED [vm] "The host cannot run hardware-virtualized VMs.";
     VM_IS_PROTECTED [vm] "The VM is protected.";
     VM_IS_TEMPLATE [vm] "The VM is a template.";
+    VM_MEMORY_TARGET_WAIT_TIMEOUT [vm] "The guest did not come to have the memory that it should in time.";
     VM_NO_SUSPEND_SR [vm] "There is no SR for the memory of the VM.";
     VM_OLD_PV_DRIVERS [vm, major, minor] "The guest's drivers are too old.";
     VM_REQUIRES_NETWORK [vm, network] "The VM needs a network that its host has not.";

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whether a new domain's memory fits.
 //!
-//! Dom0 has a fixed size and no guest is asked to give memory back, so the answer is the
-//! hypervisor's free memory minus what domains that are being built have not taken yet.
+//! Dom0 has a fixed size, and guests that shall give memory back have been asked to before, so the
+//! answer is the hypervisor's free memory minus what domains that are being built have not taken yet.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -80,6 +80,11 @@ pub trait Hypervisor: Send + Sync {
     /// Offers the guest this many of its virtual CPUs, from 1 to [`DomainSpec::vcpus_max`].
     fn set_vcpus(&self, domain: DomId, count: u32) -> Result<(), XenopsError>;
 
+    /// Asks the guest to give back memory until it has `kib` KiB, or to take some until it has that
+    /// many, and lets it have no more. It does so by and by, or never: [`Hypervisor::domains`] tells
+    /// what it has.
+    fn set_memory_target(&self, domain: DomId, kib: u64) -> Result<(), XenopsError>;
+
     /// What an agent in the guest wrote to xenstore: values by path below the domain's folder, of
     /// [`GUEST_FOLDERS`] only.
     fn guest_data(&self, domain: DomId) -> Result<BTreeMap<String, String>, XenopsError>;
@@ -123,7 +128,7 @@ pub struct DomainInfo {
     pub paused: bool,
     /// Set once the guest has ended and the domain waits for [`Hypervisor::destroy`].
     pub shutdown: Option<ShutdownReason>,
-    /// Memory in KiB.
+    /// Memory that it has now, in KiB.
     pub memory_kib: u64,
     /// Virtual CPUs online.
     pub vcpus: u32,

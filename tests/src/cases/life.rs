@@ -30,6 +30,11 @@ pub fn cases() -> Vec<Case> {
             about: "a PVH guest tries other addresses than its own, with each locking mode; on request",
             run: |lab, folder, _| drive(lab, folder, "guard"),
         },
+        Case {
+            name: "life-balloon",
+            about: "a PVH guest whose memory changes, by itself and for another VM; on request",
+            run: |lab, folder, _| drive(lab, folder, "balloon"),
+        },
     ]
 }
 

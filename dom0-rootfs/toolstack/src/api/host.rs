@@ -5,7 +5,7 @@ use xapi_model::{ApiError, DateTime, Ref, Reply, Value, errors};
 
 use super::Entry;
 use crate::dispatch;
-use crate::failure;
+use crate::memory;
 use crate::store::{Object, Objects};
 use crate::toolstack::{Args, Context};
 
@@ -42,8 +42,14 @@ pub(super) const HANDLERS: &[Entry] = &[
     }),
     ("host.assert_can_evacuate", movable),
     ("host.get_uncooperative_resident_VMs", |context, args| {
-        // Guests are not asked to give memory back, so each has what it should.
-        context.toolstack.look("host", &args.to("self"), |_, _| Value::Set(Vec::new()))
+        let vms = context.toolstack.look("host", &args.to("self"), guests)?;
+        let mut uncooperative = Vec::new();
+        for vm in vms {
+            if !memory::has_target(&context.toolstack, &vm)? {
+                uncooperative.push(Value::Ref(vm));
+            }
+        }
+        Ok(Value::Set(uncooperative))
     }),
     ("host.set_hostname_live", |context, args| rename(context, args, "host", "hostname")),
     ("host.set_hostname", |context, args| rename(context, args, "self", "value")),
@@ -151,9 +157,8 @@ fn power(context: &Context, args: &Args<'_>, reboot: bool) -> Reply {
 
 fn compute_free_memory(context: &Context, args: &Args<'_>) -> Reply {
     this(context, args)?;
-    let info = context.toolstack.hypervisor.host();
-    let info = info.map_err(|e| errors::INTERNAL_ERROR.with([failure::chain(&e)]))?;
-    Ok(Value::Int(crate::vdis::bytes(info.memory_free_kib.saturating_mul(1024))))
+    let kib = memory::available_kib(&context.toolstack)?;
+    Ok(Value::Int(crate::vdis::bytes(kib.saturating_mul(1024))))
 }
 
 fn get_vms_which_prevent_evacuation(context: &Context, args: &Args<'_>) -> Reply {

@@ -10,6 +10,7 @@ use xenops::{HostInfo, needed_kib};
 use super::{Entry, blob, vm_group};
 use crate::failure;
 use crate::guards::{self, Limits};
+use crate::memory;
 use crate::store::{Object, Objects, Transaction};
 use crate::toolstack::{Args, Context};
 use crate::unfinished;
@@ -38,8 +39,7 @@ pub(super) const HANDLERS: &[Entry] = &[
     }),
     ("VM.maximise_memory", maximise_memory),
     ("VM.get_cooperative", |context, args| {
-        // Guests are not asked to give memory back, so each has what it should.
-        context.toolstack.look("VM", &args.to("self"), |_, _| Value::Bool(true))
+        memory::has_target(&context.toolstack, &args.to("self")).map(Value::Bool)
     }),
     ("VM.get_boot_record", |context, args| {
         context.toolstack.look("VM", &args.to("self"), |vm, objects| {
@@ -226,10 +226,13 @@ fn can_boot(context: &Context, vm: &Ref) -> Result<(), ApiError> {
     if !info.hvm && plan.kind != devices::DomainType::Pv {
         return Err(errors::VM_HVM_REQUIRED.with([vm.as_str()]));
     }
-    let needed = needed_kib(&plan.spec);
-    if needed > info.memory_free_kib {
+    let least = toolstack.look("VM", vm, |vm, _| vm.int("memory_dynamic_min"))?;
+    let least = u64::try_from(least).unwrap_or_default() / 1024;
+    let needed = needed_kib(&plan.spec) - plan.spec.memory_kib.saturating_sub(least);
+    let available = memory::available_kib(toolstack)?;
+    if needed > available {
         let bytes = |kib: u64| kib.saturating_mul(1024).to_string();
-        let words = [bytes(needed), bytes(info.memory_free_kib)];
+        let words = [bytes(needed), bytes(available)];
         return Err(errors::HOST_NOT_ENOUGH_FREE_MEMORY.with(words));
     }
     for disk in &plan.disks {

@@ -266,6 +266,7 @@ fn record(making: &mut Making) -> Result<(), ApiError> {
         if let Some(image) = &image {
             replaced.push(("power_state", Value::Enum("Suspended")));
             replaced.push(("suspend_VDI", image.into()));
+            replaced.push(("memory_target", original.get("memory_target").clone()));
             unfinished::finish(t, image);
         }
         let original = t.get("VM", from)?;

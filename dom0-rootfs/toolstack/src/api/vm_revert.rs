@@ -114,6 +114,7 @@ fn swap(
     }
     let object = t.get("VM", snapshot)?;
     let vifs = object.refs("VIFs");
+    let target = object.get("memory_target").clone();
     let metadata: serde_json::Value =
         serde_json::from_str(object.text("snapshot_metadata")).unwrap_or_default();
     let name = metadata["name_label"].as_str().map(str::to_owned);
@@ -154,6 +155,7 @@ fn swap(
     if let Some(image) = &copies.image {
         t.set(vm, "power_state", Value::Enum("Suspended"));
         t.set(vm, "suspend_VDI", image);
+        t.set(vm, "memory_target", target);
         unfinished::finish(t, image);
     }
     Ok(replaced)

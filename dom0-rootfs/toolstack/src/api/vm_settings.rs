@@ -7,6 +7,7 @@ use super::Entry;
 use super::vm_power::alone;
 use crate::failure;
 use crate::guards::Limits;
+use crate::memory;
 use crate::toolstack::{Args, Context};
 use crate::vm::operation::Operation;
 use crate::vm::stop;
@@ -29,9 +30,14 @@ pub(super) const HANDLERS: &[Entry] = &[
         })
     }),
     ("VM.set_memory_dynamic_range", |context, args| {
-        set(context, &args.to("self"), |limits| {
-            (limits.dynamic_min, limits.dynamic_max) = (args.int("min"), args.int("max"));
-        })
+        set_dynamic(context, &args.to("self"), args.int("min"), args.int("max"))
+    }),
+    ("VM.set_memory_target_live", |context, args| {
+        let target = args.int("target");
+        set_dynamic(context, &args.to("self"), target, target)
+    }),
+    ("VM.wait_memory_target_live", |context, args| {
+        memory::wait_for_target(context, &args.to("self")).map(|()| Value::Void)
     }),
     ("VM.set_memory", |context, args| {
         set(context, &args.to("self"), |limits| {
@@ -62,6 +68,20 @@ fn set_vcpus_live(context: &Context, args: &Args<'_>) -> Reply {
             Ok(Value::Void)
         })
     })
+}
+
+/// The range of a VM, which may run: then its guest is asked to follow.
+fn set_dynamic(context: &Context, vm: &Ref, min: i64, max: i64) -> Reply {
+    let operation = Operation::begin(context, vm, "changing_dynamic_range")?;
+    context.store().write(|t| {
+        let mut limits = Limits::of(t.get("VM", vm)?);
+        (limits.dynamic_min, limits.dynamic_max) = (min, max);
+        limits.check()?;
+        record(t, vm, limits)
+    })?;
+    drop(operation);
+    memory::balance(&context.toolstack);
+    Ok(Value::Void)
 }
 
 fn set(context: &Context, vm: &Ref, change: impl FnOnce(&mut Limits)) -> Reply {

@@ -66,7 +66,7 @@ const RULES: &[Rule] = &[
     rule("make_into_template", HALTED, false, true),
     rule("changing_memory_limits", HALTED, true, true),
     rule("changing_static_range", HALTED, true, true),
-    rule("changing_dynamic_range", HALTED, true, true),
+    rule("changing_dynamic_range", &["Halted", "Running"], true, true),
     rule("changing_VCPUs", HALTED, true, true),
     rule("changing_VCPUs_live", RUNNING, false, true),
     rule("destroy", &["Halted", "Suspended"], true, true),

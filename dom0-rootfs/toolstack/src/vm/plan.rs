@@ -75,7 +75,7 @@ pub fn plan(objects: &Objects, vm: &Ref, boot: &BootFiles) -> Result<Plan, ApiEr
             .ok_or_else(|| errors::INVALID_VALUE.with([field.to_owned(), value.to_string()]))
     };
     let count = |field| positive(field).map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-    // Guests are not asked to give memory back, so all of it is there from the start.
+    // A start that finds less free takes less ([`crate::memory::make_room`]).
     let memory_kib = positive("memory_dynamic_max")? / 1024;
     let vcpus_max = count("VCPUs_max")?;
     let mut scheduling = devices::scheduling(vm.get("VCPUs_params").as_map())?;
@@ -91,7 +91,7 @@ pub fn plan(objects: &Objects, vm: &Ref, boot: &BootFiles) -> Result<Plan, ApiEr
         name: vm.uuid().to_owned(),
         kind: guest_kind(vm, kind, boot)?,
         memory_kib,
-        memory_max_kib: memory_kib,
+        memory_max_kib: memory_kib.max(positive("memory_static_max")? / 1024),
         vcpus: count("VCPUs_at_startup")?,
         vcpus_max,
         scheduling,

@@ -13,9 +13,11 @@ use super::plan::{Plan, plan};
 use super::steps::{self, Step};
 use super::{stop, suspend};
 use crate::failure;
+use crate::memory;
 use crate::store::{Object, Objects, Transaction};
 use crate::toolstack::{Context, Toolstack};
 use crate::unfinished;
+use crate::vdis;
 
 /// A start under way.
 struct Starting {
@@ -170,6 +172,8 @@ fn bridge(starting: &mut Starting) -> Result<(), ApiError> {
 }
 
 fn build(starting: &mut Starting) -> Result<(), ApiError> {
+    let toolstack = starting.context.toolstack.clone();
+    let _room = memory::make_room(&toolstack, &starting.vm, &mut starting.plan)?;
     let (hypervisor, spec) = (&starting.toolstack().hypervisor, &starting.plan.spec);
     let created = match &starting.image_path {
         Some(image) => hypervisor.restore(spec, image),
@@ -223,6 +227,7 @@ fn record(starting: &mut Starting) -> Result<(), ApiError> {
         t.set(vm, "domarch", "x64");
         t.set(vm, "resident_on", &host);
         t.set(vm, "power_state", Value::Enum("Paused"));
+        t.set(vm, "memory_target", vdis::bytes(plan.spec.memory_kib.saturating_mul(1024)));
         for disk in &plan.disks {
             t.set(&disk.vbd, "device", disk.vdev.as_str());
             t.set(&disk.vbd, "currently_attached", true);

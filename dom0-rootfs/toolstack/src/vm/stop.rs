@@ -114,6 +114,7 @@ pub fn record_halted(t: &mut Transaction<'_>, vm: &Ref) {
     let (note, guest) = (note(object.uuid()), object.to("guest_metrics"));
     t.set(vm, "power_state", Value::Enum("Halted"));
     t.set(vm, "domid", -1i64);
+    t.set(vm, "memory_target", 0i64);
     t.set(vm, "resident_on", Ref::null());
     t.set(vm, "guest_metrics", Ref::null());
     t.remove(&guest);

@@ -17,6 +17,7 @@ use super::steps::{self, Step};
 use super::stop;
 use crate::api::vdi;
 use crate::failure;
+use crate::memory;
 use crate::store::{Objects, Transaction};
 use crate::toolstack::{Context, Toolstack};
 use crate::unfinished;
@@ -116,6 +117,7 @@ impl Image {
     /// Writes the guest to it; the domain stays, suspended.
     pub fn save(&mut self) -> Result<(), ApiError> {
         let Some(path) = &self.path else { return Ok(()) };
+        memory::hold_still(self.toolstack(), &self.vm)?;
         let saved = self.toolstack().hypervisor.suspend(self.domain, path);
         saved.map_err(|e| failure::xenops(&e, &self.vm))
     }

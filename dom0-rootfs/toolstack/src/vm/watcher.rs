@@ -15,6 +15,7 @@ use super::{start, stop};
 use crate::alerts::{self, OfGuest};
 use crate::failure;
 use crate::guest;
+use crate::memory;
 use crate::store::Object;
 use crate::toolstack::{Context, Toolstack};
 
@@ -72,7 +73,12 @@ enum Fate {
 fn on_event(toolstack: &Arc<Toolstack>, event: &Event) {
     let result = match event.kind {
         EventKind::Shutdown(reason) => ended(toolstack, event.domain, Some(reason)),
-        EventKind::Death => ended(toolstack, event.domain, None),
+        EventKind::Death => {
+            let done = ended(toolstack, event.domain, None);
+            // Others may have what it had.
+            memory::balance(toolstack);
+            done
+        }
         EventKind::GuestData => Ok(()),
     };
     if let Err(error) = result {

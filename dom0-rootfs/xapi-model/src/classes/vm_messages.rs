@@ -162,9 +162,21 @@ pub(super) static MESSAGES: &[Message] = &[
     ),
     limits(
         "set_memory_dynamic_range",
-        "Sets the dynamic limits.",
+        "Sets the dynamic limits; a guest that runs is asked to follow.",
         &[SELF, param("min", Int, "in bytes"), param("max", Int, "in bytes")],
     ),
+    limits(
+        "set_memory_target_live",
+        "Sets both dynamic limits to one value; a guest that runs is asked to follow.",
+        &[SELF, param("target", Int, "in bytes")],
+    ),
+    message(
+        "wait_memory_target_live",
+        Role::ReadOnly,
+        "Waits until the guest has the memory that it should have.",
+    )
+    .takes(&[SELF])
+    .fails(&[&VM_MEMORY_TARGET_WAIT_TIMEOUT]),
     limits(
         "set_memory",
         "Sets all limits but the static minimum to one value.",

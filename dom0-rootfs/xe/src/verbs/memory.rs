@@ -40,8 +40,27 @@ pub(super) static VERBS: &[Verb] = &[
         ..on_vms(
             "vm-memory-dynamic-range-set",
             &["VM.set_memory_dynamic_range"],
-            "Sets the dynamic memory limits of VMs.",
+            "Sets the dynamic memory limits of VMs; guests that run are asked to follow.",
             |api, params, _| set(api, params, "VM.set_memory_dynamic_range", &["min", "max"]),
+        )
+    },
+    Verb {
+        required: &["target"],
+        common: false,
+        ..on_vms(
+            "vm-memory-target-set",
+            &["VM.set_memory_target_live"],
+            "Sets both dynamic memory limits of VMs; guests that run are asked to follow.",
+            |api, params, _| set(api, params, "VM.set_memory_target_live", &["target"]),
+        )
+    },
+    Verb {
+        common: false,
+        ..on_vms(
+            "vm-memory-target-wait",
+            &["VM.wait_memory_target_live"],
+            "Waits until the guests of VMs have the memory that they should have.",
+            |api, params, _| set(api, params, "VM.wait_memory_target_live", &[]),
         )
     },
     Verb {

@@ -33,6 +33,7 @@ unsafe extern "C" {
     fn xenith_suspend(x: *mut RawCtx, domid: u32, fd: c_int) -> c_int;
     fn xenith_resume(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_restore(x: *mut RawCtx, json: *const c_char, fd: c_int, domid: *mut u32) -> c_int;
+    fn xenith_set_memory_target(x: *mut RawCtx, domid: u32, kib: u64) -> c_int;
     fn xenith_set_vcpus(x: *mut RawCtx, domid: u32, count: c_int) -> c_int;
     fn xenith_exists(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_domains(x: *mut RawCtx) -> *mut c_char;
@@ -157,6 +158,12 @@ impl Ctx {
         let count = c_int::try_from(count).map_err(|error| error.to_string())?;
         // SAFETY: the context is alive; the other arguments are numbers.
         let rc = self.forgetting(|x| unsafe { xenith_set_vcpus(x, domid, count) });
+        self.check(rc).map(drop)
+    }
+
+    pub(crate) fn set_memory_target(&mut self, domid: u32, kib: u64) -> Result<(), String> {
+        // SAFETY: the context is alive; the other arguments are numbers.
+        let rc = self.forgetting(|x| unsafe { xenith_set_memory_target(x, domid, kib) });
         self.check(rc).map(drop)
     }
 

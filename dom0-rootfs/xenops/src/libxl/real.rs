@@ -339,6 +339,11 @@ impl Hypervisor for Libxl {
         self.on(domain, "changing the virtual CPUs of", |ctx| ctx.set_vcpus(domain.0, count))
     }
 
+    fn set_memory_target(&self, domain: DomId, kib: u64) -> Result<(), XenopsError> {
+        let doing = format!("setting the memory target of {kib} KiB of");
+        self.on(domain, &doing, |ctx| ctx.set_memory_target(domain.0, kib))
+    }
+
     fn guest_data(&self, domain: DomId) -> Result<BTreeMap<String, String>, XenopsError> {
         hotplug::guest_data(&mut connect()?, domain).map_err(in_store)
     }

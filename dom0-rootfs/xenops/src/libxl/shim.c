@@ -280,6 +280,11 @@ int xenith_set_vcpus(struct xenith_ctx *x, uint32_t domid, int count)
     return rc;
 }
 
+int xenith_set_memory_target(struct xenith_ctx *x, uint32_t domid, uint64_t kib)
+{
+    return libxl_set_memory_target(x->ctx, domid, (int64_t)kib, 0, 1);
+}
+
 int xenith_exists(struct xenith_ctx *x, uint32_t domid)
 {
     int rc = libxl_domain_info(x->ctx, NULL, domid);

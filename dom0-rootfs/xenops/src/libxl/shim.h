@@ -45,6 +45,7 @@ int xenith_resume(struct xenith_ctx *x, uint32_t domid);
 /* Like xenith_create, with memory and state read from fd. */
 int xenith_restore(struct xenith_ctx *x, const char *json, int fd, uint32_t *domid);
 /* The first count virtual CPUs are online. */
+int xenith_set_memory_target(struct xenith_ctx *x, uint32_t domid, uint64_t kib);
 int xenith_set_vcpus(struct xenith_ctx *x, uint32_t domid, int count);
 
 /* 1 if it exists, 0 if not, negative on failure. */

@@ -23,6 +23,8 @@ pub enum Call {
     Resume,
     Restore,
     SetVcpus,
+    /// [`crate::Hypervisor::set_memory_target`].
+    SetMemoryTarget,
     GuestData,
     Watch,
 }

@@ -466,6 +466,20 @@ impl Hypervisor for Simulator {
         state.change(id, &info, |spec| spec.vcpus = count)
     }
 
+    fn set_memory_target(&self, id: DomId, kib: u64) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::SetMemoryTarget)?;
+        let obeys = state.manners(id)? == Manners::Obeys;
+        let info = self.host_info(&state);
+        let has = state.domain(id)?.spec.memory_kib;
+        // What the host has not it cannot take.
+        let kib = kib.min(has.saturating_add(info.memory_free_kib));
+        state.change(id, &info, |spec| {
+            if obeys {
+                spec.memory_kib = kib;
+            }
+        })
+    }
+
     fn guest_data(&self, id: DomId) -> Result<BTreeMap<String, String>, XenopsError> {
         let mut state = self.begin(Call::GuestData)?;
         let said = &state.domain(id)?.said;

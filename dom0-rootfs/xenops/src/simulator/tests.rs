@@ -208,6 +208,25 @@ fn virtual_cpus_come_and_go() {
 }
 
 #[test]
+fn guests_give_memory_back_and_take_what_there_is() {
+    let xen = Simulator::default();
+    let free = || xen.host().unwrap().memory_free_kib;
+    let spec = DomainSpec { memory_max_kib: 128 << 10, ..testing::pvh() };
+    let id = xen.create(&spec).unwrap().domain;
+    let before = free();
+    xen.set_memory_target(id, 32 << 10).unwrap();
+    assert_eq!(xen.domains().unwrap().pop().unwrap().memory_kib, 32 << 10);
+    assert_eq!(free(), before + (32 << 10));
+    xen.set_memory_target(id, 128 << 10).unwrap();
+    assert_eq!(xen.domains().unwrap().pop().unwrap().memory_kib, 128 << 10);
+    let more = xen.set_memory_target(id, 256 << 10);
+    assert!(matches!(more, Err(XenopsError::BadSpec { .. })), "more than it can ever have");
+    xen.set_manners(spec.uuid, Manners::Ignores);
+    xen.set_memory_target(id, 64 << 10).unwrap();
+    assert_eq!(xen.domains().unwrap().pop().unwrap().memory_kib, 128 << 10);
+}
+
+#[test]
 fn agents_are_heard() {
     let xen = Simulator::default();
     let events = xen.watch().unwrap();

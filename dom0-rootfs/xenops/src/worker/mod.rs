@@ -72,7 +72,9 @@ impl Deadlines {
             Request::Host | Request::Domains | Request::GuestData(_) => self.question,
             Request::Create(_) => self.create,
             Request::Unpause(_) | Request::Pause(_) | Request::Shutdown(..) => self.control,
-            Request::Resume(_) | Request::SetVcpus(..) => self.control,
+            Request::Resume(_) | Request::SetVcpus(..) | Request::SetMemoryTarget(..) => {
+                self.control
+            }
             Request::Destroy(_) => self.destroy,
             Request::PlugDisk(..)
             | Request::UnplugDisk(..)
@@ -275,6 +277,10 @@ impl Hypervisor for Worker {
 
     fn set_vcpus(&self, domain: DomId, count: u32) -> Result<(), XenopsError> {
         self.perform_again(Request::SetVcpus(domain, count))
+    }
+
+    fn set_memory_target(&self, domain: DomId, kib: u64) -> Result<(), XenopsError> {
+        self.perform_again(Request::SetMemoryTarget(domain, kib))
     }
 
     fn guest_data(&self, domain: DomId) -> Result<BTreeMap<String, String>, XenopsError> {

@@ -39,6 +39,7 @@ pub(crate) enum Request {
     Resume(DomId),
     Restore(Box<DomainSpec>, PathBuf),
     SetVcpus(DomId, u32),
+    SetMemoryTarget(DomId, u64),
     GuestData(DomId),
 }
 
@@ -103,6 +104,9 @@ impl Request {
             Request::Resume(id) => format!("resuming domain {}", id.0),
             Request::Restore(spec, _) => format!("restoring the domain of VM {}", spec.uuid),
             Request::SetVcpus(id, _) => format!("changing the virtual CPUs of domain {}", id.0),
+            Request::SetMemoryTarget(id, _) => {
+                format!("setting the memory target of domain {}", id.0)
+            }
             Request::GuestData(id) => format!("reading what the guest of domain {} says", id.0),
         }
     }

@@ -119,6 +119,9 @@ fn perform(hypervisor: &dyn Hypervisor, request: &Request) -> Result<Answer, Xen
         Request::Resume(id) => hypervisor.resume(*id).map(|()| Answer::Done),
         Request::Restore(spec, image) => hypervisor.restore(spec, image).map(Answer::Created),
         Request::SetVcpus(id, count) => hypervisor.set_vcpus(*id, *count).map(|()| Answer::Done),
+        Request::SetMemoryTarget(id, kib) => {
+            hypervisor.set_memory_target(*id, *kib).map(|()| Answer::Done)
+        }
         Request::GuestData(id) => hypervisor.guest_data(*id).map(Answer::GuestData),
     }
 }

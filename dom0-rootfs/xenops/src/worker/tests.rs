@@ -293,6 +293,8 @@ fn a_worker_that_dies_suspending_leaves_the_guest_running() {
     let spec = testing::pvh();
     let restored = worker.restore(&spec, &path).unwrap();
     worker.set_vcpus(restored.domain, 2).unwrap();
+    worker.set_memory_target(restored.domain, 32 << 10).unwrap();
+    assert_eq!(xen.domains().unwrap().pop().unwrap().memory_kib, 32 << 10);
     xen.guest_says(restored.domain, "data/a", "b").unwrap();
     assert_eq!(worker.guest_data(restored.domain).unwrap()["data/a"], "b");
 }
