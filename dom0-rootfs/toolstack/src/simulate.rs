@@ -115,6 +115,9 @@ fn machine(root: &Path) -> Result<Machine> {
     let cpu = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 85\nstepping\t: 7\n\
                flags\t\t: fpu vme pse\n";
     write("proc/cpuinfo".into(), cpu)?;
+    for (name, text) in [("sys_vendor", "Made-up Inc."), ("product_name", "Simulator")] {
+        write(format!("sys/class/dmi/id/{name}"), &format!("{text}\n"))?;
+    }
     let devices = [
         ("0000:00:02.0", "0x030000", "0x1234", "0x1111"),
         ("0000:00:03.0", "0x020000", "0x8086", "0x100e"),

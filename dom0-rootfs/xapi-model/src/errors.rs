@@ -124,6 +124,7 @@ errors! {
     VIF_IN_USE [network, vif] "A VM that runs has an interface in the network.";
     VLAN_TAG_INVALID [vlan] "A VLAN's tag is a number from 1 to 4094.";
     VM_BAD_POWER_STATE [vm, expected, actual] "The VM is in another power state than the operation needs.";
+    VM_BIOS_STRINGS_ALREADY_SET [vm] "What the firmware of the VM says was set before and does not change.";
     VM_CHECKPOINT_RESUME_FAILED [vm] "The VM could not be let run on after its checkpoint.";
     VM_CHECKPOINT_SUSPEND_FAILED [vm, reason] "The VM could not be suspended for its checkpoint.";
     VM_FAILED_SUSPEND_ACKNOWLEDGMENT [vm] "The guest was asked to suspend and did not.";

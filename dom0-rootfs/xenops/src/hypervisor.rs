@@ -85,6 +85,12 @@ pub trait Hypervisor: Send + Sync {
     /// what it has.
     fn set_memory_target(&self, domain: DomId, kib: u64) -> Result<(), XenopsError>;
 
+    /// Changes a domain's share of the physical CPUs; what is none stays as it is.
+    fn set_scheduling(&self, domain: DomId, scheduling: Scheduling) -> Result<(), XenopsError>;
+
+    /// Presses a button of the machine that the guest sees.
+    fn press(&self, domain: DomId, button: Button) -> Result<(), XenopsError>;
+
     /// What an agent in the guest wrote to xenstore: values by path below the domain's folder, of
     /// [`GUEST_FOLDERS`] only.
     fn guest_data(&self, domain: DomId) -> Result<BTreeMap<String, String>, XenopsError>;
@@ -187,6 +193,8 @@ pub enum GuestKind {
         firmware: Firmware,
         /// What its disks hang on until it has PV drivers.
         disk_controller: DiskController,
+        /// What the firmware says of the machine (SMBIOS), by libxl's names: `system_manufacturer`.
+        smbios: BTreeMap<String, String>,
     },
 }
 
@@ -265,6 +273,40 @@ pub enum ShutdownRequest {
     PowerOff,
     /// Reboot.
     Reboot,
+}
+
+/// What a machine has to press.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Button {
+    /// Linux's magic key with this letter, through the PV driver.
+    SysRq(char),
+    /// ACPI power button.
+    Power,
+    /// ACPI sleep button.
+    Sleep,
+    /// Non-maskable interrupt to the first virtual CPU.
+    Nmi,
+    /// INIT to the first virtual CPU.
+    Init,
+    /// Reset.
+    Reset,
+    /// Wakes a guest that sleeps in ACPI's S3.
+    Wake,
+}
+
+impl Button {
+    /// The name that xl-trigger(1) and XenAPI have for one that is no key.
+    pub fn of_trigger(name: &str) -> Option<Button> {
+        Some(match name {
+            "power" => Button::Power,
+            "sleep" => Button::Sleep,
+            "nmi" => Button::Nmi,
+            "init" => Button::Init,
+            "reset" => Button::Reset,
+            "s3resume" => Button::Wake,
+            _ => return None,
+        })
+    }
 }
 
 /// Why a guest ended.

@@ -140,7 +140,10 @@ fn check_kind(kind: &GuestKind) -> Result<(), XenopsError> {
             }
             check_text("cmdline", &boot.cmdline)
         }
-        GuestKind::Hvm { boot_order, .. } => {
+        GuestKind::Hvm { boot_order, smbios, .. } => {
+            for (key, value) in smbios {
+                check_text(key, value)?;
+            }
             let known = boot_order.chars().all(|c| "cdn".contains(c));
             let distinct = boot_order.chars().collect::<BTreeSet<_>>().len() == boot_order.len();
             if boot_order.is_empty() || !known || !distinct {

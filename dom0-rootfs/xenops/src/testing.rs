@@ -61,6 +61,7 @@ pub(crate) fn hvm() -> DomainSpec {
         uuid,
         name: uuid.to_string(),
         kind: GuestKind::Hvm {
+            smbios: [("system_manufacturer".to_owned(), "Us".to_owned())].into(),
             boot_order: "dc".into(),
             firmware: Firmware::Bios,
             disk_controller: DiskController::Ahci,

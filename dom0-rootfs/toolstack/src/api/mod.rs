@@ -26,6 +26,7 @@ pub(crate) mod vdi;
 pub(crate) mod vif;
 mod vlan;
 pub(crate) mod vm;
+mod vm_controls;
 mod vm_copy;
 mod vm_group;
 mod vm_power;
@@ -111,6 +112,7 @@ fn handlers() -> &'static BTreeMap<&'static str, Handler> {
             vif::HANDLERS,
             vlan::HANDLERS,
             vm::HANDLERS,
+            vm_controls::HANDLERS,
             vm_copy::HANDLERS,
             vm_group::HANDLERS,
             vm_power::HANDLERS,

@@ -5,8 +5,11 @@ mod crashes;
 mod pci;
 mod record;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use crate::vm::bios_strings;
 
 pub use crashes::Crash;
 pub use pci::PciDevice;
@@ -46,6 +49,16 @@ impl Machine {
     /// The kind of its CPUs, from `/proc/cpuinfo`; what is not there is empty or 0.
     pub fn cpu_kind(&self) -> CpuKind {
         cpu_kind(&text(&self.path("/proc/cpuinfo")))
+    }
+}
+
+impl Machine {
+    /// What the firmware says of the machine, by the keys of `bios_strings`.
+    pub fn bios_strings(&self) -> BTreeMap<&'static str, String> {
+        let folder = self.path("/sys/class/dmi/id");
+        let said = bios_strings::KEYS.iter().filter(|(.., file)| !file.is_empty());
+        let said = said.map(|(key, _, file)| (*key, text(&folder.join(file)).trim().to_owned()));
+        said.filter(|(_, text)| !text.is_empty()).collect()
     }
 }
 

@@ -12,6 +12,9 @@ use crate::store::{Object, Transaction};
 /// Brings all of them up to date.
 pub fn record(t: &mut Transaction<'_>, host: &Ref, machine: &Machine, info: &HostInfo) {
     cpus(t, host, machine, info);
+    let said = machine.bios_strings();
+    let said = said.iter().map(|(key, text)| (*key, text.as_str()));
+    t.set(host, "bios_strings", Value::string_map(said));
     let devices = machine.pci();
     let objects = pci(t, host, &devices);
     let cards: Vec<(&PciDevice, &Ref)> = devices

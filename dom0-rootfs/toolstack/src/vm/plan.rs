@@ -9,6 +9,7 @@ use uuid::Uuid;
 use xapi_model::{ApiError, Ref, Value, errors};
 use xenops::{DirectBoot, DiskController, DomainSpec, Firmware, GuestKind, Nic};
 
+use super::bios_strings;
 use super::devices::{self, DomainType};
 use super::port;
 use crate::host_network;
@@ -121,6 +122,7 @@ fn guest_kind(vm: &Object, kind: DomainType, boot: &BootFiles) -> Result<GuestKi
                 Some("ahci") => DiskController::Ahci,
                 _ => DiskController::Ide,
             },
+            smbios: bios_strings::smbios(vm),
         },
         DomainType::Pv => GuestKind::Pv(direct(vm, &boot.pv, &boot.kernels)?),
         DomainType::Pvh => GuestKind::Pvh(direct(vm, &boot.pvh, &boot.kernels)?),

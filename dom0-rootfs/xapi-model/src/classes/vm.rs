@@ -169,7 +169,7 @@ pub static VM: Class = class(
         ro("snapshot_metadata", STRING, "Record of the snapshot."),
         ro("parent", Ref("VM"), "The snapshot it was last reverted to or cloned from."),
         mirror("children", Set(&Ref("VM")), "parent", "The reverse of parent."),
-        ro("bios_strings", STRING_MAP, "What its firmware says of the machine."),
+        fixed("bios_strings", STRING_MAP, "What its firmware says of the machine."),
         ro("protection_policy", Ref("VMPP"), "Protection policy; none."),
         rw("snapshot_schedule", Ref("VMSS"), "The schedule by which it is snapshotted.")
             .by(Role::PoolOperator),

@@ -137,6 +137,40 @@ pub(super) static MESSAGES: &[Message] = &[
     )
     .takes(&[SELF, param("nvcpu", Int, "how many, up to VCPUs_max")])
     .fails(&[&VM_BAD_POWER_STATE, &OPERATION_NOT_ALLOWED, &INVALID_VALUE]),
+    message("send_sysrq", Role::PoolAdmin, "Presses Linux's magic key in a guest that runs.")
+        .takes(&[VM_PARAM, param("key", STRING, "one letter, as `s` to write back everything")])
+        .fails(&[&VM_BAD_POWER_STATE, &INVALID_VALUE]),
+    message(
+        "send_trigger",
+        Role::PoolAdmin,
+        "Presses a button of the machine of a guest that runs.",
+    )
+    .takes(&[VM_PARAM, param("trigger", STRING, "power, sleep, reset, nmi, init or s3resume")])
+    .fails(&[&VM_BAD_POWER_STATE, &INVALID_VALUE]),
+    message(
+        "add_to_VCPUs_params_live",
+        Role::VmAdmin,
+        "Sets a key of VCPUs_params, also of the VM that runs.",
+    )
+    .takes(&[SELF, param("key", STRING, "weight or cap"), param("value", STRING, "its value")])
+    .fails(&[&VM_BAD_POWER_STATE, &INVALID_VALUE, &VALUE_NOT_SUPPORTED]),
+    message(
+        "set_bios_strings",
+        Role::VmAdmin,
+        "Sets what the firmware of a fully virtualized guest says of its machine; once.",
+    )
+    .takes(&[
+        SELF,
+        param("value", Type::Map(&Type::String, &Type::String), "`system-manufacturer`, …"),
+    ])
+    .fails(&[&VM_BIOS_STRINGS_ALREADY_SET, &INVALID_VALUE]),
+    message(
+        "copy_bios_strings",
+        Role::VmAdmin,
+        "Sets what the firmware of a fully virtualized guest says to what the host's says; once.",
+    )
+    .takes(&[VM_PARAM, param("host", Ref("host"), "the host")])
+    .fails(&[&VM_BIOS_STRINGS_ALREADY_SET]),
     message(
         "provision",
         Role::VmAdmin,

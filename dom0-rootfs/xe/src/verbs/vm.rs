@@ -8,7 +8,7 @@ use crate::api::{Api, Record, text};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::params::Params;
-use crate::select::{Found, filter, selected};
+use crate::select::{Found, each, filter, selected};
 use crate::views;
 
 const NEW: &[&str] = &["new-name-label"];
@@ -66,6 +66,15 @@ pub(super) static VERBS: &[Verb] = &[
             &["VM.checkpoint"],
             "Keeps the disks, settings and memory of a VM as they are now; the guest runs on.",
             |api, params, out| copy(api, params, out, "VM.checkpoint"),
+        )
+    },
+    Verb {
+        required: &["host-uuid"],
+        ..on_vms(
+            "vm-copy-bios-strings",
+            &["VM.copy_bios_strings"],
+            "Has the firmware of VMs say what the host's says; once, and before their first start.",
+            copy_bios_strings,
         )
     },
     Verb {
@@ -231,6 +240,14 @@ fn copy(api: &mut Api, params: &Params, out: &mut Output<'_>, method: &str) -> R
     }
     let uuid = api.uuid_of("VM", &made.text())?;
     out.value(&uuid)
+}
+
+fn copy_bios_strings(api: &mut Api, params: &Params, _: &mut Output<'_>) -> Result<(), Failure> {
+    let host = api.reference("host", params.require("host-uuid")?)?;
+    let view = views::find("vm").ok_or_else(|| Failure::plain("this API has no VMs"))?;
+    each(&selected(api, &view, params, &["host-uuid"])?, |vm| {
+        api.act("VM.copy_bios_strings", [vm.reference.clone(), host.clone()]).map(drop)
+    })
 }
 
 fn uninstall_vms(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {

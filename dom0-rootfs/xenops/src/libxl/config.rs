@@ -132,6 +132,15 @@ struct Hvm<'a> {
     vga: Vga,
     vnc: Vnc,
     xen_platform_pci: DefBool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    smbios: Vec<Smbios<'a>>,
+}
+
+/// `libxl_smbios`.
+#[derive(Debug, Serialize)]
+struct Smbios<'a> {
+    key: &'a str,
+    value: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -239,7 +248,7 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
             info.direct = Some(direct(boot));
             info.pvh = Some(Nothing {});
         }
-        GuestKind::Hvm { boot_order, firmware, disk_controller } => {
+        GuestKind::Hvm { boot_order, firmware, disk_controller, smbios } => {
             info.device_model_version = Some("qemu_xen");
             info.hvm = Some(Hvm {
                 bios: match firmware {
@@ -258,6 +267,7 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
                     listen: format!("unix:{}", vnc.display()),
                 },
                 xen_platform_pci: DefBool(true),
+                smbios: smbios.iter().map(|(key, value)| Smbios { key, value }).collect(),
             });
         }
     }
@@ -427,7 +437,8 @@ mod tests {
         assert_eq!(
             config["b_info"]["type.hvm"],
             json!({
-                "bios": "seabios", "boot": "dc", "hdtype": "ahci", "vga": {"kind": "std"},
+                "bios": "seabios", "boot": "dc", "hdtype": "ahci",
+                "smbios": [{"key": "system_manufacturer", "value": "Us"}], "vga": {"kind": "std"},
                 "vnc": {"enable": "True", "findunused": "False", "listen": "unix:/run/vnc/1"},
                 "xen_platform_pci": "True",
             })

@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
-use crate::hypervisor::ShutdownRequest;
+use crate::hypervisor::{Button, Scheduling, ShutdownRequest};
 
 /// `struct xenith_ctx`, opaque.
 #[repr(C)]
@@ -34,6 +34,9 @@ unsafe extern "C" {
     fn xenith_resume(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_restore(x: *mut RawCtx, json: *const c_char, fd: c_int, domid: *mut u32) -> c_int;
     fn xenith_set_memory_target(x: *mut RawCtx, domid: u32, kib: u64) -> c_int;
+    fn xenith_set_scheduling(x: *mut RawCtx, domid: u32, weight: c_int, cap: c_int) -> c_int;
+    fn xenith_sysrq(x: *mut RawCtx, domid: u32, key: c_char) -> c_int;
+    fn xenith_trigger(x: *mut RawCtx, domid: u32, name: *const c_char) -> c_int;
     fn xenith_set_vcpus(x: *mut RawCtx, domid: u32, count: c_int) -> c_int;
     fn xenith_exists(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_domains(x: *mut RawCtx) -> *mut c_char;
@@ -164,6 +167,39 @@ impl Ctx {
     pub(crate) fn set_memory_target(&mut self, domid: u32, kib: u64) -> Result<(), String> {
         // SAFETY: the context is alive; the other arguments are numbers.
         let rc = self.forgetting(|x| unsafe { xenith_set_memory_target(x, domid, kib) });
+        self.check(rc).map(drop)
+    }
+
+    pub(crate) fn set_scheduling(
+        &mut self,
+        domid: u32,
+        Scheduling { weight, cap }: Scheduling,
+    ) -> Result<(), String> {
+        let weight = weight.map_or(-1, c_int::from);
+        let cap = cap.map_or(Ok(-1), c_int::try_from).map_err(|error| error.to_string())?;
+        // SAFETY: the context is alive; the other arguments are numbers.
+        let rc = self.forgetting(|x| unsafe { xenith_set_scheduling(x, domid, weight, cap) });
+        self.check(rc).map(drop)
+    }
+
+    pub(crate) fn press(&mut self, domid: u32, button: Button) -> Result<(), String> {
+        let name = match button {
+            Button::SysRq(key) => {
+                let key = u8::try_from(key).map_err(|error| error.to_string())?;
+                let key = c_char::from_ne_bytes([key]);
+                // SAFETY: the context is alive; the other arguments are numbers.
+                let rc = self.forgetting(|x| unsafe { xenith_sysrq(x, domid, key) });
+                return self.check(rc).map(drop);
+            }
+            Button::Power => c"power",
+            Button::Sleep => c"sleep",
+            Button::Nmi => c"nmi",
+            Button::Init => c"init",
+            Button::Reset => c"reset",
+            Button::Wake => c"s3resume",
+        };
+        // SAFETY: the context is alive and the name is NUL-terminated and only read.
+        let rc = self.forgetting(|x| unsafe { xenith_trigger(x, domid, name.as_ptr()) });
         self.check(rc).map(drop)
     }
 

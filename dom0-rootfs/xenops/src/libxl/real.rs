@@ -26,8 +26,8 @@ use crate::admission::{Admission, needed_kib};
 use crate::error::XenopsError;
 use crate::events::Watchers;
 use crate::hypervisor::{
-    Created, Disk, DomId, DomainInfo, DomainSpec, Event, EventKind, GUEST_FOLDERS, GuestKind,
-    HostInfo, Hypervisor, Nic, ShutdownReason, ShutdownRequest,
+    Button, Created, Disk, DomId, DomainInfo, DomainSpec, Event, EventKind, GUEST_FOLDERS,
+    GuestKind, HostInfo, Hypervisor, Nic, Scheduling, ShutdownReason, ShutdownRequest,
 };
 use crate::image;
 use crate::known::Known;
@@ -342,6 +342,15 @@ impl Hypervisor for Libxl {
     fn set_memory_target(&self, domain: DomId, kib: u64) -> Result<(), XenopsError> {
         let doing = format!("setting the memory target of {kib} KiB of");
         self.on(domain, &doing, |ctx| ctx.set_memory_target(domain.0, kib))
+    }
+
+    fn set_scheduling(&self, domain: DomId, scheduling: Scheduling) -> Result<(), XenopsError> {
+        let doing = "changing the share of the CPUs of";
+        self.on(domain, doing, |ctx| ctx.set_scheduling(domain.0, scheduling))
+    }
+
+    fn press(&self, domain: DomId, button: Button) -> Result<(), XenopsError> {
+        self.on(domain, "pressing a button of", |ctx| ctx.press(domain.0, button))
     }
 
     fn guest_data(&self, domain: DomId) -> Result<BTreeMap<String, String>, XenopsError> {

@@ -285,6 +285,37 @@ int xenith_set_memory_target(struct xenith_ctx *x, uint32_t domid, uint64_t kib)
     return libxl_set_memory_target(x->ctx, domid, (int64_t)kib, 0, 1);
 }
 
+/* A negative number leaves what there is. */
+int xenith_set_scheduling(struct xenith_ctx *x, uint32_t domid, int weight, int cap)
+{
+    libxl_domain_sched_params params;
+    int rc;
+
+    libxl_domain_sched_params_init(&params);
+    rc = libxl_domain_sched_params_get(x->ctx, domid, &params);
+    if (!rc && weight >= 0)
+        params.weight = weight;
+    if (!rc && cap >= 0)
+        params.cap = cap;
+    if (!rc)
+        rc = libxl_domain_sched_params_set(x->ctx, domid, &params);
+    libxl_domain_sched_params_dispose(&params);
+    return rc;
+}
+
+int xenith_sysrq(struct xenith_ctx *x, uint32_t domid, char key)
+{
+    return libxl_send_sysrq(x->ctx, domid, key);
+}
+
+int xenith_trigger(struct xenith_ctx *x, uint32_t domid, const char *name)
+{
+    libxl_trigger trigger;
+    int rc = libxl_trigger_from_string(name, &trigger);
+
+    return rc ? rc : libxl_send_trigger(x->ctx, domid, trigger, 0, NULL);
+}
+
 int xenith_exists(struct xenith_ctx *x, uint32_t domid)
 {
     int rc = libxl_domain_info(x->ctx, NULL, domid);

@@ -23,8 +23,9 @@ pub enum Call {
     Resume,
     Restore,
     SetVcpus,
-    /// [`crate::Hypervisor::set_memory_target`].
     SetMemoryTarget,
+    SetScheduling,
+    Press,
     GuestData,
     Watch,
 }

@@ -20,8 +20,8 @@ use crate::admission::{Admission, needed_kib};
 use crate::error::XenopsError;
 use crate::events::Watchers;
 use crate::hypervisor::{
-    Created, Disk, DomId, DomainInfo, DomainSpec, Event, EventKind, GUEST_FOLDERS, GuestKind,
-    HostInfo, Hypervisor, Nic, ShutdownReason, ShutdownRequest,
+    Button, Created, Disk, DomId, DomainInfo, DomainSpec, Event, EventKind, GUEST_FOLDERS,
+    GuestKind, HostInfo, Hypervisor, Nic, Scheduling, ShutdownReason, ShutdownRequest,
 };
 use crate::image;
 use crate::spec::CheckedSpec;
@@ -97,6 +97,8 @@ struct Domain {
     console: Option<Console>,
     /// What its agent wrote to xenstore.
     said: BTreeMap<String, String>,
+    /// Buttons that were pressed, in order.
+    pressed: Vec<Button>,
 }
 
 impl Default for Simulator {
@@ -157,6 +159,11 @@ impl Simulator {
         Ok(())
     }
 
+    /// Buttons of a domain that were pressed, in order.
+    pub fn pressed(&self, domain: DomId) -> Vec<Button> {
+        self.lock().domains.get(&domain).map(|found| found.pressed.clone()).unwrap_or_default()
+    }
+
     /// What a domain is now: as it was built, with what was plugged and unplugged since.
     pub fn spec(&self, domain: DomId) -> Option<DomainSpec> {
         self.lock().domains.get(&domain).map(|found| found.spec.clone())
@@ -203,6 +210,7 @@ impl Simulator {
             cpu_time_ns,
             console,
             said: BTreeMap::new(),
+            pressed: Vec::new(),
         };
         state.domains.insert(id, domain);
         Ok(created)
@@ -478,6 +486,27 @@ impl Hypervisor for Simulator {
                 spec.memory_kib = kib;
             }
         })
+    }
+
+    fn set_scheduling(&self, id: DomId, scheduling: Scheduling) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::SetScheduling)?;
+        let info = self.host_info(&state);
+        state.change(id, &info, |spec| {
+            let Scheduling { weight, cap } = spec.scheduling;
+            spec.scheduling =
+                Scheduling { weight: scheduling.weight.or(weight), cap: scheduling.cap.or(cap) };
+        })
+    }
+
+    fn press(&self, id: DomId, button: Button) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::Press)?;
+        state.domain(id)?.pressed.push(button);
+        match button {
+            Button::Power => state.end(id, ShutdownReason::PowerOff),
+            Button::Reset => state.end(id, ShutdownReason::Reboot),
+            Button::SysRq('c') | Button::Nmi => state.end(id, ShutdownReason::Crash),
+            _ => Ok(()),
+        }
     }
 
     fn guest_data(&self, id: DomId) -> Result<BTreeMap<String, String>, XenopsError> {

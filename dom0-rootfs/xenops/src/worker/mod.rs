@@ -27,7 +27,8 @@ use uuid::Uuid;
 
 use crate::error::XenopsError;
 use crate::hypervisor::{
-    Created, Disk, DomId, DomainInfo, DomainSpec, Event, HostInfo, Hypervisor, Nic, ShutdownRequest,
+    Button, Created, Disk, DomId, DomainInfo, DomainSpec, Event, HostInfo, Hypervisor, Nic,
+    Scheduling, ShutdownRequest,
 };
 use launch::{Launch, Program};
 use protocol::{Answer, Request};
@@ -72,9 +73,11 @@ impl Deadlines {
             Request::Host | Request::Domains | Request::GuestData(_) => self.question,
             Request::Create(_) => self.create,
             Request::Unpause(_) | Request::Pause(_) | Request::Shutdown(..) => self.control,
-            Request::Resume(_) | Request::SetVcpus(..) | Request::SetMemoryTarget(..) => {
-                self.control
-            }
+            Request::Resume(_)
+            | Request::SetVcpus(..)
+            | Request::SetMemoryTarget(..)
+            | Request::SetScheduling(..)
+            | Request::Press(..) => self.control,
             Request::Destroy(_) => self.destroy,
             Request::PlugDisk(..)
             | Request::UnplugDisk(..)
@@ -281,6 +284,14 @@ impl Hypervisor for Worker {
 
     fn set_memory_target(&self, domain: DomId, kib: u64) -> Result<(), XenopsError> {
         self.perform_again(Request::SetMemoryTarget(domain, kib))
+    }
+
+    fn set_scheduling(&self, domain: DomId, scheduling: Scheduling) -> Result<(), XenopsError> {
+        self.perform_again(Request::SetScheduling(domain, scheduling))
+    }
+
+    fn press(&self, domain: DomId, button: Button) -> Result<(), XenopsError> {
+        self.perform(Request::Press(domain, button))
     }
 
     fn guest_data(&self, domain: DomId) -> Result<BTreeMap<String, String>, XenopsError> {

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::XenopsError;
 use crate::hypervisor::{
-    Created, Disk, DomId, DomainInfo, DomainSpec, Event, HostInfo, Nic, ShutdownRequest,
+    Button, Created, Disk, DomId, DomainInfo, DomainSpec, Event, HostInfo, Nic, Scheduling,
+    ShutdownRequest,
 };
 
 /// Daemon to worker.
@@ -40,6 +41,8 @@ pub(crate) enum Request {
     Restore(Box<DomainSpec>, PathBuf),
     SetVcpus(DomId, u32),
     SetMemoryTarget(DomId, u64),
+    SetScheduling(DomId, Scheduling),
+    Press(DomId, Button),
     GuestData(DomId),
 }
 
@@ -107,6 +110,10 @@ impl Request {
             Request::SetMemoryTarget(id, _) => {
                 format!("setting the memory target of domain {}", id.0)
             }
+            Request::SetScheduling(id, _) => {
+                format!("changing the share of the CPUs of domain {}", id.0)
+            }
+            Request::Press(id, button) => format!("pressing {button:?} of domain {}", id.0),
             Request::GuestData(id) => format!("reading what the guest of domain {} says", id.0),
         }
     }

@@ -122,6 +122,10 @@ fn perform(hypervisor: &dyn Hypervisor, request: &Request) -> Result<Answer, Xen
         Request::SetMemoryTarget(id, kib) => {
             hypervisor.set_memory_target(*id, *kib).map(|()| Answer::Done)
         }
+        Request::SetScheduling(id, scheduling) => {
+            hypervisor.set_scheduling(*id, *scheduling).map(|()| Answer::Done)
+        }
+        Request::Press(id, button) => hypervisor.press(*id, *button).map(|()| Answer::Done),
         Request::GuestData(id) => hypervisor.guest_data(*id).map(Answer::GuestData),
     }
 }
