@@ -95,6 +95,12 @@ pub trait Hypervisor: Send + Sync {
     /// [`GUEST_FOLDERS`] only.
     fn guest_data(&self, domain: DomId) -> Result<BTreeMap<String, String>, XenopsError>;
 
+    /// What Xen has logged, as far as its console's ring holds it; `clear` empties the ring.
+    fn console_ring(&self, clear: bool) -> Result<String, XenopsError>;
+
+    /// Presses keys of Xen's debug console, in this order; what they print goes to that.
+    fn send_debug_keys(&self, keys: &str) -> Result<(), XenopsError>;
+
     /// What happens to domains from now on, whoever caused it.
     fn watch(&self) -> Result<Receiver<Event>, XenopsError>;
 }

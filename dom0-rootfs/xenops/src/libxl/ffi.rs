@@ -43,6 +43,8 @@ unsafe extern "C" {
     fn xenith_physinfo(x: *mut RawCtx) -> *mut c_char;
     fn xenith_version(x: *mut RawCtx) -> *mut c_char;
     fn xenith_understood(x: *mut RawCtx, json: *const c_char) -> *mut c_char;
+    fn xenith_console_ring(x: *mut RawCtx, clear: c_int) -> *mut c_char;
+    fn xenith_debug_keys(x: *mut RawCtx, keys: *const c_char) -> c_int;
     fn xenith_free(text: *mut c_char);
 }
 
@@ -226,6 +228,20 @@ impl Ctx {
         // SAFETY: the context is alive.
         let text = self.forgetting(|x| unsafe { xenith_version(x) });
         self.text(text)
+    }
+
+    /// What is in the ring of Xen's console.
+    pub(crate) fn console_ring(&mut self, clear: bool) -> Result<String, String> {
+        // SAFETY: the context is alive; the other argument is a number.
+        let text = self.forgetting(|x| unsafe { xenith_console_ring(x, c_int::from(clear)) });
+        self.text(text)
+    }
+
+    /// Presses keys of Xen's debug console.
+    pub(crate) fn send_debug_keys(&mut self, keys: &CStr) -> Result<(), String> {
+        // SAFETY: the context is alive and `keys` is NUL-terminated and only read.
+        let rc = self.forgetting(|x| unsafe { xenith_debug_keys(x, keys.as_ptr()) });
+        self.check(rc).map(drop)
     }
 
     /// A configuration as libxl understood it.

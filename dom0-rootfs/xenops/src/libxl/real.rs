@@ -357,6 +357,18 @@ impl Hypervisor for Libxl {
         hotplug::guest_data(&mut connect()?, domain).map_err(in_store)
     }
 
+    fn console_ring(&self, clear: bool) -> Result<String, XenopsError> {
+        let failed = |detail| XenopsError::failed("reading Xen's log", detail);
+        self.with(|ctx| ctx.console_ring(clear).map_err(failed))
+    }
+
+    fn send_debug_keys(&self, keys: &str) -> Result<(), XenopsError> {
+        let doing = format!("pressing the debug keys {keys:?}");
+        let failed = |detail: String| XenopsError::failed(doing.clone(), detail);
+        let keys = c_text(keys.to_owned()).map_err(failed)?;
+        self.with(|ctx| ctx.send_debug_keys(&keys).map_err(failed))
+    }
+
     fn watch(&self) -> Result<Receiver<Event>, XenopsError> {
         let (sender, receiver) = mpsc::channel();
         lock(&self.watchers).add(sender);

@@ -372,6 +372,40 @@ char *xenith_version(struct xenith_ctx *x)
     return info ? libxl_version_info_to_json(x->ctx, (libxl_version_info *)info) : NULL;
 }
 
+char *xenith_console_ring(struct xenith_ctx *x, int clear)
+{
+    libxl_xen_console_reader *reader = libxl_xen_console_read_start(x->ctx, clear ? 1 : 0);
+    char *text = NULL, *piece;
+    size_t length = 0;
+    int more;
+
+    if (!reader)
+        return NULL;
+    /* Each piece is text of its own, which the next call overwrites. */
+    while ((more = libxl_xen_console_read_line(x->ctx, reader, &piece)) > 0) {
+        size_t room = strlen(piece);
+        char *longer = realloc(text, length + room + 1);
+
+        if (!longer)
+            break;
+        text = longer;
+        memcpy(text + length, piece, room + 1);
+        length += room;
+    }
+    libxl_xen_console_read_finish(x->ctx, reader);
+    if (more) {
+        free(text);
+        return NULL;
+    }
+    return text ? text : strdup("");
+}
+
+int xenith_debug_keys(struct xenith_ctx *x, const char *keys)
+{
+    /* libxl takes it without const and only reads it. */
+    return libxl_send_debug_keys(x->ctx, (char *)keys);
+}
+
 char *xenith_understood(struct xenith_ctx *x, const char *json)
 {
     libxl_domain_config config;

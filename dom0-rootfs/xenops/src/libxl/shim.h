@@ -59,6 +59,10 @@ char *xenith_domains(struct xenith_ctx *x);
 /* libxl_physinfo and libxl_version_info in JSON. */
 char *xenith_physinfo(struct xenith_ctx *x);
 char *xenith_version(struct xenith_ctx *x);
+/* What is in the ring of Xen's console, which is then emptied if clear is not 0. */
+char *xenith_console_ring(struct xenith_ctx *x, int clear);
+/* Presses keys of Xen's debug console. */
+int xenith_debug_keys(struct xenith_ctx *x, const char *keys);
 /* A configuration as libxl understood it. */
 char *xenith_understood(struct xenith_ctx *x, const char *json);
 

@@ -27,6 +27,8 @@ pub enum Call {
     SetScheduling,
     Press,
     GuestData,
+    ConsoleRing,
+    SendDebugKeys,
     Watch,
 }
 

@@ -85,6 +85,8 @@ struct State {
     manners: BTreeMap<Uuid, Manners>,
     watchers: Watchers,
     faults: Faults,
+    /// What Xen has logged.
+    ring: String,
 }
 
 #[derive(Debug)]
@@ -516,6 +518,22 @@ impl Hypervisor for Simulator {
             |path: &&String| GUEST_FOLDERS.iter().any(|f| path.split('/').next() == Some(*f));
         let shown = said.keys().filter(shown).map(|path| (path.clone(), said[path].clone()));
         Ok(shown.collect())
+    }
+
+    fn console_ring(&self, clear: bool) -> Result<String, XenopsError> {
+        let mut state = self.begin(Call::ConsoleRing)?;
+        Ok(match clear {
+            true => std::mem::take(&mut state.ring),
+            false => state.ring.clone(),
+        })
+    }
+
+    fn send_debug_keys(&self, keys: &str) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::SendDebugKeys)?;
+        for key in keys.chars() {
+            state.ring.push_str(&format!("(XEN) '{key}' pressed\n"));
+        }
+        Ok(())
     }
 
     fn watch(&self) -> Result<Receiver<Event>, XenopsError> {

@@ -70,14 +70,17 @@ impl Default for Deadlines {
 impl Deadlines {
     fn of(&self, request: &Request) -> Duration {
         match request {
-            Request::Host | Request::Domains | Request::GuestData(_) => self.question,
+            Request::Host | Request::Domains | Request::GuestData(_) | Request::ConsoleRing(_) => {
+                self.question
+            }
             Request::Create(_) => self.create,
             Request::Unpause(_) | Request::Pause(_) | Request::Shutdown(..) => self.control,
             Request::Resume(_)
             | Request::SetVcpus(..)
             | Request::SetMemoryTarget(..)
             | Request::SetScheduling(..)
-            | Request::Press(..) => self.control,
+            | Request::Press(..)
+            | Request::DebugKeys(_) => self.control,
             Request::Destroy(_) => self.destroy,
             Request::PlugDisk(..)
             | Request::UnplugDisk(..)
@@ -301,6 +304,19 @@ impl Hypervisor for Worker {
             Answer::GuestData(data) => Ok(data),
             other => Err(mixed_up(doing, &other)),
         }
+    }
+
+    fn console_ring(&self, clear: bool) -> Result<String, XenopsError> {
+        let request = Request::ConsoleRing(clear);
+        let doing = request.doing();
+        match self.call(request)? {
+            Answer::Text(text) => Ok(text),
+            other => Err(mixed_up(doing, &other)),
+        }
+    }
+
+    fn send_debug_keys(&self, keys: &str) -> Result<(), XenopsError> {
+        self.perform(Request::DebugKeys(keys.to_owned()))
     }
 
     fn watch(&self) -> Result<Receiver<Event>, XenopsError> {

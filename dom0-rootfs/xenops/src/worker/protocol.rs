@@ -44,6 +44,8 @@ pub(crate) enum Request {
     SetScheduling(DomId, Scheduling),
     Press(DomId, Button),
     GuestData(DomId),
+    ConsoleRing(bool),
+    DebugKeys(String),
 }
 
 /// Worker to daemon.
@@ -64,6 +66,7 @@ pub(crate) enum Answer {
     Created(Created),
     Links(Vec<String>),
     GuestData(BTreeMap<String, String>),
+    Text(String),
     Done,
 }
 
@@ -77,7 +80,9 @@ pub(crate) enum Lane {
 impl Request {
     pub(crate) fn lane(&self) -> Lane {
         match self {
-            Request::Host | Request::Domains | Request::GuestData(_) => Lane::Questions,
+            Request::Host | Request::Domains | Request::GuestData(_) | Request::ConsoleRing(_) => {
+                Lane::Questions
+            }
             _ => Lane::Operations,
         }
     }
@@ -114,6 +119,9 @@ impl Request {
                 format!("changing the share of the CPUs of domain {}", id.0)
             }
             Request::Press(id, button) => format!("pressing {button:?} of domain {}", id.0),
+            Request::ConsoleRing(false) => "reading Xen's log".into(),
+            Request::ConsoleRing(true) => "reading and emptying Xen's log".into(),
+            Request::DebugKeys(keys) => format!("pressing the debug keys {keys:?}"),
             Request::GuestData(id) => format!("reading what the guest of domain {} says", id.0),
         }
     }
