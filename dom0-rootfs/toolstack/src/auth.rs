@@ -4,6 +4,7 @@
 mod host_accounts;
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 pub use host_accounts::HostAccounts;
 
@@ -62,17 +63,26 @@ pub trait Accounts: Send + Sync {
 
     /// Identifiers of the groups that an account belongs to.
     fn groups(&self, identifier: &str) -> anyhow::Result<Vec<String>>;
+
+    /// Gives root another password, which counts once this returns.
+    fn set_root_password(&self, password: &str) -> anyhow::Result<()>;
 }
 
 /// Root's password given on the command line of the simulator, and three made-up users with the same
 /// one: `ann` and `bob`, who is in the group `operators`.
 #[derive(Debug)]
 pub struct MadeUp {
-    /// Everybody's password.
-    pub password: String,
+    password: String,
+    /// Root's, once it was changed.
+    root: Mutex<Option<String>>,
 }
 
 impl MadeUp {
+    /// Everybody has this password.
+    pub fn new(password: &str) -> MadeUp {
+        MadeUp { password: password.to_owned(), root: Mutex::default() }
+    }
+
     fn all() -> [Account; 3] {
         let account = |identifier: &str, name: &str, full_name: &str, group| Account {
             identifier: identifier.to_owned(),
@@ -90,11 +100,13 @@ impl MadeUp {
 
 impl Accounts for MadeUp {
     fn check(&self, user: &str, password: &str) -> anyhow::Result<Option<Login>> {
+        if user == "root" {
+            let root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+            let fits = password == root.as_deref().unwrap_or(&self.password);
+            return Ok(fits.then_some(Login::Root));
+        }
         if password != self.password {
             return Ok(None);
-        }
-        if user == "root" {
-            return Ok(Some(Login::Root));
         }
         Ok(self.by_name(user)?.filter(|account| !account.group).map(Login::User))
     }
@@ -109,5 +121,10 @@ impl Accounts for MadeUp {
 
     fn groups(&self, identifier: &str) -> anyhow::Result<Vec<String>> {
         Ok(if identifier == "uid-1001" { vec!["gid-2000".to_owned()] } else { Vec::new() })
+    }
+
+    fn set_root_password(&self, password: &str) -> anyhow::Result<()> {
+        *self.root.lock().unwrap_or_else(PoisonError::into_inner) = Some(password.to_owned());
+        Ok(())
     }
 }

@@ -14,6 +14,7 @@ use network::OvsBackend;
 use tokio::signal::unix::{SignalKind, signal};
 use toolstack::auth::HostAccounts;
 use toolstack::daemon::{Daemon, Places};
+use toolstack::dom0::{self, Dom0, HostPrograms};
 use toolstack::hardware::Machine;
 use toolstack::prompt::Prompt;
 use toolstack::simulate::Simulation;
@@ -26,6 +27,9 @@ const BLOCKING_THREADS: usize = 256;
 
 /// How long work under way may go on once the daemon was told to end.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
+
+/// New entries of the journal, each in a line.
+const JOURNAL: &[&str] = &["--follow", "--lines=0", "--output=json", "--no-pager"];
 
 /// The XenAPI daemon.
 #[derive(Debug, Parser)]
@@ -53,6 +57,9 @@ struct Options {
     /// Print what a database says of its host as JSON, and end; the file is written to, as by a daemon
     #[arg(long, value_name = "FILE", exclusive = true)]
     inspect: Option<PathBuf>,
+    /// Send the host's log to this host as syslog over UDP, and end when the journal does
+    #[arg(long, value_name = "HOST", exclusive = true)]
+    forward_log: Option<String>,
     /// Program that talks to Xen
     #[arg(long, value_name = "FILE", default_value = Worker::PROGRAM)]
     worker: PathBuf,
@@ -70,6 +77,10 @@ fn main() -> Result<()> {
     if let Some(database) = &options.inspect {
         println!("{}", serde_json::to_string(&records::inspect(database)?)?);
         return Ok(());
+    }
+    if let Some(destination) = &options.forward_log {
+        let mut journal = program::follow("journalctl", JOURNAL)?;
+        return dom0::forward(&mut journal, destination);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -122,6 +133,7 @@ async fn real(options: &Options) -> Result<Daemon> {
         accounts: Arc::new(HostAccounts::default()),
         power: Arc::new(program::Systemd),
         machine: Machine::new("/".into()),
+        dom0: Dom0::new("/".into(), Arc::new(HostPrograms)),
         boot: BootFiles::default(),
         prompt: Prompt::of_host(),
         files: Files::default(),

@@ -3,7 +3,8 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::process::{Command, Output, Stdio};
+use std::io::BufReader;
+use std::process::{ChildStdout, Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -39,6 +40,18 @@ fn finish(program: &str, arguments: &[&str], line: String) -> Result<Vec<u8>> {
     Ok(output.stdout)
 }
 
+/// Begins a program that goes on, and hands over what it prints. It ends when nobody reads that any more,
+/// and with the unit that this program runs in.
+#[expect(clippy::disallowed_methods, reason = "this is the wrapper")]
+pub fn follow(program: &str, arguments: &[&str]) -> Result<BufReader<ChildStdout>> {
+    let line = [&[program], arguments].concat().join(" ");
+    tracing::info!(line, "running");
+    let mut command = Command::new(program);
+    let begun = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let child = begun.with_context(|| format!("running {line}"))?;
+    child.stdout.map(BufReader::new).with_context(|| format!("reading what {program} prints"))
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the wrapper")]
 fn command<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> std::io::Result<Output> {
     Command::new(program).args(arguments).stdin(Stdio::null()).output()
@@ -59,6 +72,10 @@ impl Power for Systemd {
 
     fn restart_daemon(&self) -> Result<()> {
         run("systemctl", &["--no-block", "restart", UNIT]).map(drop)
+    }
+
+    fn stop_daemon(&self) -> Result<()> {
+        run("systemctl", &["--no-block", "stop", UNIT]).map(drop)
     }
 
     fn set_hostname(&self, name: &str) -> Result<()> {

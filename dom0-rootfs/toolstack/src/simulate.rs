@@ -12,6 +12,7 @@ use storage::{FakeDriver, SrDriver, SrSpec};
 use xenops::{SimulatedHost, Simulator};
 
 use crate::auth::MadeUp;
+use crate::dom0::{Dom0, FakePrograms};
 use crate::hardware::Machine;
 use crate::prompt::Prompt;
 use crate::toolstack::{BootFiles, Files, Outside, Power};
@@ -31,6 +32,8 @@ pub struct Simulation {
     pub network: Arc<FakeNetwork>,
     /// What the installer would have left.
     pub handover: Handover,
+    /// Its systemd, and what else services are driven by.
+    pub programs: Arc<FakePrograms>,
     outside: Outside,
 }
 
@@ -62,19 +65,22 @@ impl Simulation {
         let uuid = uuid::Uuid::parse_str(LOCAL_SR).context("reading the SR's uuid")?;
         let spec = SrSpec { uuid, device_config: Default::default() };
         storage.create(&spec).context("making the local SR")?;
+        let programs = Arc::new(FakePrograms::with_units(&["chrony.service", "ssh.service"]));
         let outside = Outside {
             hypervisor: hypervisor.clone(),
             drivers: others.into_iter().chain([storage.clone() as Arc<dyn SrDriver>]).collect(),
             network: network.clone(),
-            accounts: Arc::new(MadeUp { password: password.to_owned() }),
+            accounts: Arc::new(MadeUp::new(password)),
             power: Arc::new(NoPower),
             machine: machine(&folder.join("machine"))?,
+            dom0: Dom0::new(folder.join("machine"), programs.clone()),
             boot: boot_files(&folder.join("boot"))?,
             prompt: Prompt::nowhere(),
             files: Files {
                 blobs: folder.join("blobs"),
                 logs: folder.join("log"),
                 plugins: folder.join("plugins"),
+                authorities: folder.join("authorities"),
             },
         };
         let handover = Handover {
@@ -83,7 +89,7 @@ impl Simulation {
             local_sr: Some(local),
             reinstallation: None,
         };
-        Ok(Simulation { hypervisor, storage, network, handover, outside })
+        Ok(Simulation { hypervisor, storage, network, handover, programs, outside })
     }
 
     /// What the daemon works with.
@@ -104,7 +110,7 @@ fn card(number: u8) -> PhysicalNic {
     }
 }
 
-/// Files as Dom0's kernel shows them, of a machine with a graphics card and two network cards.
+/// Files as Dom0 has them, of a machine with a graphics card and two network cards.
 fn machine(root: &Path) -> Result<Machine> {
     let write = |path: String, text: &str| -> Result<()> {
         let path = root.join(path);
@@ -131,6 +137,12 @@ fn machine(root: &Path) -> Result<Machine> {
     write("sys/bus/pci/devices/0000:00:02.0/boot_vga".into(), "1")?;
     let names = "1234  Made-up\n\t1111  Screen\n8086  Intel Corporation\n\t100e  82540EM\n";
     write("usr/share/misc/pci.ids".into(), names)?;
+    for zone in ["UTC", "Europe/Berlin"] {
+        write(format!("usr/share/zoneinfo/{zone}"), "TZif2")?;
+    }
+    let pool = "pool ntp.example iburst\n";
+    write("usr/share/xenith/ntp-factory.sources".into(), pool)?;
+    write("etc/chrony/sources.d/default.sources".into(), pool)?;
     Ok(Machine::new(root.to_owned()))
 }
 
@@ -159,6 +171,10 @@ impl Power for NoPower {
 
     fn restart_daemon(&self) -> Result<()> {
         anyhow::bail!("the daemon of a simulated host is started by hand")
+    }
+
+    fn stop_daemon(&self) -> Result<()> {
+        anyhow::bail!("the daemon of a simulated host is ended by hand")
     }
 
     fn set_hostname(&self, _: &str) -> Result<()> {

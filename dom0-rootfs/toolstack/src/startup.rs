@@ -12,12 +12,13 @@ use appliance_model::handover::{Handover, LocalSrKind};
 use xapi_model::{ApiError, DateTime, Ref, Value, classes};
 use xenops::HostInfo;
 
+use crate::dom0::Services;
 use crate::store::Transaction;
 use crate::toolstack::{Context, Toolstack};
 use crate::vm::watcher;
 use crate::{
-    api, failure, hardware, host_network, rbac, reconcile, reinstallation, remote_storage,
-    templates, unfinished,
+    api, certificates, dom0, failure, hardware, host_network, rbac, reconcile, reinstallation,
+    remote_storage, templates, unfinished,
 };
 
 /// How often figures of the host are brought up to date.
@@ -55,9 +56,10 @@ pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
         .store
         .write(|t| reinstallation::settle(t, handover, &hostname()))
         .map_err(|e| anyhow!("taking over the settings of a reinstallation: {e}"))?;
+    let services = toolstack.dom0.services().context("looking at the services of Dom0")?;
     toolstack
         .store
-        .write(|t| facts(t, toolstack, &info))
+        .write(|t| facts(t, toolstack, &info, &services))
         .map_err(|e| anyhow!("recording facts of the host: {e}"))?;
     // Cards that become a bond must be in no bridge of before.
     if !settled {
@@ -72,7 +74,17 @@ pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
     reconcile::domains(toolstack).map_err(|e| anyhow!("comparing with the domains of Xen: {e}"))?;
     unfinished::sweep(toolstack);
     api::sweep_blobs(toolstack);
+    record_certificates(toolstack);
+    if let Err(error) = toolstack.dom0.toolstack_is_ready() {
+        tracing::error!("{error:#}");
+    }
     Ok(())
+}
+
+fn record_certificates(toolstack: &Toolstack) {
+    if let Err(error) = certificates::record(toolstack) {
+        tracing::error!(%error, "recording certificates");
+    }
 }
 
 /// Keeps figures up to date as long as the daemon runs.
@@ -90,6 +102,9 @@ pub async fn keep_figures(toolstack: Arc<Toolstack>, handover: Arc<Handover>) {
         let (toolstack, handover) = (toolstack.clone(), handover.clone());
         let looked = tokio::task::spawn_blocking(move || {
             host_network::keep_up(&toolstack, handover.management.as_ref());
+            api::follow_services(&toolstack);
+            // The host may have got an address, and its certificate another name.
+            record_certificates(&toolstack);
             match toolstack.hypervisor.host() {
                 Ok(info) => toolstack.store.write(|t| {
                     memory(t, &info);
@@ -168,7 +183,12 @@ fn control_domain(t: &mut Transaction<'_>, host: &Ref, hostname: &str) {
 }
 
 /// What may have changed since the last run.
-fn facts(t: &mut Transaction<'_>, toolstack: &Toolstack, info: &HostInfo) -> Result<(), ApiError> {
+fn facts(
+    t: &mut Transaction<'_>,
+    toolstack: &Toolstack,
+    info: &HostInfo,
+    services: &Services,
+) -> Result<(), ApiError> {
     let Some(host) = t.objects().all("host").next().map(|host| host.reference().clone()) else {
         return Ok(());
     };
@@ -215,6 +235,7 @@ fn facts(t: &mut Transaction<'_>, toolstack: &Toolstack, info: &HostInfo) -> Res
     control_domain_memory(t, toolstack);
     drivers(t, toolstack);
     hardware::record(t, &host, &toolstack.machine, info);
+    dom0::record(t, &host, services);
     Ok(())
 }
 

@@ -13,7 +13,9 @@ use xenops::Hypervisor;
 use crate::audit::Audit;
 use crate::auth::Accounts;
 use crate::blobs::Blobs;
+use crate::certificates::Authorities;
 use crate::consoles::Consoles;
+use crate::dom0::Dom0;
 use crate::guest;
 use crate::hardware::Machine;
 use crate::prompt::Prompt;
@@ -53,6 +55,8 @@ pub trait Power: Send + Sync {
     fn reboot(&self) -> anyhow::Result<()>;
     /// Begins to start the daemon anew.
     fn restart_daemon(&self) -> anyhow::Result<()>;
+    /// Begins to end the daemon, until somebody starts it again.
+    fn stop_daemon(&self) -> anyhow::Result<()>;
     /// Changes the host name, now and for later starts.
     fn set_hostname(&self, name: &str) -> anyhow::Result<()>;
     /// The newest lines that the daemon has logged.
@@ -73,6 +77,8 @@ pub struct Outside {
     pub power: Arc<dyn Power>,
     /// What the machine is made of.
     pub machine: Machine,
+    /// Services of Dom0.
+    pub dom0: Dom0,
     /// Guests' boot loaders.
     pub boot: BootFiles,
     /// The consoles' login prompt.
@@ -90,6 +96,8 @@ pub struct Files {
     pub logs: PathBuf,
     /// Programs that clients may call, put there by the administrator.
     pub plugins: PathBuf,
+    /// Certificates of authorities that the host trusts.
+    pub authorities: PathBuf,
 }
 
 impl Default for Files {
@@ -98,6 +106,7 @@ impl Default for Files {
             blobs: "/var/lib/xenith/blobs".into(),
             logs: "/var/log/xenith".into(),
             plugins: "/etc/xapi.d/plugins".into(),
+            authorities: "/etc/xenith/authorities".into(),
         }
     }
 }
@@ -120,6 +129,8 @@ pub struct Toolstack {
     pub power: Arc<dyn Power>,
     /// What the machine is made of.
     pub machine: Machine,
+    /// Services of Dom0.
+    pub dom0: Dom0,
     /// Guests' boot loaders.
     pub boot: BootFiles,
     /// The consoles' login prompt.
@@ -128,6 +139,8 @@ pub struct Toolstack {
     pub blobs: Blobs,
     /// Who did what.
     pub audit: Audit,
+    /// Whom the host trusts.
+    pub authorities: Authorities,
     /// Folder of the administrator's own programs.
     pub plugins: PathBuf,
     /// VDIs active on this host.
@@ -161,10 +174,12 @@ impl Toolstack {
             accounts: outside.accounts,
             power: outside.power,
             machine: outside.machine,
+            dom0: outside.dom0,
             boot: outside.boot,
             prompt: outside.prompt,
             blobs: Blobs::new(outside.files.blobs),
             audit: Audit::new(outside.files.logs),
+            authorities: Authorities::new(outside.files.authorities),
             plugins: outside.files.plugins,
             activations: Activations::default(),
             waiting_pbds: remote_storage::Waiting::default(),
@@ -319,6 +334,11 @@ impl<'a> Args<'a> {
     /// Parameters in the order of their description.
     pub fn new(params: &'a [xapi_model::Param], values: Vec<Value>) -> Self {
         Self { params, values }
+    }
+
+    /// All of them, in the order of their description.
+    pub fn all(&self) -> &[Value] {
+        &self.values
     }
 
     /// The first of them; void if there is none.

@@ -77,6 +77,7 @@ const READ: &[(&str, &str, &str)] = &[
     ("PIF", "disallow_unplug", "api/pif.rs"),
     ("PIF", "primary_address_type", "host_network/mod.rs"),
     ("host", "guest_VCPUs_params", "vm/plan.rs"),
+    ("host", "logging", "api/services.rs"),
 ];
 
 fn settable(field: &&Field) -> bool {

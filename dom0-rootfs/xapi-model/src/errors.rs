@@ -23,6 +23,13 @@ errors! {
     CANNOT_ADD_VLAN_TO_BOND_SLAVE [pif] "The interface belongs to a bond; put the VLAN on that.";
     CANNOT_DESTROY_SYSTEM_NETWORK [network] "The network belongs to the host itself.";
     CANNOT_PLUG_BOND_SLAVE [pif] "The interface belongs to a bond, whose network is to be used.";
+    CA_CERTIFICATE_EXPIRED [now, not_after] "The certificate's time is over.";
+    CA_CERTIFICATE_INVALID [] "This is no certificate, or more than one.";
+    CA_CERTIFICATE_NOT_VALID_YET [now, not_before] "The certificate's time has not come.";
+    CERTIFICATE_ALREADY_EXISTS [name] "There is a certificate of this name.";
+    CERTIFICATE_DOES_NOT_EXIST [name] "There is no certificate of this name.";
+    CERTIFICATE_NAME_INVALID [name] "A name has letters, digits, dots, dashes and underscores, and ends with .pem.";
+    CHANGE_PASSWORD_REJECTED [msg] "The new password is not taken.";
     DB_UNIQUENESS_CONSTRAINT_VIOLATION [table, field, value] "Another object has this value already.";
     DEVICE_ALREADY_ATTACHED [device] "The device is attached already.";
     DEVICE_ALREADY_DETACHED [device] "The device is detached already.";
@@ -53,6 +60,7 @@ errors! {
     IMPORT_INCOMPATIBLE_VERSION [] "The archive was made by a later version of the format.";
     INTERNAL_ERROR [message] "Something failed that should not; the message says what.";
     INVALID_DEVICE [device] "The VM can have no device of this name.";
+    INVALID_NTP_CONFIG [reason] "There would be nobody to ask for the time.";
     INVALID_VALUE [field, value] "The field does not take this value.";
     IS_TUNNEL_ACCESS_PIF [pif] "The interface is the inside of a tunnel.";
     LICENCE_RESTRICTION [feature] "The feature is not available.";
@@ -66,6 +74,7 @@ errors! {
     NETWORK_ALREADY_CONNECTED [network, pif] "The network has an interface of the host already.";
     NETWORK_CONTAINS_PIF [pifs] "Physical interfaces belong to the network.";
     NETWORK_CONTAINS_VIF [vifs] "VMs' interfaces belong to the network.";
+    NOT_ALLOWED_WHEN_NTP_IS_ENABLED [host] "The host asks others for the time.";
     NO_HOSTS_AVAILABLE [] "No host can take the VM.";
     OPERATION_BLOCKED [handle, code] "An administrator blocked this operation on this object.";
     OPERATION_NOT_ALLOWED [reason] "The operation is not allowed now.";
@@ -87,6 +96,15 @@ errors! {
     RBAC_PERMISSION_DENIED [permission, message] "The role of the session may not call this message.";
     ROLE_ALREADY_EXISTS [] "The subject has the role already.";
     ROLE_NOT_FOUND [] "The subject does not have the role.";
+    SERVER_CERTIFICATE_CHAIN_INVALID [] "These are no certificates, or not of who signed the one before.";
+    SERVER_CERTIFICATE_EXPIRED [now, not_after] "The certificate's time is over.";
+    SERVER_CERTIFICATE_INVALID [] "This is no certificate, or more than one.";
+    SERVER_CERTIFICATE_KEY_ALGORITHM_NOT_SUPPORTED [algorithm] "Keys of this kind cannot be used.";
+    SERVER_CERTIFICATE_KEY_INVALID [] "This is no private key, or more than one.";
+    SERVER_CERTIFICATE_KEY_MISMATCH [] "The key is not that of the certificate.";
+    SERVER_CERTIFICATE_KEY_RSA_LENGTH_NOT_SUPPORTED [length] "RSA keys have 2048 to 4096 bits.";
+    SERVER_CERTIFICATE_NOT_VALID_YET [now, not_before] "The certificate's time has not come.";
+    SERVER_CERTIFICATE_SIGNATURE_NOT_SUPPORTED [] "The certificate is signed with an old hash.";
     SESSION_AUTHENTICATION_FAILED [login, reason] "Wrong name or password.";
     SESSION_INVALID [handle] "The session does not exist, or no longer.";
     SESSION_NOT_REGISTERED [handle] "event.register was not called in this session.";
@@ -106,6 +124,7 @@ errors! {
     TASK_CANCELLED [task] "The task was cancelled.";
     TOO_BUSY [] "Too much is under way; try again later.";
     TRANSPORT_PIF_NOT_CONFIGURED [pif] "The interface that should carry the tunnel has no address.";
+    USER_IS_NOT_LOCAL_SUPERUSER [msg] "Only root of the host may do that.";
     UUID_INVALID [class, uuid] "No object of the class has this uuid.";
     VALUE_NOT_SUPPORTED [field, value, reason] "The value is not supported.";
     VBD_CDS_MUST_BE_READONLY [] "A CD drive is always read-only.";

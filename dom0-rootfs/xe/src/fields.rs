@@ -3,7 +3,7 @@
 
 use xapi_model::{Class, EnumType, Field, Qualifier, Type, Value, classes};
 
-use crate::api::{Api, NOBODY, Record, known, text};
+use crate::api::{Api, NOBODY, Record, has, known, text};
 use crate::failure::Failure;
 use crate::names;
 
@@ -26,7 +26,21 @@ pub(crate) struct CliField {
     /// `power-state`.
     pub(crate) name: String,
     source: Source,
+    /// The API sets it by a message of its own.
+    by_message: bool,
 }
+
+/// Fields that clients do not set as such, but by a message called so: `host.set_timezone`.
+const BY_MESSAGE: &[(&str, &str)] = &[
+    ("host", "console_idle_timeout"),
+    ("host", "iscsi_iqn"),
+    ("host", "ntp_custom_servers"),
+    ("host", "ntp_mode"),
+    ("host", "ssh_auto_mode"),
+    ("host", "ssh_enabled_timeout"),
+    ("host", "timezone"),
+    ("pool", "igmp_snooping_enabled"),
+];
 
 /// Fields that XenServer shows right after the names, in this order, where the API has another.
 const EARLY: &[(&str, &[&str])] = &[
@@ -50,6 +64,7 @@ pub(crate) fn of(class: &'static Class) -> Vec<CliField> {
             all.extend(shown.map(|figure| CliField {
                 name: names::field(metrics, figure),
                 source: Source::Metrics(field, figure),
+                by_message: false,
             }));
             continue;
         }
@@ -57,16 +72,20 @@ pub(crate) fn of(class: &'static Class) -> Vec<CliField> {
         if refers_to(&field.ty).is_some_and(|target| classes::find(target).is_none()) {
             continue;
         }
-        all.push(CliField { name: names::field(class, field), source: Source::Own(field) });
+        let by_message = BY_MESSAGE.contains(&(class.name, field.name))
+            && has(&format!("{}.set_{}", class.name, field.name));
+        let name = names::field(class, field);
+        all.push(CliField { name, source: Source::Own(field), by_message });
         if let Some(target) = names::names_its_class(field)
             && classes::find(target).is_some_and(Class::named)
         {
             let name = format!("{}-name-label", names::dashed(target).to_lowercase());
-            all.push(CliField { name, source: Source::NameOf(field) });
+            all.push(CliField { name, source: Source::NameOf(field), by_message: false });
         }
     }
     if class.name == "SR" {
-        all.push(CliField { name: "host".to_owned(), source: Source::HostOfSr });
+        let name = "host".to_owned();
+        all.push(CliField { name, source: Source::HostOfSr, by_message: false });
     }
     let early = EARLY.iter().find(|(name, _)| *name == class.name).map_or(&[][..], |(_, e)| e);
     let first = ["uuid", "name-label", "name-description", "host"];
@@ -113,9 +132,14 @@ impl CliField {
         }
     }
 
+    /// Whether it is set as a whole, by a message of its own.
+    pub(crate) fn by_message(&self) -> bool {
+        self.by_message
+    }
+
     /// Whether clients may set it.
     pub(crate) fn writable(&self) -> bool {
-        self.own().is_some_and(|field| field.qualifier == Qualifier::Rw)
+        self.by_message || self.own().is_some_and(|field| field.qualifier == Qualifier::Rw)
     }
 
     /// `power-state ( RO)`: S for sets, M for maps.

@@ -73,6 +73,10 @@ pub(crate) fn set(
                 }
                 calls.push((message("add_to"), vec![this.clone(), key_value, value]));
             }
+            (ty, None) if field.by_message() => {
+                let value = parse::value(api, name, &ty, text)?;
+                calls.push((message("set"), vec![this.clone(), value]));
+            }
             (Type::Set(_), Some(_)) => {
                 return Err(Failure::plain("Cannot param-set on set fields"));
             }

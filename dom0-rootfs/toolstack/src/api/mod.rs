@@ -5,6 +5,7 @@ mod appliance;
 mod auth;
 mod blob;
 mod bond;
+mod certificate;
 mod event;
 mod figures;
 mod hardware;
@@ -17,6 +18,7 @@ mod plugin;
 mod pool;
 mod records;
 mod role;
+mod services;
 mod session;
 pub mod sr;
 mod subject;
@@ -45,6 +47,7 @@ use crate::toolstack::{Args, Context};
 
 pub use blob::sweep as sweep_blobs;
 pub use pbd::plug;
+pub use services::follow_services;
 pub use vmss::follow_due;
 
 /// Carries out a message.
@@ -91,6 +94,7 @@ fn handlers() -> &'static BTreeMap<&'static str, Handler> {
             auth::HANDLERS,
             blob::HANDLERS,
             bond::HANDLERS,
+            certificate::HANDLERS,
             event::HANDLERS,
             figures::HANDLERS,
             hardware::HANDLERS,
@@ -103,6 +107,7 @@ fn handlers() -> &'static BTreeMap<&'static str, Handler> {
             pool::HANDLERS,
             records::HANDLERS,
             role::HANDLERS,
+            services::HANDLERS,
             session::HANDLERS,
             sr::HANDLERS,
             subject::HANDLERS,

@@ -17,6 +17,7 @@ const ROOT: Owner = Owner::Host(Role::PoolAdmin);
 pub(super) const HANDLERS: &[Entry] = &[
     ("session.login_with_password", |context, args| login(context, args, false)),
     ("session.slave_local_login_with_password", |context, args| login(context, args, true)),
+    ("session.change_password", change_password),
     ("session.logout", logout),
     ("session.local_logout", logout),
     ("session.get_all_subject_identifiers", |context, _| {
@@ -79,6 +80,39 @@ fn login(context: &Context, args: &Args<'_>, root_only: bool) -> Reply {
         }
         Err(error) => Err(errors::INTERNAL_ERROR.with([format!("{error:#}")])),
     }
+}
+
+/// Root's password is the only one that is kept here. Whoever is root on this host need not know the
+/// one of before; over the network a session alone is not enough.
+fn change_password(context: &Context, args: &Args<'_>) -> Reply {
+    let (old, new) = (args.text("old_pwd"), args.text("new_pwd"));
+    let sessions = &context.toolstack.sessions;
+    let session = sessions.look(&context.session);
+    if !session.is_some_and(|session| session.owner == ROOT) {
+        let reason = "only root changes a password here";
+        return Err(errors::USER_IS_NOT_LOCAL_SUPERUSER.with([reason]));
+    }
+    if new.is_empty() || new.len() > LONGEST_PASSWORD || new.contains(['\0', '\n']) {
+        let reason = format!("a password has 1 to {LONGEST_PASSWORD} bytes, in one line");
+        return Err(errors::CHANGE_PASSWORD_REJECTED.with([reason]));
+    }
+    let failed = |error: anyhow::Error| errors::INTERNAL_ERROR.with([format!("{error:#}")]);
+    let accounts = &context.toolstack.accounts;
+    if let Peer::Network(address) = &context.peer {
+        let refused = |why: &str| Err(errors::SESSION_AUTHENTICATION_FAILED.with(["root", why]));
+        if sessions.braked(address) {
+            return refused("Too many wrong passwords; wait a minute");
+        }
+        let fits = old.len() <= LONGEST_PASSWORD
+            && accounts.check("root", old).map_err(failed)? == Some(Login::Root);
+        if !fits {
+            sessions.failed(address);
+            return refused("Authentication failure");
+        }
+    }
+    accounts.set_root_password(new).map_err(failed)?;
+    tracing::info!("root's password was changed");
+    Ok(Value::Void)
 }
 
 /// A user with its groups.

@@ -3,11 +3,14 @@
 //! group(5), shadow(5)).
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, bail};
+use sha_crypt::Sha512Params;
 use yescrypt::{PasswordVerifier as _, Yescrypt};
 
 use super::{Account, Accounts, Login};
@@ -16,6 +19,8 @@ use super::{Account, Accounts, Login};
 const FIRST: u32 = 1000;
 /// From here on they are made up by the system (`nobody`, users of containers).
 const LAST: u32 = 59_999;
+/// Rounds of SHA-512-crypt: its default, and what the installer takes.
+const ROUNDS: usize = sha_crypt::ROUNDS_DEFAULT;
 
 /// Users and groups of the host, their passwords as the installer (SHA-512-crypt) and Debian's
 /// passwd(1) (yescrypt) write them, see crypt(5). The files are read each time, so a changed
@@ -25,6 +30,8 @@ pub struct HostAccounts {
     folder: PathBuf,
     /// One check at a time: each costs milliseconds of CPU, which must not be multiplied.
     turn: Mutex<()>,
+    /// One change at a time.
+    writing: Mutex<()>,
 }
 
 /// A line of `/etc/passwd`.
@@ -36,7 +43,7 @@ struct User {
 impl HostAccounts {
     /// Those of the files in `folder`, which is `/etc`.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), turn: Mutex::new(()) }
+        Self { folder: folder.into(), turn: Mutex::new(()), writing: Mutex::new(()) }
     }
 
     fn read(&self, file: &str) -> Result<String> {
@@ -68,6 +75,50 @@ impl HostAccounts {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(hash_fits(hash, password))
     }
+}
+
+/// The text of `/etc/shadow` with another hash of root's password, set today.
+fn with_root_hash(shadow: &str, hash: &str) -> Result<String> {
+    let today = today().to_string();
+    let mut found = false;
+    let mut text = String::new();
+    for line in shadow.lines() {
+        let mut fields: Vec<&str> = line.split(':').collect();
+        if fields[0] == "root" && fields.len() > 2 {
+            found = true;
+            fields[1] = hash;
+            fields[2] = &today;
+        }
+        text.push_str(&fields.join(":"));
+        text.push('\n');
+    }
+    if !found {
+        bail!("root is not in /etc/shadow");
+    }
+    Ok(text)
+}
+
+/// Puts a new file in the place of one, with its owner and mode: a power cut leaves one of them whole.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let before = fs::metadata(path)?;
+    let new = path.with_extension("new");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&new)?;
+    fchown(&file, Some(before.uid()), Some(before.gid()))?;
+    file.set_permissions(before.permissions())?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    fs::File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+}
+
+/// Days since 1970.
+fn today() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs() / 86_400)
 }
 
 /// Anything but a known scheme (`*`, `!`, empty, another scheme) lets nobody in.
@@ -109,8 +160,7 @@ fn group(line: &str) -> Option<(Account, Vec<String>)> {
 
 /// Whether an account's day has come: the eighth field of shadow(5), in days since 1970.
 fn expired(fields: &[&str]) -> bool {
-    let today = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |t| t.as_secs() / 86_400);
-    fields.get(7).and_then(|day| day.parse::<u64>().ok()).is_some_and(|day| day <= today)
+    fields.get(7).and_then(|day| day.parse::<u64>().ok()).is_some_and(|day| day <= today())
 }
 
 impl Accounts for HostAccounts {
@@ -152,6 +202,20 @@ impl Accounts for HostAccounts {
             account.identifier == own || members.contains(&user.account.name)
         };
         Ok(groups.iter().filter(belongs).map(|(account, _)| account.identifier.clone()).collect())
+    }
+
+    fn set_root_password(&self, password: &str) -> Result<()> {
+        let hash = {
+            let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let params = Sha512Params::new(ROUNDS)
+                .map_err(|error| anyhow!("choosing the cost of a hash: {error:?}"))?;
+            sha_crypt::sha512_simple(password, &params)
+                .map_err(|error| anyhow!("hashing a password: {error:?}"))?
+        };
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = with_root_hash(&self.read("shadow")?, &hash)?;
+        let path = self.folder.join("shadow");
+        replace(&path, &text).with_context(|| format!("writing {}", path.display()))
     }
 }
 
@@ -267,5 +331,25 @@ mod tests {
         assert_eq!(group.information()["subject-is-group"], "true");
         assert_eq!(accounts.groups("uid-1001").unwrap(), ["gid-1001", "gid-2000"]);
         assert_eq!(accounts.groups("gid-2000").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn roots_password_is_replaced_as_a_whole() {
+        let before = format!("daemon:*:1::::::\nroot:{}:19000:0:99999:7:::\n", hash("secret"));
+        let (folder, accounts) = accounts(&before);
+        let path = folder.path().join("shadow");
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+        // What a power cut left.
+        fs::write(folder.path().join("shadow.new"), "half").unwrap();
+        accounts.set_root_password("other: \u{e4}").unwrap();
+        assert_eq!(accounts.check("root", "secret").unwrap(), None);
+        assert_eq!(accounts.check("root", "other: \u{e4}").unwrap(), Some(Login::Root));
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("daemon:*:1::::::\nroot:$6$"), "{text}");
+        assert!(text.ends_with(&format!(":{}:0:99999:7:::\n", today())), "{text}");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        fs::write(&path, "daemon:*:1::::::\n").unwrap();
+        assert!(accounts.set_root_password("x").is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "daemon:*:1::::::\n");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -42,6 +42,15 @@ impl Machine {
 }
 
 impl Crash {
+    /// Opens all its parts, to be read one after the other.
+    pub fn read(&self) -> io::Result<impl io::Read> {
+        let mut all: Box<dyn io::Read> = Box::new(io::empty());
+        for file in &self.files {
+            all = Box::new(all.chain(fs::File::open(file)?));
+        }
+        Ok(all)
+    }
+
     /// Removes what is left of it; the firmware gets its room back.
     pub fn remove(&self) -> io::Result<()> {
         for file in &self.files {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The TLS certificate: made at the first start, made again with the same key when the host gets an
 //! address that it does not name, unless an administrator put another one there.
+//!
+//! One that was installed is in a file of its own with its key, so that the two always fit; the host's own
+//! ones stay beside it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,8 +21,13 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig};
 
+use super::certificate::{self, Checked, Facts};
+
 /// Names that every certificate has.
 const ALWAYS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// An administrator's key and certificates.
+const INSTALLED: &str = "installed.pem";
 
 /// Key and certificate of the host.
 #[derive(Debug)]
@@ -49,11 +57,10 @@ impl Identity {
         let names = if files.path("key.pem").exists() && files.path("cert.pem").exists() {
             files.names()
         } else {
-            let key = KeyPair::generate().context("making a TLS key")?;
-            files.write("key.pem", 0o600, &key.serialize_pem())?;
-            make(&files, &key, &wanted)?;
+            make_all(&files, &wanted)?;
             Some(wanted.clone())
         };
+        let names = names.filter(|_| !files.path(INSTALLED).exists());
         let identity = Identity {
             folder: folder.to_owned(),
             current: Arc::new(Current(RwLock::new(files.load()?))),
@@ -79,13 +86,55 @@ impl Identity {
             files.key().and_then(|key| make(&files, &key, names)).and_then(|()| files.load());
         match made {
             Ok(loaded) => {
-                *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+                self.show(loaded);
                 tracing::info!(name, "the certificate names one more address");
             }
             Err(error) => {
                 names.remove(name);
                 tracing::error!(error = format!("{error:#}"), name, "making a certificate");
             }
+        }
+    }
+
+    /// Shows another certificate from the next connection on; those of before go on.
+    pub fn install(&self, checked: &Checked) -> Result<()> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = Files { folder: &self.folder };
+        files.write(INSTALLED, 0o600, &checked.pem)?;
+        *names = None;
+        self.show((checked.certified.clone(), checked.leaf.clone()));
+        Ok(())
+    }
+
+    /// Makes a new key and a certificate for the names that the host had for itself, and shows that.
+    pub fn reset(&self) -> Result<()> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = Files { folder: &self.folder };
+        let own = names.clone().or_else(|| files.names());
+        let own = own.unwrap_or_else(|| ALWAYS.iter().map(|name| (*name).to_owned()).collect());
+        make_all(&files, &own)?;
+        files.remove(INSTALLED)?;
+        self.show(files.load()?);
+        *names = Some(own);
+        Ok(())
+    }
+
+    fn show(&self, loaded: (Arc<CertifiedKey>, String)) {
+        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+    }
+
+    /// What the certificate says.
+    pub fn facts(&self) -> Option<Facts> {
+        let current = self.current.0.read().unwrap_or_else(PoisonError::into_inner);
+        certificate::facts(current.0.cert.first()?)
+    }
+
+    /// Files with the key, and with the certificate; it may be one.
+    pub fn files(&self) -> (PathBuf, PathBuf) {
+        let file = |name: &str| self.folder.join(name);
+        match file(INSTALLED).exists() {
+            true => (file(INSTALLED), file(INSTALLED)),
+            false => (file("key.pem"), file("cert.pem")),
         }
     }
 
@@ -103,6 +152,14 @@ impl Identity {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Arc::new(config)
     }
+}
+
+/// Makes key and certificate. A start that finds one without the other makes both.
+fn make_all(files: &Files<'_>, names: &BTreeSet<String>) -> Result<()> {
+    files.remove("cert.pem")?;
+    let key = KeyPair::generate().context("making a TLS key")?;
+    files.write("key.pem", 0o600, &key.serialize_pem())?;
+    make(files, &key, names)
 }
 
 fn make(files: &Files<'_>, key: &KeyPair, names: &BTreeSet<String>) -> Result<()> {
@@ -147,6 +204,15 @@ impl Files<'_> {
         write().with_context(|| format!("writing {}", path.display()))
     }
 
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => fs::File::open(self.folder).and_then(|folder| folder.sync_all()),
+        }
+        .with_context(|| format!("removing {}", path.display()))
+    }
+
     fn key(&self) -> Result<KeyPair> {
         KeyPair::from_pem(&self.read("key.pem")?).context("understanding the TLS key")
     }
@@ -158,16 +224,24 @@ impl Files<'_> {
     }
 
     fn load(&self) -> Result<(Arc<CertifiedKey>, String)> {
-        let pem = self.read("cert.pem")?;
+        let (key, pem) = match self.path(INSTALLED).exists() {
+            true => {
+                let pem = self.read(INSTALLED)?;
+                (pem.clone(), pem)
+            }
+            false => (self.read("key.pem")?, self.read("cert.pem")?),
+        };
         let chain = CertificateDer::pem_slice_iter(pem.as_bytes())
             .collect::<Result<Vec<_>, _>>()
             .context("understanding the TLS certificate")?;
-        let key = PrivateKeyDer::from_pem_slice(self.read("key.pem")?.as_bytes())
-            .context("understanding the TLS key")?;
+        let key =
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).context("understanding the TLS key")?;
         let key = ring::sign::any_supported_type(&key).context("using the TLS key")?;
         let certified = CertifiedKey::new(chain, key);
         certified.keys_match().context("comparing TLS key and certificate")?;
-        Ok((Arc::new(certified), pem))
+        let leaf = certificate::certificates(&pem).and_then(|all| all.into_iter().next());
+        let (leaf, _) = leaf.context("understanding the TLS certificate")?;
+        Ok((Arc::new(certified), leaf))
     }
 }
 

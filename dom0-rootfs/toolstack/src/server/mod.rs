@@ -4,6 +4,7 @@
 mod archive;
 mod audit_log;
 mod blob;
+pub mod certificate;
 mod console;
 mod disk;
 mod identity;

@@ -12,6 +12,7 @@ use storage::FakeDriver;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use toolstack::daemon::{Daemon, Places};
+use toolstack::dom0::FakePrograms;
 use toolstack::simulate::Simulation;
 use toolstack::toolstack::{Outside, Toolstack};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -27,6 +28,7 @@ pub struct Served {
     pub hypervisor: Arc<Simulator>,
     pub storage: Arc<FakeDriver>,
     pub network: Arc<FakeNetwork>,
+    pub programs: Arc<FakePrograms>,
     pub url: String,
     pub folder: TempDir,
     runtime: Option<Runtime>,
@@ -48,7 +50,7 @@ impl Served {
         let folder = tempfile::tempdir().unwrap();
         let simulation = Simulation::new(folder.path(), PASSWORD, true).unwrap();
         let (hypervisor, storage) = (simulation.hypervisor.clone(), simulation.storage.clone());
-        let network = simulation.network.clone();
+        let (network, programs) = (simulation.network.clone(), simulation.programs.clone());
         let handover = Handover { management, ..simulation.handover.clone() };
         let places = Places {
             database: folder.path().join("state.db"),
@@ -63,7 +65,16 @@ impl Served {
         let url = format!("https://{}", daemon.address().unwrap());
         let toolstack = daemon.toolstack.clone();
         runtime.spawn(daemon.serve());
-        Served { toolstack, hypervisor, storage, network, url, folder, runtime: Some(runtime) }
+        Served {
+            toolstack,
+            hypervisor,
+            storage,
+            network,
+            programs,
+            url,
+            folder,
+            runtime: Some(runtime),
+        }
     }
 
     fn runtime(&self) -> &Runtime {

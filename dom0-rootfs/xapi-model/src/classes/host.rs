@@ -30,6 +30,10 @@ static GUIDANCE: EnumType = EnumType {
     values: &["reboot_host", "restart_toolstack", "restart_device_model", "restart_vm"],
 };
 
+static NTP_MODE: EnumType =
+    EnumType { name: "host_ntp_mode", values: &["DHCP", "Custom", "Factory", "Disabled"] };
+
+const THIS: crate::message::Param = param("self", Ref("host"), "the host");
 const HOST_PARAM: crate::message::Param = param("host", Ref("host"), "the host");
 
 /// A host.
@@ -55,7 +59,11 @@ pub static HOST: Class = class(
         ro("sched_policy", STRING, "Scheduler of Xen."),
         ro("supported_bootloaders", STRINGS, "Boot loaders for PV guests."),
         mirror("resident_VMs", Set(&Ref("VM")), "resident_on", "VMs that run here."),
-        ro("logging", STRING_MAP, "Settings of logging; none."),
+        rw(
+            "logging",
+            STRING_MAP,
+            "syslog_destination: host that syslog_reconfigure sends the log to.",
+        ),
         mirror("PIFs", Set(&Ref("PIF")), "host", "Its network interfaces."),
         rw(
             "suspend_image_sr",
@@ -104,7 +112,16 @@ pub static HOST: Class = class(
         ro("iscsi_iqn", STRING, "Name as iSCSI initiator."),
         ro("multipathing", Bool, "Storage is reached on several paths."),
         ro("uefi_certificates", STRING, "Certificates of UEFI guests."),
-        ro("certificates", Set(&Ref("Certificate")), "Certificates; not kept as objects."),
+        ro("secure_boot", Bool, "Its firmware checked what it started."),
+        ro("ssh_enabled", Bool, "People can log in over SSH."),
+        ro("ssh_enabled_timeout", Int, "Seconds that SSH stays enabled; 0 is for ever."),
+        ro("ssh_expiry", DateTime, "When SSH ends, or has ended by disable_ssh; 1970 is never."),
+        ro("ssh_auto_mode", Bool, "SSH is there only while the toolstack does not run."),
+        ro("console_idle_timeout", Int, "Seconds after which an idle shell ends; 0 is never."),
+        ro("ntp_mode", Enum(&NTP_MODE), "Where it has the time from.").or(Str("Factory")),
+        ro("ntp_custom_servers", STRINGS, "Servers of the mode Custom."),
+        ro("timezone", STRING, "Time zone of its consoles and logs.").or(Str("UTC")),
+        mirror("certificates", Set(&Ref("Certificate")), "host", "Its own certificates."),
         ro("editions", STRINGS, "Editions that exist."),
         ro("pending_guidances", Set(&Enum(&GUIDANCE)), "What an update asks for."),
         ro("tls_verification_enabled", Bool, "It verifies others' certificates."),
@@ -130,6 +147,39 @@ pub static HOST: Class = class(
         message("get_server_certificate", Role::ReadOnly, "Its TLS certificate, as PEM.")
             .takes(&[HOST_PARAM])
             .gives(STRING),
+        message(
+            "install_server_certificate",
+            Role::PoolAdmin,
+            "Shows another TLS certificate from the next connection on.",
+        )
+        .takes(&[
+            HOST_PARAM,
+            param("certificate", STRING, "the certificate, as PEM"),
+            param("private_key", STRING, "its key, as PEM"),
+            optional("certificate_chain", STRING, Str(""), "who signed it, and so on, as PEM"),
+        ])
+        .fails(&[
+            &SERVER_CERTIFICATE_KEY_INVALID,
+            &SERVER_CERTIFICATE_KEY_ALGORITHM_NOT_SUPPORTED,
+            &SERVER_CERTIFICATE_KEY_RSA_LENGTH_NOT_SUPPORTED,
+            &SERVER_CERTIFICATE_INVALID,
+            &SERVER_CERTIFICATE_NOT_VALID_YET,
+            &SERVER_CERTIFICATE_EXPIRED,
+            &SERVER_CERTIFICATE_KEY_MISMATCH,
+            &SERVER_CERTIFICATE_SIGNATURE_NOT_SUPPORTED,
+            &SERVER_CERTIFICATE_CHAIN_INVALID,
+        ]),
+        message(
+            "reset_server_certificate",
+            Role::PoolAdmin,
+            "Makes a new key and a TLS certificate that is signed by it, and shows that.",
+        )
+        .takes(&[HOST_PARAM]),
+        message(
+            "emergency_reset_server_certificate",
+            Role::PoolAdmin,
+            "The same on the host that the client talks to.",
+        ),
         message("compute_free_memory", Role::ReadOnly, "Memory that new VMs can have, in bytes.")
             .takes(&[HOST_PARAM])
             .gives(Int),
@@ -225,6 +275,80 @@ pub static HOST: Class = class(
         ])
         .gives(STRING)
         .fails(&[&XENAPI_MISSING_PLUGIN, &XENAPI_PLUGIN_FAILURE]),
+        message("set_servertime", Role::PoolOperator, "Sets its clock; for hosts without NTP.")
+            .takes(&[THIS, param("value", DateTime, "the time in UTC")])
+            .fails(&[&NOT_ALLOWED_WHEN_NTP_IS_ENABLED]),
+        message("list_timezones", Role::ReadOnly, "Every time zone that it can have.")
+            .takes(&[THIS])
+            .gives(STRINGS),
+        message("set_timezone", Role::PoolOperator, "Changes its time zone.")
+            .takes(&[THIS, param("value", STRING, "name of the zone: Europe/Berlin")])
+            .fails(&[&INVALID_VALUE]),
+        message("set_ntp_mode", Role::PoolOperator, "Changes where it has the time from.")
+            .takes(&[THIS, param("value", Enum(&NTP_MODE), "from where")])
+            .fails(&[&INVALID_NTP_CONFIG]),
+        message("set_ntp_custom_servers", Role::PoolOperator, "Names servers for the mode Custom.")
+            .takes(&[THIS, param("value", STRINGS, "their names or addresses")])
+            .fails(&[&INVALID_NTP_CONFIG, &INVALID_VALUE]),
+        message("get_ntp_synchronized", Role::ReadOnly, "Whether its clock goes by its servers'.")
+            .takes(&[THIS])
+            .gives(Bool),
+        message(
+            "get_ntp_servers_status",
+            Role::ReadOnly,
+            "Addresses of the servers that it asks: synced, combined, uncombined, error, variable or \
+             unreachable.",
+        )
+        .takes(&[THIS])
+        .gives(STRING_MAP),
+        message(
+            "enable_ssh",
+            Role::PoolAdmin,
+            "Lets people log in over SSH, for ssh_enabled_timeout; ssh_auto_mode is off meanwhile.",
+        )
+        .takes(&[THIS]),
+        message("disable_ssh", Role::PoolAdmin, "Lets nobody log in over SSH any more.")
+            .takes(&[THIS]),
+        message(
+            "set_ssh_enabled_timeout",
+            Role::PoolAdmin,
+            "Changes how long SSH stays enabled; counts from now if it is.",
+        )
+        .takes(&[THIS, param("value", Int, "seconds, at most two days; 0 is for ever")])
+        .fails(&[&INVALID_VALUE]),
+        message(
+            "set_ssh_auto_mode",
+            Role::PoolAdmin,
+            "Keeps SSH for times when the toolstack does not run.",
+        )
+        .takes(&[THIS, param("value", Bool, "whether")]),
+        message("set_console_idle_timeout", Role::PoolAdmin, "Changes when idle shells end.")
+            .takes(&[THIS, param("value", Int, "seconds; 0 is never")])
+            .fails(&[&INVALID_VALUE]),
+        message(
+            "syslog_reconfigure",
+            Role::PoolOperator,
+            "Sends its log to logging:syslog_destination from now on, or nowhere.",
+        )
+        .takes(&[HOST_PARAM])
+        .fails(&[&INVALID_VALUE]),
+        message("dmesg", Role::PoolOperator, "What Xen has logged.")
+            .takes(&[HOST_PARAM])
+            .gives(STRING),
+        message("dmesg_clear", Role::PoolOperator, "What Xen has logged, which it then forgets.")
+            .takes(&[HOST_PARAM])
+            .gives(STRING),
+        message("send_debug_keys", Role::PoolAdmin, "Presses keys of Xen's debug console.")
+            .takes(&[HOST_PARAM, param("keys", STRING, "the keys; h logs what each does")])
+            .fails(&[&INVALID_VALUE]),
+        message("set_iscsi_iqn", Role::PoolOperator, "Changes its name as iSCSI initiator.")
+            .takes(&[HOST_PARAM, param("value", STRING, "the name")])
+            .fails(&[&INVALID_VALUE]),
+        message(
+            "shutdown_agent",
+            Role::PoolOperator,
+            "Ends its toolstack until somebody starts it on the host; VMs run on.",
+        ),
         message("get_data_sources", Role::ReadOnly, "Figures that it can be asked for.")
             .takes(&[HOST_PARAM])
             .gives(Set(&Type::Record("data_source"))),

@@ -14,7 +14,16 @@ pub static HOST_CRASHDUMP: Class = class(
         ro("size", Int, "Bytes of it."),
         rw("other_config", STRING_MAP, "Free for clients."),
     ],
-    &[message("destroy", Role::PoolOperator, "Removes what is left of the crash.")
-        .takes(&[param("self", Ref("host_crashdump"), "the crash")])
-        .fails(&[&HANDLE_INVALID])],
+    &[
+        message("destroy", Role::PoolOperator, "Removes what is left of the crash.")
+            .takes(&[param("self", Ref("host_crashdump"), "the crash")])
+            .fails(&[&HANDLE_INVALID]),
+        message("upload", Role::PoolOperator, "Sends what is left of the crash to a URL, by PUT.")
+            .takes(&[
+                param("self", Ref("host_crashdump"), "the crash"),
+                param("url", STRING, "http: or https: address"),
+                param("options", STRING_MAP, "http_proxy: address of a proxy"),
+            ])
+            .fails(&[&HANDLE_INVALID, &INVALID_VALUE]),
+    ],
 );

@@ -4,6 +4,7 @@
 mod auth;
 mod blob;
 mod bond;
+mod certificate;
 mod console;
 mod data_source;
 mod event;
@@ -42,6 +43,7 @@ use crate::class::Class;
 pub use auth::AUTH;
 pub use blob::BLOB;
 pub use bond::BOND;
+pub use certificate::CERTIFICATE;
 pub use console::CONSOLE;
 pub use data_source::DATA_SOURCE;
 pub use event::EVENT;
@@ -94,6 +96,7 @@ pub static ALL: &[&Class] = &[
     &HOST_METRICS,
     &HOST_CPU,
     &HOST_CRASHDUMP,
+    &CERTIFICATE,
     &PCI,
     &PGPU,
     &GPU_GROUP,

@@ -11,6 +11,21 @@ static OPERATIONS: EnumType = EnumType {
 
 const VM_PRIORITIES: Type = Type::Map(&Ref("VM"), &Type::String);
 
+const NEW_AUTHORITY: &[crate::message::Param] = &[
+    param("name", STRING, "name to keep it by, which ends with .pem"),
+    param("cert", STRING, "its certificate, as PEM"),
+];
+
+const NEW_AUTHORITY_ERRORS: &[&crate::error::ErrorCode] = &[
+    &CERTIFICATE_NAME_INVALID,
+    &CERTIFICATE_ALREADY_EXISTS,
+    &CA_CERTIFICATE_INVALID,
+    &CA_CERTIFICATE_NOT_VALID_YET,
+    &CA_CERTIFICATE_EXPIRED,
+];
+
+const THIS: crate::message::Param = param("self", Ref("pool"), "the pool");
+
 /// The pool.
 pub static POOL: Class = class(
     "pool",
@@ -138,6 +153,67 @@ pub static POOL: Class = class(
         )
         .takes(&[param("network", Ref("network"), "the network")])
         .fails(&[&PIF_HAS_NO_NETWORK_CONFIGURATION, &VALUE_NOT_SUPPORTED]),
+        message("install_ca_certificate", Role::PoolOperator, "Trusts an authority.")
+            .takes(NEW_AUTHORITY)
+            .fails(NEW_AUTHORITY_ERRORS),
+        message("certificate_install", Role::PoolOperator, "Trusts an authority; the older name.")
+            .takes(NEW_AUTHORITY)
+            .fails(NEW_AUTHORITY_ERRORS),
+        message("uninstall_ca_certificate", Role::PoolOperator, "Trusts an authority no longer.")
+            .takes(&[
+                param("name", STRING, "its name"),
+                optional("force", Bool, Literal::Bool(false), "also if it is not there"),
+            ])
+            .fails(&[&CERTIFICATE_NAME_INVALID, &CERTIFICATE_DOES_NOT_EXIST]),
+        message(
+            "certificate_uninstall",
+            Role::PoolOperator,
+            "Trusts an authority no longer; the older name.",
+        )
+        .takes(&[param("name", STRING, "its name")])
+        .fails(&[&CERTIFICATE_NAME_INVALID, &CERTIFICATE_DOES_NOT_EXIST]),
+        message("certificate_list", Role::PoolOperator, "Names of the authorities.").gives(STRINGS),
+        message(
+            "certificate_sync",
+            Role::PoolOperator,
+            "Looks which authorities there are on every host.",
+        ),
+        message(
+            "send_test_post",
+            Role::PoolAdmin,
+            "Sends a text by HTTPS, trusting the authorities alone, and answers the answer.",
+        )
+        .takes(&[
+            param("host", STRING, "name or address"),
+            param("port", Int, "port"),
+            param("body", STRING, "the text"),
+        ])
+        .gives(STRING)
+        .fails(&[&INVALID_VALUE]),
+        message("enable_ssh", Role::PoolAdmin, "Lets people log in over SSH, on every host.")
+            .takes(&[THIS]),
+        message("disable_ssh", Role::PoolAdmin, "Lets nobody log in over SSH, on every host.")
+            .takes(&[THIS]),
+        message(
+            "set_ssh_enabled_timeout",
+            Role::PoolAdmin,
+            "Changes how long SSH stays enabled, on every host.",
+        )
+        .takes(&[THIS, param("value", Int, "seconds, at most two days; 0 is for ever")])
+        .fails(&[&INVALID_VALUE]),
+        message(
+            "set_ssh_auto_mode",
+            Role::PoolAdmin,
+            "Keeps SSH for times when the toolstack does not run, on every host.",
+        )
+        .takes(&[THIS, param("value", Bool, "whether")]),
+        message(
+            "set_console_idle_timeout",
+            Role::PoolAdmin,
+            "Changes when idle shells end, on every host.",
+        )
+        .takes(&[THIS, param("value", Int, "seconds; 0 is never")])
+        .fails(&[&INVALID_VALUE]),
         blob::of_object(
             Role::PoolOperator,
             &[param("pool", Ref("pool"), "the object"), blob::NAME, blob::MIME, blob::MAYBE_PUBLIC],

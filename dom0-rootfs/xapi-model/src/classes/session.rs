@@ -49,6 +49,20 @@ pub static SESSION: Class = class(
         .gives(Ref("session"))
         .fails(&[&SESSION_AUTHENTICATION_FAILED])
         .without_session(),
+        message(
+            "change_password",
+            Role::ReadOnly,
+            "Changes root's password; for sessions of root. Over the network the old one must be right.",
+        )
+        .takes(&[
+            param("old_pwd", STRING, "the password up to now"),
+            param("new_pwd", STRING, "the new one"),
+        ])
+        .fails(&[
+            &USER_IS_NOT_LOCAL_SUPERUSER,
+            &SESSION_AUTHENTICATION_FAILED,
+            &CHANGE_PASSWORD_REJECTED,
+        ]),
         message("logout", Role::ReadOnly, "Ends the session.").sync_only(),
         message("local_logout", Role::ReadOnly, "Ends the session.").sync_only(),
         message(

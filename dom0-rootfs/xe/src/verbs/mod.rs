@@ -9,6 +9,7 @@ mod memory;
 mod network;
 mod news;
 mod power;
+mod services;
 mod storage;
 mod transfer;
 mod vm;
@@ -76,6 +77,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Verb> {
         access::VERBS,
         network::VERBS,
         news::VERBS,
+        services::VERBS,
     ];
     all.into_iter().flatten().filter(|verb| verb.needs.iter().all(|message| has(message)))
 }
