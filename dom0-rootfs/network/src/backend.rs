@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The seam to the host's network.
 
+use std::net::IpAddr;
+use std::path::PathBuf;
+
 use crate::error::NetworkError;
 use crate::guard::Guard;
 
@@ -28,6 +31,27 @@ pub trait NetworkBackend: Send + Sync {
     ) -> Result<(), NetworkError>;
     /// The addresses that an interface has now.
     fn addresses(&self, interface: &str) -> Result<Addresses, NetworkError>;
+    /// Lets a controller manage the switch, or nobody. Holds until the host's next start.
+    fn set_manager(&self, manager: Option<&Manager>) -> Result<(), NetworkError>;
+    /// Lets every bridge, also those made later, send multicast only where somebody asked for it
+    /// (IGMP snooping, RFC 4541), or everywhere. Holds until the host's next start.
+    fn set_snooping(&self, enabled: bool) -> Result<(), NetworkError>;
+}
+
+/// A controller of the switch, over TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manager {
+    /// Its address, which the switch connects to; none: it connects to the switch.
+    pub address: Option<IpAddr>,
+    /// Its port, or the switch's; none is the usual one.
+    pub port: Option<u16>,
+    /// File with the switch's key.
+    pub key: PathBuf,
+    /// File with the switch's certificate.
+    pub certificate: PathBuf,
+    /// File in which the authority of the first controller that was met is kept; nobody else is trusted
+    /// later.
+    pub authority: PathBuf,
 }
 
 /// A bridge as it should be.
@@ -177,6 +201,19 @@ pub struct IpStatus {
     pub prefix: u8,
     /// Default gateway of its family through this interface.
     pub gateway: Option<String>,
+}
+
+impl Manager {
+    /// As ovs-vsctl(8) writes it: `ssl:192.0.2.1:6632`, `pssl:6640`.
+    pub(crate) fn target(&self) -> String {
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        match self.address {
+            Some(IpAddr::V4(address)) => format!("ssl:{address}{port}"),
+            Some(IpAddr::V6(address)) => format!("ssl:[{address}]{port}"),
+            None if port.is_empty() => "pssl:".to_owned(),
+            None => format!("pssl{port}"),
+        }
+    }
 }
 
 impl Uplink {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::backend::{
-    Addresses, Addressing, Bridge, GuestPort, IpMode, IpStatus, Ipv6Mode, NetworkBackend,
+    Addresses, Addressing, Bridge, GuestPort, IpMode, IpStatus, Ipv6Mode, Manager, NetworkBackend,
     PhysicalNic, Uplink,
 };
 use crate::error::NetworkError;
@@ -25,6 +25,8 @@ struct State {
     bridges: BTreeMap<String, Bridge>,
     ports: BTreeMap<String, (String, GuestPort)>,
     addressings: BTreeMap<String, Addressing>,
+    manager: Option<Manager>,
+    snooping: bool,
     faults: VecDeque<(String, NetworkError)>,
 }
 
@@ -49,6 +51,16 @@ impl FakeNetwork {
     /// How an interface was told to get its addresses.
     pub fn addressing(&self, interface: &str) -> Option<Addressing> {
         self.lock().addressings.get(interface).cloned()
+    }
+
+    /// The switch's controller.
+    pub fn manager(&self) -> Option<Manager> {
+        self.lock().manager.clone()
+    }
+
+    /// Whether bridges snoop IGMP.
+    pub fn snooping(&self) -> bool {
+        self.lock().snooping
     }
 
     /// Guests' links that are plugged in, with their bridge.
@@ -139,6 +151,16 @@ impl NetworkBackend for FakeNetwork {
 
     fn unplug(&self, link: &str) -> Result<(), NetworkError> {
         self.start("unplug")?.ports.remove(link);
+        Ok(())
+    }
+
+    fn set_manager(&self, manager: Option<&Manager>) -> Result<(), NetworkError> {
+        self.start("set_manager")?.manager = manager.cloned();
+        Ok(())
+    }
+
+    fn set_snooping(&self, enabled: bool) -> Result<(), NetworkError> {
+        self.start("set_snooping")?.snooping = enabled;
         Ok(())
     }
 

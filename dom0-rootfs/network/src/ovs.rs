@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 
 use crate::backend::{
-    Addresses, Addressing, Bond, BondMode, Bridge, GuestPort, IpStatus, NetworkBackend,
+    Addresses, Addressing, Bond, BondMode, Bridge, GuestPort, IpStatus, Manager, NetworkBackend,
     PhysicalNic, Uplink,
 };
 use crate::error::NetworkError;
@@ -28,13 +29,16 @@ pub struct OvsBackend {
     /// Links whose rules are to be removed with their port. A link that is gone takes its rules along;
     /// the empty table that one of before the start of this process leaves does no harm.
     guarded: Mutex<BTreeSet<String>>,
+    /// Bridges that are made from now on snoop IGMP.
+    snooping: AtomicBool,
 }
 
 impl OvsBackend {
     /// The backend on a host.
     pub fn new(system: Arc<dyn System>) -> Self {
         let networkd = Networkd::new(Arc::clone(&system));
-        Self { system, networkd, guarded: Mutex::default() }
+        let (guarded, snooping) = (Mutex::default(), AtomicBool::new(false));
+        Self { system, networkd, guarded, snooping }
     }
 
     fn vsctl(&self, doing: &str, commands: &[Vec<String>]) -> Result<String, NetworkError> {
@@ -158,6 +162,13 @@ fn bond_columns(mode: BondMode) -> Vec<String> {
     words.into_iter().chain(delays).map(str::to_owned).collect()
 }
 
+/// Sends multicast of a bridge only where somebody asked for it, or everywhere.
+fn snooping(bridge: &str, enabled: bool) -> Vec<String> {
+    let enable = format!("mcast_snooping_enable={enabled}");
+    let flood = format!("other_config:mcast-snooping-disable-flood-unregistered={enabled}");
+    command(["set", "Bridge", bridge, &enable, &flood])
+}
+
 fn command<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).to_vec()
 }
@@ -191,6 +202,9 @@ impl NetworkBackend for OvsBackend {
         let mut commands = vec![command(["--may-exist", "add-br", name])];
         // A bridge without a controller has to switch like one, at once.
         commands.push(command(["set", "Bridge", name, "fail_mode=standalone"]));
+        if self.snooping.load(Ordering::Relaxed) {
+            commands.push(snooping(name, true));
+        }
         match mac {
             // DHCP servers and switches know the host by its card's address, whatever else joins.
             Some(mac) => commands.push(command([
@@ -327,6 +341,33 @@ impl NetworkBackend for OvsBackend {
         let routes = [first.unwrap_or_default(), second.unwrap_or_default()];
         parse_status(&all, &routes)
             .map_err(|error| NetworkError::Failed { doing, detail: error.to_string() })
+    }
+
+    fn set_manager(&self, manager: Option<&Manager>) -> Result<(), NetworkError> {
+        let Some(manager) = manager else {
+            let commands = [command(["del-manager"]), command(["del-ssl"])];
+            return self.vsctl("taking the switch from its controller", &commands).map(drop);
+        };
+        let files = [&manager.key, &manager.certificate, &manager.authority];
+        let mut ssl = command(["--bootstrap", "set-ssl"]);
+        ssl.extend(files.map(|file| file.display().to_string()));
+        let target = manager.target();
+        let doing = format!("letting {target} manage the switch");
+        self.vsctl(&doing, &[ssl, command(["set-manager", &target])]).map(drop)
+    }
+
+    fn set_snooping(&self, enabled: bool) -> Result<(), NetworkError> {
+        let doing = "changing how multicast is sent";
+        // Bridges for VLANs are none in the database: they follow those that they are in.
+        let list = command(["--columns=name", "list", "Bridge"]);
+        let bridges = self.vsctl(doing, &[list])?;
+        let commands: Vec<Vec<String>> =
+            bridges.split_whitespace().map(|bridge| snooping(bridge, enabled)).collect();
+        if !commands.is_empty() {
+            self.vsctl(doing, &commands)?;
+        }
+        self.snooping.store(enabled, Ordering::Relaxed);
+        Ok(())
     }
 }
 

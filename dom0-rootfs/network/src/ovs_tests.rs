@@ -478,3 +478,56 @@ fn the_addresses_of_now() {
     assert_eq!(parse_status("[{},{}]", &[none(), none()]).unwrap(), Addresses::default());
     assert!(parse_status("", &[none(), none()]).is_err());
 }
+
+#[test]
+fn a_controller_gets_the_switch_and_loses_it() {
+    let host = Arc::new(eth0());
+    let backend = OvsBackend::new(host.clone());
+    let mut manager = Manager {
+        address: Some("192.0.2.1".parse().unwrap()),
+        port: Some(6632),
+        key: "/k".into(),
+        certificate: "/c".into(),
+        authority: "/a".into(),
+    };
+    backend.set_manager(Some(&manager)).unwrap();
+    manager.address = None;
+    manager.port = None;
+    backend.set_manager(Some(&manager)).unwrap();
+    backend.set_manager(None).unwrap();
+    let start = "ovs-vsctl --timeout=30 --bare --";
+    assert_eq!(
+        host.take_log(),
+        [
+            format!("{start} --bootstrap set-ssl /k /c /a -- set-manager ssl:192.0.2.1:6632"),
+            format!("{start} --bootstrap set-ssl /k /c /a -- set-manager pssl:"),
+            format!("{start} del-manager -- del-ssl"),
+        ]
+    );
+    *host.fail.lock().unwrap() = Some("del-manager");
+    assert!(backend.set_manager(None).is_err());
+}
+
+#[test]
+fn bridges_snoop_when_they_are_told_and_when_they_are_new() {
+    let mut host = eth0();
+    host.answers.push(("list Bridge", "xenbr0\n\nxapi1\n".to_owned()));
+    let host = Arc::new(host);
+    let backend = OvsBackend::new(host.clone());
+    backend.set_snooping(true).unwrap();
+    let set = |bridge: &str, enabled: bool| {
+        format!(
+            "-- set Bridge {bridge} mcast_snooping_enable={enabled} \
+             other_config:mcast-snooping-disable-flood-unregistered={enabled}"
+        )
+    };
+    let log = host.take_log();
+    assert_eq!(log.len(), 2, "{log:?}");
+    assert!(log[1].ends_with(&format!("{} {}", set("xenbr0", true), set("xapi1", true))));
+    backend.ensure_bridge(&xenbr0()).unwrap();
+    assert!(host.take_log().iter().any(|line| line.contains(&set("xenbr0", true))));
+    backend.set_snooping(false).unwrap();
+    assert!(host.take_log()[1].contains(&set("xenbr0", false)));
+    backend.ensure_bridge(&xenbr0()).unwrap();
+    assert!(!host.take_log().iter().any(|line| line.contains("mcast")));
+}

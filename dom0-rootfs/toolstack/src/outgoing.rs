@@ -7,8 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Proxy, SendBody};
+use xapi_model::{ApiError, errors};
 
 use crate::certificates::Authorities;
+use crate::toolstack::Args;
 
 /// How long one may take, with all that is sent.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -36,6 +38,17 @@ fn agent(authorities: &Authorities, proxy: Option<&str>) -> Result<Agent> {
         .timeout_global(Some(PATIENCE))
         .build();
     Ok(config.into())
+}
+
+/// Where a call of the API wants something sent: `url`, and the proxy in `options`.
+pub fn target<'a>(args: &'a Args<'_>) -> Result<(&'a str, Option<&'a str>), ApiError> {
+    let url = args.text("url");
+    if !(url.starts_with("http://") || url.starts_with("https://")) {
+        return Err(errors::INVALID_VALUE.with(["url", url]));
+    }
+    let options = args.get("options").as_map();
+    let proxy = options.and_then(|options| options.get("http_proxy")?.as_str());
+    Ok((url, proxy.filter(|proxy| !proxy.is_empty())))
 }
 
 /// Sends a text by POST and returns the answer's.

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::BufReader;
+use std::io::{BufReader, Write as _};
 use std::process::{ChildStdout, Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
@@ -33,11 +33,35 @@ pub fn run_quietly(program: &str, arguments: &[&str]) -> Result<Vec<u8>> {
 fn finish(program: &str, arguments: &[&str], line: String) -> Result<Vec<u8>> {
     tracing::info!(line, "running");
     let output = command(program, arguments).with_context(|| format!("running {line}"))?;
+    check(output, &line)
+}
+
+fn check(output: Output, line: &str) -> Result<Vec<u8>> {
     if !output.status.success() {
         let tail = &output.stderr[output.stderr.len().saturating_sub(TAIL)..];
         bail!("running {line}: {}: {}", output.status, String::from_utf8_lossy(tail).trim());
     }
     Ok(output.stdout)
+}
+
+/// The same for a program that reads `input` to its end; what it is told is not logged.
+#[expect(clippy::disallowed_methods, reason = "this is the wrapper")]
+pub fn run_with_input(program: &str, arguments: &[&str], input: String) -> Result<Vec<u8>> {
+    tracing::info!(program, "running");
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("running {program}"))?;
+    let stdin = child.stdin.take();
+    // On a thread of its own, as it may say much before it has read all.
+    let writer = std::thread::spawn(move || {
+        // One that does not read is none of ours.
+        stdin.is_some_and(|mut stdin| stdin.write_all(input.as_bytes()).is_ok())
+    });
+    let output = child.wait_with_output().with_context(|| format!("running {program}"))?;
+    if writer.join().is_err() {
+        bail!("running {program}: telling it what to do failed");
+    }
+    check(output, program)
 }
 
 /// Begins a program that goes on, and hands over what it prints. It ends when nobody reads that any more,

@@ -80,6 +80,7 @@ impl Simulation {
                 blobs: folder.join("blobs"),
                 logs: folder.join("log"),
                 plugins: folder.join("plugins"),
+                extensions: folder.join("extensions"),
                 authorities: folder.join("authorities"),
             },
         };
@@ -135,6 +136,18 @@ fn machine(root: &Path) -> Result<Machine> {
         }
     }
     write("sys/bus/pci/devices/0000:00:02.0/boot_vga".into(), "1")?;
+    let stick = [
+        ("bDeviceClass", "00"),
+        ("idVendor", "1209"),
+        ("idProduct", "0001"),
+        ("manufacturer", "Made-up"),
+        ("product", "Stick"),
+        ("version", " 2.00"),
+        ("speed", "480"),
+    ];
+    for (name, text) in stick {
+        write(format!("sys/bus/usb/devices/1-1/{name}"), text)?;
+    }
     let names = "1234  Made-up\n\t1111  Screen\n8086  Intel Corporation\n\t100e  82540EM\n";
     write("usr/share/misc/pci.ids".into(), names)?;
     for zone in ["UTC", "Europe/Berlin"] {

@@ -18,7 +18,7 @@ use crate::toolstack::{Context, Toolstack};
 use crate::vm::watcher;
 use crate::{
     api, certificates, dom0, failure, hardware, host_network, rbac, reconcile, reinstallation,
-    remote_storage, templates, unfinished,
+    remote_storage, switches, templates, unfinished,
 };
 
 /// How often figures of the host are brought up to date.
@@ -56,10 +56,12 @@ pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
         .store
         .write(|t| reinstallation::settle(t, handover, &hostname()))
         .map_err(|e| anyhow!("taking over the settings of a reinstallation: {e}"))?;
-    let services = toolstack.dom0.services().context("looking at the services of Dom0")?;
+    // The host is of use without knowing them; objects then say what they said before.
+    let services = toolstack.dom0.services();
+    let services = services.inspect_err(|error| tracing::error!("{error:#}")).ok();
     toolstack
         .store
-        .write(|t| facts(t, toolstack, &info, &services))
+        .write(|t| facts(t, toolstack, &info, services.as_ref()))
         .map_err(|e| anyhow!("recording facts of the host: {e}"))?;
     // Cards that become a bond must be in no bridge of before.
     if !settled {
@@ -69,6 +71,7 @@ pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
     if settled {
         host_network::bring_up(toolstack);
     }
+    keep_switches(toolstack);
     plug_storage(toolstack);
     watcher::begin(toolstack).context("watching domains")?;
     reconcile::domains(toolstack).map_err(|e| anyhow!("comparing with the domains of Xen: {e}"))?;
@@ -79,6 +82,12 @@ pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
         tracing::error!("{error:#}");
     }
     Ok(())
+}
+
+fn keep_switches(toolstack: &Toolstack) {
+    if let Err(error) = switches::keep(toolstack) {
+        tracing::warn!(%error, "telling the virtual switches what they should do");
+    }
 }
 
 fn record_certificates(toolstack: &Toolstack) {
@@ -102,6 +111,7 @@ pub async fn keep_figures(toolstack: Arc<Toolstack>, handover: Arc<Handover>) {
         let (toolstack, handover) = (toolstack.clone(), handover.clone());
         let looked = tokio::task::spawn_blocking(move || {
             host_network::keep_up(&toolstack, handover.management.as_ref());
+            keep_switches(&toolstack);
             api::follow_services(&toolstack);
             // The host may have got an address, and its certificate another name.
             record_certificates(&toolstack);
@@ -187,7 +197,7 @@ fn facts(
     t: &mut Transaction<'_>,
     toolstack: &Toolstack,
     info: &HostInfo,
-    services: &Services,
+    services: Option<&Services>,
 ) -> Result<(), ApiError> {
     let Some(host) = t.objects().all("host").next().map(|host| host.reference().clone()) else {
         return Ok(());
@@ -235,7 +245,9 @@ fn facts(
     control_domain_memory(t, toolstack);
     drivers(t, toolstack);
     hardware::record(t, &host, &toolstack.machine, info);
-    dom0::record(t, &host, services);
+    if let Some(services) = services {
+        dom0::record(t, &host, services);
+    }
     Ok(())
 }
 

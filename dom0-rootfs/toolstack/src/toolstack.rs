@@ -14,6 +14,7 @@ use crate::audit::Audit;
 use crate::auth::Accounts;
 use crate::blobs::Blobs;
 use crate::certificates::Authorities;
+use crate::console_users::ConsoleUsers;
 use crate::consoles::Consoles;
 use crate::dom0::Dom0;
 use crate::guest;
@@ -23,7 +24,9 @@ use crate::remote_storage;
 use crate::server::Identity;
 use crate::session::{Session, Sessions};
 use crate::store::{Objects, Store};
+use crate::switches::Switches;
 use crate::task::{self, Cancel, Cancels, Owners};
+use crate::user_agents::UserAgents;
 use crate::vdis::Activations;
 
 /// Where guests' boot loaders lie and which kernels a VM may name.
@@ -96,6 +99,8 @@ pub struct Files {
     pub logs: PathBuf,
     /// Programs that clients may call, put there by the administrator.
     pub plugins: PathBuf,
+    /// Programs that are messages of the API, put there by the administrator.
+    pub extensions: PathBuf,
     /// Certificates of authorities that the host trusts.
     pub authorities: PathBuf,
 }
@@ -106,6 +111,7 @@ impl Default for Files {
             blobs: "/var/lib/xenith/blobs".into(),
             logs: "/var/log/xenith".into(),
             plugins: "/etc/xapi.d/plugins".into(),
+            extensions: "/etc/xapi.d/extensions".into(),
             authorities: "/etc/xenith/authorities".into(),
         }
     }
@@ -131,6 +137,12 @@ pub struct Toolstack {
     pub machine: Machine,
     /// Services of Dom0.
     pub dom0: Dom0,
+    /// Which programs clients are.
+    pub user_agents: UserAgents,
+    /// Consoles that somebody uses.
+    pub console_users: ConsoleUsers,
+    /// What the virtual switches were told.
+    pub switches: Switches,
     /// Guests' boot loaders.
     pub boot: BootFiles,
     /// The consoles' login prompt.
@@ -143,6 +155,8 @@ pub struct Toolstack {
     pub authorities: Authorities,
     /// Folder of the administrator's own programs.
     pub plugins: PathBuf,
+    /// Folder of the administrator's own messages.
+    pub extensions: PathBuf,
     /// VDIs active on this host.
     pub activations: Activations,
     /// SRs of servers that are to be attached.
@@ -175,12 +189,16 @@ impl Toolstack {
             power: outside.power,
             machine: outside.machine,
             dom0: outside.dom0,
+            switches: Switches::default(),
+            user_agents: UserAgents::default(),
+            console_users: ConsoleUsers::default(),
             boot: outside.boot,
             prompt: outside.prompt,
             blobs: Blobs::new(outside.files.blobs),
             audit: Audit::new(outside.files.logs),
             authorities: Authorities::new(outside.files.authorities),
             plugins: outside.files.plugins,
+            extensions: outside.files.extensions,
             activations: Activations::default(),
             waiting_pbds: remote_storage::Waiting::default(),
             cancels: Cancels::default(),

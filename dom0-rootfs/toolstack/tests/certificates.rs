@@ -219,4 +219,20 @@ fn what_a_crash_left_is_sent_away() {
     let body = sent.split_once("\r\n\r\n").unwrap().1;
     let words: String = body.chars().filter(|c| "panic".contains(*c)).collect();
     assert!(words == "panic" || words == "icpan", "{body}");
+
+    let (port, sent) = echo(&made);
+    served
+        .programs
+        .answer("journalctl --no-pager --output=short-iso --lines=20000", "it went wrong");
+    client.ok("host.send_debug_keys", vec![host(&served), "h".into()]);
+    let call = |url: String| {
+        let options = Value::Map(Default::default());
+        client.call("host.bugreport_upload", vec![host(&served), url.into(), options])
+    };
+    assert_eq!(call(String::new()).unwrap_err().code, "INVALID_VALUE");
+    call(format!("https://127.0.0.1:{port}/report")).unwrap();
+    let sent = sent.join().unwrap();
+    for words in ["PUT /report", "product_brand: Xenith", "(XEN) 'h' pressed", "it went wrong"] {
+        assert!(sent.contains(words), "{words}: {sent}");
+    }
 }

@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Served, Wire};
+use common::{Served, Wire, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -71,5 +71,24 @@ fn a_client_follows_a_boot_from_its_first_line() {
         late.write_all(request.as_bytes()).await.unwrap();
         let seen = read_until(&mut late, "login: ").await;
         assert!(seen.ends_with(&said), "{seen}");
+        // Unless a console is one person's at a time.
+        let (limiting, pool) = (client.clone(), served.toolstack.pool());
+        let limited = served.spawn_blocking(move || {
+            limiting.ok("pool.set_limit_console_sessions", vec![pool.into(), true.into()])
+        });
+        limited.await.unwrap();
+        let mut third = connect(&address, &certificate).await;
+        third.write_all(request.as_bytes()).await.unwrap();
+        read_until(&mut third, " 409 ").await;
+        drop((early, late));
+        let vm = made.reference();
+        let gone = served.toolstack.clone();
+        let gone = served.spawn_blocking(move || {
+            eventually("nobody uses it", || gone.console_users.begin(&vm, true).is_some());
+        });
+        gone.await.unwrap();
+        let mut alone = connect(&address, &certificate).await;
+        alone.write_all(request.as_bytes()).await.unwrap();
+        read_until(&mut alone, "login: ").await;
     });
 }

@@ -78,6 +78,7 @@ const READ: &[(&str, &str, &str)] = &[
     ("PIF", "primary_address_type", "host_network/mod.rs"),
     ("host", "guest_VCPUs_params", "vm/plan.rs"),
     ("host", "logging", "api/services.rs"),
+    ("pool", "limit_console_sessions", "server/console.rs"),
 ];
 
 fn settable(field: &&Field) -> bool {

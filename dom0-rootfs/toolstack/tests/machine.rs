@@ -288,3 +288,73 @@ fn plugins_are_the_administrators_programs() {
         assert_eq!(call(name, "greet").unwrap_err().code, "XENAPI_MISSING_PLUGIN", "{name}");
     }
 }
+
+#[test]
+fn extensions_are_messages_of_the_administrators_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    let folder = served.folder.path().join("extensions");
+    std::fs::create_dir_all(&folder).unwrap();
+    let extension = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let answer = "<methodResponse><params><param><value><struct><member><name>Status</name><value>\
+                  Success</value></member><member><name>Value</name><value>done</value></member>\
+                  </struct></value></param></params></methodResponse>";
+    let looks = format!(
+        "call=$(cat); case \"$1 $call\" in --xmlrpc*'<methodName>My.test<'*blue*) echo '{answer}';; esac"
+    );
+    extension("My.test", &looks);
+    extension("My.broken", "cat >/dev/null; echo sorry >&2; exit 3");
+    extension("My.babble", "echo hello");
+    let call = |text: &str| client.call("host.call_extension", vec![host(&served), text.into()]);
+    let named =
+        |name: &str| call(&format!(r#"{{"method": "{name}", "params": ["blue"], "id": 1}}"#));
+    assert_eq!(named("My.test").unwrap().text(), "done");
+    let error = named("My.broken").unwrap_err();
+    assert_eq!(error.code, "INTERNAL_ERROR");
+    assert!(error.args[1].contains("sorry"), "{error}");
+    assert_eq!(named("My.babble").unwrap_err().code, "EXTENSION_PROTOCOL_FAILURE");
+    assert_eq!(call("nonsense").unwrap_err().code, "EXTENSION_PROTOCOL_FAILURE");
+    for name in ["none", "..", "../extensions/My.test", ""] {
+        assert_eq!(named(name).unwrap_err().description(), ["MESSAGE_METHOD_UNKNOWN", name]);
+    }
+    for (name, has) in [("My.test", true), ("none", false), ("../extensions/My.test", false)] {
+        let pool: Value = served.toolstack.pool().into();
+        for (message, of) in [("host.has_extension", host(&served)), ("pool.has_extension", pool)] {
+            assert_eq!(client.ok(message, vec![of, name.into()]), has.into(), "{message} {name}");
+        }
+    }
+}
+
+#[test]
+fn usb_devices_come_and_go() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let devices = all(&client, "PUSB");
+    assert_eq!(devices.len(), 1);
+    let words = ["path", "vendor_id", "description"].map(|field| devices[0][field].text());
+    assert_eq!(words, ["1-1", "1209", "Made-up Stick"]);
+    assert_eq!(devices[0]["speed"], Value::Float(480.0));
+    let mirrored = client.ok("host.get_PUSBs", vec![host(&served)]);
+    assert_eq!(mirrored.as_set().unwrap().len(), 1);
+    let group = devices[0]["USB_group"].clone();
+    let error = client.err("USB_group.destroy", vec![group]);
+    assert_eq!(error.code, "USB_GROUP_CONTAINS_PUSB");
+    let empty = client.text("USB_group.create", vec!["mine".into()]);
+    let root = served.folder.path().join("machine/sys/bus/usb/devices");
+    std::fs::create_dir_all(root.join("1-2")).unwrap();
+    std::fs::write(root.join("1-2/idVendor"), "0781\n").unwrap();
+    client.ok("PUSB.scan", vec![host(&served)]);
+    assert_eq!(all(&client, "PUSB").len(), 2);
+    std::fs::remove_dir_all(root.join("1-1")).unwrap();
+    client.ok("PUSB.scan", vec![host(&served)]);
+    let left = all(&client, "PUSB");
+    assert_eq!((left.len(), left[0]["vendor_id"].text()), (1, "0781".into()));
+    assert_eq!(all(&client, "USB_group").len(), 2, "one's own and that of the device");
+    client.ok("USB_group.destroy", vec![empty.into()]);
+    assert_eq!(client.err("PUSB.scan", vec![Ref::null().into()]).code, "HANDLE_INVALID");
+}

@@ -215,6 +215,12 @@ impl network::NetworkBackend for Late {
     fn addresses(&self, interface: &str) -> Result<network::Addresses, network::NetworkError> {
         self.inner.addresses(interface)
     }
+    fn set_manager(&self, manager: Option<&network::Manager>) -> Result<(), network::NetworkError> {
+        self.inner.set_manager(manager)
+    }
+    fn set_snooping(&self, enabled: bool) -> Result<(), network::NetworkError> {
+        self.inner.set_snooping(enabled)
+    }
 }
 
 #[test]

@@ -293,3 +293,27 @@ fn nobody_is_nobody() {
         assert_eq!(client.err(method, vec![Ref::null().into()]).code, "HANDLE_INVALID", "{method}");
     }
 }
+
+#[test]
+fn clients_are_known_by_their_programs() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    client.ok("host.list_methods", vec![]);
+    let known = client.ok("host.get_tracked_user_agents", vec![host(&served)]);
+    let known: Vec<&String> = known.as_map().unwrap().keys().collect();
+    assert_eq!(known, ["ureq"]);
+    let stranger = Served::new();
+    let client = stranger.client(Wire::Json);
+    assert!(client.call("host.list_methods", vec![]).is_err());
+    assert!(stranger.toolstack.user_agents.all().is_empty());
+}
+
+#[test]
+fn old_versions_of_tls_stay_away() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    client.ok("pool.disable_ssl_legacy", vec![pool(&served)]);
+    client.ok("host.set_ssl_legacy", vec![host(&served), false.into()]);
+    let error = client.err("host.set_ssl_legacy", vec![host(&served), true.into()]);
+    assert_eq!(error.code, "VALUE_NOT_SUPPORTED");
+}

@@ -41,6 +41,7 @@ errors! {
     EVENTS_LOST [] "Too much happened since the token was given; start again with an empty one.";
     EVENT_FROM_TOKEN_PARSE_FAILURE [token] "The token was not given by this server.";
     EVENT_SUBSCRIPTION_PARSE_FAILURE [subscription] "No class is called so.";
+    EXTENSION_PROTOCOL_FAILURE [reason] "What was called or what it answered cannot be understood.";
     FIELD_TYPE_ERROR [field, expected] "A value is not of the type that the field has.";
     GPU_GROUP_CONTAINS_PGPU [pgpus] "Graphics cards belong to the group.";
     HANDLE_INVALID [class, handle] "No object of the class has this reference.";
@@ -124,6 +125,7 @@ errors! {
     TASK_CANCELLED [task] "The task was cancelled.";
     TOO_BUSY [] "Too much is under way; try again later.";
     TRANSPORT_PIF_NOT_CONFIGURED [pif] "The interface that should carry the tunnel has no address.";
+    USB_GROUP_CONTAINS_PUSB [pusbs] "USB devices belong to the group.";
     USER_IS_NOT_LOCAL_SUPERUSER [msg] "Only root of the host may do that.";
     UUID_INVALID [class, uuid] "No object of the class has this uuid.";
     VALUE_NOT_SUPPORTED [field, value, reason] "The value is not supported.";

@@ -216,9 +216,8 @@ fn every_list_of_the_api_can_be_shown_whole() {
     assert!(lists.len() > 12, "{lists:?}");
     // A VM's own lists, those of logged-in users and of authorities are none of a class.
     let others = ["vm-", "session-", "pool-certificate-"];
-    let whole = |list: &&&str| {
-        **list == "vm-list" || !others.iter().any(|other| list.starts_with(other))
-    };
+    let whole =
+        |list: &&&str| **list == "vm-list" || !others.iter().any(|other| list.starts_with(other));
     for list in lists.iter().filter(whole) {
         xe.ok(&format!("{list} params=all"));
     }

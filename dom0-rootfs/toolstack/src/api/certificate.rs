@@ -89,13 +89,8 @@ fn upload(context: &Context, args: &Args<'_>) -> Reply {
     let crash = toolstack.machine.crashes().into_iter().find(|it| time == DateTime(it.time).into());
     let crash =
         crash.ok_or_else(|| errors::HANDLE_INVALID.with(["host_crashdump", reference.as_str()]))?;
-    let url = args.text("url");
-    if !(url.starts_with("http://") || url.starts_with("https://")) {
-        return Err(errors::INVALID_VALUE.with(["url", url]));
-    }
-    let options = args.get("options").as_map().cloned().unwrap_or_default();
-    let proxy = options.get("http_proxy").map(Value::text).filter(|proxy| !proxy.is_empty());
+    let (url, proxy) = outgoing::target(args)?;
     let mut contents = crash.read().map_err(|error| failed(error.into()))?;
-    outgoing::put(&toolstack.authorities, url, proxy.as_deref(), &mut contents).map_err(failed)?;
+    outgoing::put(&toolstack.authorities, url, proxy, &mut contents).map_err(failed)?;
     Ok(Value::Void)
 }

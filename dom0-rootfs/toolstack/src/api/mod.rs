@@ -18,6 +18,7 @@ mod plugin;
 mod pool;
 mod records;
 mod role;
+mod sdn_controller;
 mod services;
 mod session;
 pub mod sr;
@@ -107,6 +108,7 @@ fn handlers() -> &'static BTreeMap<&'static str, Handler> {
             pool::HANDLERS,
             records::HANDLERS,
             role::HANDLERS,
+            sdn_controller::HANDLERS,
             services::HANDLERS,
             session::HANDLERS,
             sr::HANDLERS,

@@ -6,6 +6,7 @@ use xapi_model::{ApiError, DateTime, Ref, Reply, Value, errors};
 use super::Entry;
 use crate::dom0::{self, Dom0, NtpMode};
 use crate::failure;
+use crate::outgoing;
 use crate::store::Transaction;
 use crate::toolstack::{Args, Context, Toolstack};
 
@@ -84,6 +85,22 @@ pub(super) const HANDLERS: &[Entry] = &[
     ("host.dmesg_clear", |context, args| console(context, args, true)),
     ("host.send_debug_keys", send_debug_keys),
     ("host.set_iscsi_iqn", set_iscsi_iqn),
+    ("host.get_tracked_user_agents", |context, args| {
+        of(context, args, "self")?;
+        Ok(Value::string_map(context.toolstack.user_agents.all()))
+    }),
+    ("host.set_ssl_legacy", |context, args| {
+        of(context, args, "self")?;
+        if args.bool("value") {
+            let reason = "versions of TLS before 1.2 are not spoken";
+            return Err(errors::VALUE_NOT_SUPPORTED.with(["value", "true", reason]));
+        }
+        Ok(Value::Void)
+    }),
+    ("pool.disable_ssl_legacy", |context, args| {
+        context.toolstack.look("pool", &args.to("self"), |_, _| Value::Void)
+    }),
+    ("host.bugreport_upload", bugreport_upload),
     ("host.shutdown_agent", |context, _| {
         context.toolstack.power.stop_daemon().map_err(failed)?;
         Ok(Value::Void)
@@ -137,7 +154,7 @@ fn set_servertime(context: &Context, args: &Args<'_>) -> Reply {
         return Err(errors::NOT_ALLOWED_WHEN_NTP_IS_ENABLED.with([host.as_str()]));
     }
     let Value::DateTime(DateTime(seconds)) = *args.get("value") else {
-        return Err(errors::INVALID_VALUE.with(["value", &args.text("value")]));
+        return Err(errors::INVALID_VALUE.with(["value", args.text("value")]));
     };
     dom0.set_time(seconds).map_err(failed)?;
     Ok(Value::Void)
@@ -278,6 +295,22 @@ fn send_debug_keys(context: &Context, args: &Args<'_>) -> Reply {
     }
     let sent = context.toolstack.hypervisor.send_debug_keys(keys);
     sent.map_err(|error| errors::INTERNAL_ERROR.with([failure::chain(&error)]))?;
+    Ok(Value::Void)
+}
+
+/// What is asked for first when a host does not do what it should, as one text.
+fn bugreport_upload(context: &Context, args: &Args<'_>) -> Reply {
+    let (host, dom0) = of(context, args, "host")?;
+    let toolstack = &context.toolstack;
+    let (url, proxy) = outgoing::target(args)?;
+    let versions = toolstack.look("host", &host, |host, _| host.map("software_version").clone())?;
+    let mut report: String =
+        versions.iter().map(|(name, version)| format!("{name}: {}\n", version.text())).collect();
+    let xen = toolstack.hypervisor.console_ring(false);
+    let xen = xen.map_err(|error| errors::INTERNAL_ERROR.with([failure::chain(&error)]))?;
+    report.push_str(&format!("\n[xen]\n{xen}\n[dom0]\n{}", dom0.journal().map_err(failed)?));
+    let sent = outgoing::put(&toolstack.authorities, url, proxy, &mut report.as_bytes());
+    sent.map_err(failed)?;
     Ok(Value::Void)
 }
 

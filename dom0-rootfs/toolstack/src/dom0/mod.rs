@@ -25,6 +25,9 @@ pub use programs::{FakePrograms, HostPrograms, Programs};
 pub use record::{Services, record};
 pub use syslog::{forward, is_destination};
 
+/// Lines of the journal that are shown.
+const LINES: usize = 20_000;
+
 /// Dom0 below a folder that looks like the root of its file system: `/`, or a made-up one.
 pub struct Dom0 {
     root: PathBuf,
@@ -76,6 +79,12 @@ impl Dom0 {
 
     fn systemctl(&self, arguments: &[&str]) -> Result<()> {
         self.run("systemctl", arguments).map(drop)
+    }
+
+    /// The newest of what Dom0 has logged.
+    pub fn journal(&self) -> Result<String> {
+        let lines = format!("--lines={LINES}");
+        self.run("journalctl", &["--no-pager", "--output=short-iso", &lines])
     }
 
     fn unit(&self, unit: &str) -> Result<Unit> {

@@ -5,10 +5,10 @@
 //! the log goes on without the daemon.
 
 use std::io::{BufRead, Read as _};
-use std::net::UdpSocket;
+use std::net::{ToSocketAddrs as _, UdpSocket};
 use std::sync::PoisonError;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::Value as Json;
 
 use super::{Dom0, clock};
@@ -45,17 +45,20 @@ impl Dom0 {
 /// Sends each entry of a journal, as `journalctl --output=json` prints it, until it ends. What cannot be
 /// sent, as long as there is no network, is lost, as with any syslog over UDP.
 pub fn forward(mut journal: impl BufRead, destination: &str) -> Result<()> {
-    let address = match destination.contains(':') {
-        true => "[::]:0",
-        false => "0.0.0.0:0",
-    };
-    let socket = UdpSocket::bind(address)
-        .or_else(|_| UdpSocket::bind("[::]:0"))
-        .context("opening a socket for the log")?;
+    let open = |address: &str| UdpSocket::bind(address).ok();
+    let (ipv4, ipv6) = (open("0.0.0.0:0"), open("[::]:0"));
+    if ipv4.is_none() && ipv6.is_none() {
+        bail!("opening a socket for the log: there is no network");
+    }
     send_all(&mut journal, |datagram| {
         // The name is looked up each time, so that a server may move.
-        if let Err(error) = socket.send_to(datagram, (destination, PORT)) {
-            tracing::debug!(%error, destination, "sending an entry of the log");
+        let found = (destination, PORT).to_socket_addrs().into_iter().flatten();
+        let sent = found.into_iter().any(|address| {
+            let socket = if address.is_ipv4() { &ipv4 } else { &ipv6 };
+            socket.as_ref().is_some_and(|socket| socket.send_to(datagram, address).is_ok())
+        });
+        if !sent {
+            tracing::debug!(destination, "an entry of the log could not be sent");
         }
     })
 }

@@ -4,6 +4,7 @@
 mod crashes;
 mod pci;
 mod record;
+mod usb;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +14,8 @@ use crate::vm::bios_strings;
 
 pub use crashes::Crash;
 pub use pci::PciDevice;
-pub use record::record;
+pub use record::{record, record_usb};
+pub use usb::UsbDevice;
 
 /// The machine below a folder that looks like the root of Dom0's file system: `/`, or a made-up one.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use xapi_model::{Class, DateTime, Ref, Value, classes};
 use xenops::HostInfo;
 
-use super::{Machine, PciDevice};
+use super::{Machine, PciDevice, UsbDevice};
 use crate::store::{Object, Transaction};
 
 /// Brings all of them up to date.
@@ -24,6 +24,7 @@ pub fn record(t: &mut Transaction<'_>, host: &Ref, machine: &Machine, info: &Hos
         .collect();
     gpus(t, host, &cards);
     crashes(t, host, machine);
+    record_usb(t, host, &machine.usb());
 }
 
 /// Objects of a class by a key that each of them has; those without a place any more are removed.
@@ -125,6 +126,44 @@ fn group(t: &mut Transaction<'_>, device: &PciDevice) -> Ref {
         name => format!("Group of {vendor} {name} GPUs"),
     };
     t.create(&classes::GPU_GROUP, vec![("name_label", label.into()), ("GPU_types", types)])
+}
+
+/// Brings the objects of USB devices up to date; each new one is in a group of its own, as on XenServer.
+pub fn record_usb(t: &mut Transaction<'_>, host: &Ref, devices: &[UsbDevice]) {
+    let keys: Vec<String> = devices.iter().map(UsbDevice::key).collect();
+    let key = |usb: &Object| {
+        ["path", "vendor_id", "product_id", "serial"].map(|field| usb.text(field)).join("/")
+    };
+    let before: Vec<Ref> = t.objects().all("PUSB").map(|usb| usb.to("USB_group")).collect();
+    let all = kept(t, &classes::PUSB, key, &keys);
+    for device in devices {
+        let Some(usb) = all.get(&device.key()) else { continue };
+        t.set(usb, "host", host);
+        for (field, text) in [
+            ("path", device.path.as_str()),
+            ("vendor_id", &device.vendor),
+            ("vendor_desc", &device.vendor_name),
+            ("product_id", &device.product),
+            ("product_desc", &device.product_name),
+            ("serial", &device.serial),
+            ("version", &device.version),
+            ("description", &device.description()),
+        ] {
+            t.set(usb, field, text);
+        }
+        t.set(usb, "speed", device.speed);
+        if t.objects().find(usb).is_some_and(|usb| usb.to("USB_group").is_null()) {
+            let label = format!("Group of {}:{} USBs", device.vendor, device.product);
+            let group = t.create(&classes::USB_GROUP, vec![("name_label", label.into())]);
+            t.set(usb, "USB_group", group);
+        }
+    }
+    // Groups that were made for devices go with them.
+    for group in before {
+        if t.objects().find(&group).is_some_and(|group| group.refs("PUSBs").is_empty()) {
+            t.remove(&group);
+        }
+    }
 }
 
 fn crashes(t: &mut Transaction<'_>, host: &Ref, machine: &Machine) {

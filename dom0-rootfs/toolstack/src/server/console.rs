@@ -20,6 +20,7 @@ use xapi_model::{Ref, http};
 
 use super::request::{Query, session};
 use super::{Body, Visit, full, refuse};
+use crate::console_users::ConsoleUse;
 use crate::consoles::Listening;
 use crate::store::Objects;
 use crate::toolstack::Toolstack;
@@ -29,8 +30,8 @@ use crate::vm::start::note;
 enum Wanted {
     /// Text console of this VM.
     Text(Ref),
-    /// VNC server at this socket.
-    Screen(String),
+    /// VNC server of this VM at this socket.
+    Screen(Ref, String),
 }
 
 /// The console that `uuid` or `ref` names: a console object, or a VM for its text console.
@@ -50,7 +51,8 @@ fn wanted(objects: &Objects, query: &Query) -> Option<Wanted> {
     }
     let note = objects.note(&note(vm.uuid()))?;
     let note: serde_json::Value = serde_json::from_str(note).ok()?;
-    note["vnc"].as_str().map(|socket| Wanted::Screen(socket.to_owned()))
+    let vm = vm.reference().clone();
+    note["vnc"].as_str().map(|socket| Wanted::Screen(vm, socket.to_owned()))
 }
 
 /// Connects a client to a console.
@@ -64,21 +66,29 @@ pub(super) async fn open(
         return *refused;
     }
     let nothing = || refuse(StatusCode::NOT_FOUND, "no running VM has this console");
-    match toolstack.store.read(|objects| wanted(objects, &query)) {
-        None => nothing(),
-        Some(Wanted::Text(vm)) => match toolstack.consoles.listen(&vm) {
+    let (wanted, alone) = toolstack.store.read(|objects| {
+        let alone = objects.all("pool").any(|pool| pool.bool("limit_console_sessions"));
+        (wanted(objects, &query), alone)
+    });
+    let Some(wanted) = wanted else { return nothing() };
+    let (Wanted::Text(vm) | Wanted::Screen(vm, _)) = &wanted;
+    let Some(used) = toolstack.console_users.begin(vm, alone) else {
+        return refuse(StatusCode::CONFLICT, "somebody uses a console of this VM");
+    };
+    match wanted {
+        Wanted::Text(vm) => match toolstack.consoles.listen(&vm) {
             None => nothing(),
             Some(listening) if request.method() == Method::CONNECT => {
                 let toolstack = toolstack.clone();
-                upgrade(request, move |client| text(toolstack, vm, listening, client))
+                upgrade(request, used, move |client| text(toolstack, vm, listening, client))
             }
-            Some(listening) => follow(listening),
+            Some(listening) => follow(listening, used),
         },
-        Some(Wanted::Screen(_)) if request.method() != Method::CONNECT => {
+        Wanted::Screen(..) if request.method() != Method::CONNECT => {
             refuse(StatusCode::METHOD_NOT_ALLOWED, "a screen needs CONNECT")
         }
-        Some(Wanted::Screen(socket)) => match UnixStream::connect(&socket).await {
-            Ok(screen) => upgrade(request, move |client| relay(screen, client)),
+        Wanted::Screen(_, socket) => match UnixStream::connect(&socket).await {
+            Ok(screen) => upgrade(request, used, move |client| relay(screen, client)),
             Err(error) => refuse(StatusCode::BAD_GATEWAY, format!("connecting to VNC: {error}")),
         },
     }
@@ -89,12 +99,14 @@ type Client = TokioIo<hyper::upgrade::Upgraded>;
 /// Turns the connection into a stream and lets `work` have it.
 fn upgrade<F>(
     request: Request<Incoming>,
+    used: ConsoleUse,
     work: impl FnOnce(Client) -> F + Send + 'static,
 ) -> Response<Body>
 where
     F: Future<Output = io::Result<()>> + Send,
 {
     tokio::spawn(async move {
+        let _used = used;
         match hyper::upgrade::on(request).await {
             Ok(client) => {
                 if let Err(error) = work(TokioIo::new(client)).await {
@@ -145,9 +157,10 @@ async fn text(
     }
 }
 
-fn follow((kept, mut live): Listening) -> Response<Body> {
+fn follow((kept, mut live): Listening, used: ConsoleUse) -> Response<Body> {
     let (mut sender, body) = Channel::<Bytes, io::Error>::new(8);
     tokio::spawn(async move {
+        let _used = used;
         let mut next = Ok(kept);
         loop {
             match next {

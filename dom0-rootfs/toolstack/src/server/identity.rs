@@ -129,6 +129,11 @@ impl Identity {
         certificate::facts(current.0.cert.first()?)
     }
 
+    /// A file of another name beside them.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// Files with the key, and with the certificate; it may be one.
     pub fn files(&self) -> (PathBuf, PathBuf) {
         let file = |name: &str| self.folder.join(name);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use hyper::header::USER_AGENT;
 use hyper::{Request, Response, StatusCode};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use xapi_model::{Call, Ref, Reply, Value, jsonrpc, xmlrpc};
@@ -72,17 +73,22 @@ fn names_session(toolstack: &Toolstack, beginning: &[u8]) -> bool {
     })
 }
 
-/// A call that names a session, or has got one, is no stranger's.
-fn welcome(toolstack: &Toolstack, visit: &Visit, session: &Value) {
+/// A call that names a session, or has got one, is no stranger's; tells whether it is so.
+fn welcome(toolstack: &Toolstack, visit: &Visit, session: &Value) -> bool {
     let session = session.as_ref().cloned().unwrap_or_else(|| Ref::new(&session.text()));
-    if toolstack.sessions.look(&session).is_some() {
+    let known = toolstack.sessions.look(&session).is_some();
+    if known {
         visit.known();
     }
+    known
 }
 
-async fn answered(toolstack: &Arc<Toolstack>, visit: &Visit, call: Call) -> Reply {
-    if let Some(session) = call.params.first() {
-        welcome(toolstack, visit, session);
+async fn answered(toolstack: &Arc<Toolstack>, visit: &Visit, agent: &str, call: Call) -> Reply {
+    if let Some(session) = call.params.first()
+        && welcome(toolstack, visit, session)
+    {
+        // Strangers could fill the list.
+        toolstack.user_agents.note(agent);
     }
     let reply = dispatch::call(toolstack, visit.peer(), call).await;
     if let Ok(session @ (Value::Ref(_) | Value::String(_))) = &reply {
@@ -98,6 +104,8 @@ pub(super) async fn answer_call(
     request: Request<Incoming>,
     wire: Wire,
 ) -> Response<Body> {
+    let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let agent = agent.unwrap_or_default().to_owned();
     let collected = tokio::time::timeout(SLOWEST, collect(toolstack, request.into_body())).await;
     let (body, turn) = match collected {
         Ok(Ok(collected)) => collected,
@@ -110,7 +118,7 @@ pub(super) async fn answer_call(
             let call = text.and_then(|t| xmlrpc::decode_call(t).map_err(|e| e.to_string()));
             drop(turn);
             let text = match call {
-                Ok(call) => xmlrpc::encode_reply(&answered(toolstack, visit, call).await),
+                Ok(call) => xmlrpc::encode_reply(&answered(toolstack, visit, &agent, call).await),
                 Err(problem) => xmlrpc::encode_fault(-32700, &problem),
             };
             answer(StatusCode::OK, "text/xml", text)
@@ -120,7 +128,7 @@ pub(super) async fn answer_call(
             drop(turn);
             let text = match call {
                 Ok((call, envelope)) => {
-                    let reply = answered(toolstack, visit, call).await;
+                    let reply = answered(toolstack, visit, &agent, call).await;
                     jsonrpc::encode_reply(&envelope, &reply)
                 }
                 Err(problem) => jsonrpc::encode_fault(&problem),

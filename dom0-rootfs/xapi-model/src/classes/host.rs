@@ -97,7 +97,7 @@ pub static HOST: Class = class(
         ro("chipset_info", STRING_MAP, "Facts of the chipset."),
         mirror("PCIs", Set(&Ref("PCI")), "host", "Its PCI devices."),
         mirror("PGPUs", Set(&Ref("PGPU")), "host", "Its graphics cards."),
-        ro("PUSBs", Set(&Ref("PUSB")), "USB devices; not kept."),
+        mirror("PUSBs", Set(&Ref("PUSB")), "host", "Its USB devices."),
         ro("ssl_legacy", Bool, "Old versions of TLS are spoken."),
         rw(
             "guest_VCPUs_params",
@@ -112,6 +112,7 @@ pub static HOST: Class = class(
         ro("iscsi_iqn", STRING, "Name as iSCSI initiator."),
         ro("multipathing", Bool, "Storage is reached on several paths."),
         ro("uefi_certificates", STRING, "Certificates of UEFI guests."),
+        ro("https_only", Bool, "It answers over TLS alone.").or(Literal::Bool(true)),
         ro("secure_boot", Bool, "Its firmware checked what it started."),
         ro("ssh_enabled", Bool, "People can log in over SSH."),
         ro("ssh_enabled_timeout", Int, "Seconds that SSH stays enabled; 0 is for ever."),
@@ -349,6 +350,42 @@ pub static HOST: Class = class(
             Role::PoolOperator,
             "Ends its toolstack until somebody starts it on the host; VMs run on.",
         ),
+        message("has_extension", Role::PoolAdmin, "Whether it has an extension of the API.")
+            .takes(&[HOST_PARAM, param("name", STRING, "its name")])
+            .gives(Bool),
+        message(
+            "call_extension",
+            Role::PoolAdmin,
+            "Calls a program that its administrator put into /etc/xapi.d/extensions.",
+        )
+        .takes(&[HOST_PARAM, param("call", STRING, "the call, as JSON-RPC; its method is the name")])
+        .gives(STRING)
+        .fails(&[&MESSAGE_METHOD_UNKNOWN, &EXTENSION_PROTOCOL_FAILURE, &INTERNAL_ERROR]),
+        message(
+            "get_tracked_user_agents",
+            Role::ReadOnly,
+            "Programs of clients that were logged in since the toolstack started, and their versions.",
+        )
+        .takes(&[THIS])
+        .gives(STRING_MAP),
+        message(
+            "set_ssl_legacy",
+            Role::PoolOperator,
+            "Fails for true: versions of TLS before 1.2 are not spoken.",
+        )
+        .takes(&[THIS, param("value", Bool, "whether they are")])
+        .fails(&[&VALUE_NOT_SUPPORTED]),
+        message(
+            "bugreport_upload",
+            Role::PoolOperator,
+            "Sends its versions and the logs of Dom0 and Xen to a URL, by PUT.",
+        )
+        .takes(&[
+            HOST_PARAM,
+            param("url", STRING, "http: or https: address"),
+            param("options", STRING_MAP, "http_proxy: address of a proxy"),
+        ])
+        .fails(&[&INVALID_VALUE]),
         message("get_data_sources", Role::ReadOnly, "Figures that it can be asked for.")
             .takes(&[HOST_PARAM])
             .gives(Set(&Type::Record("data_source"))),

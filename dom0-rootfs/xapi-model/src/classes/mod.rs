@@ -19,6 +19,7 @@ mod pci;
 mod pif;
 mod pool;
 mod role;
+mod sdn_controller;
 mod secret;
 mod session;
 mod sm;
@@ -26,6 +27,7 @@ mod sr;
 mod subject;
 mod task;
 mod tunnel;
+mod usb;
 mod user;
 mod vbd;
 mod vdi;
@@ -58,6 +60,7 @@ pub use pci::{GPU_GROUP, PCI, PGPU};
 pub use pif::{PIF, PIF_METRICS};
 pub use pool::POOL;
 pub use role::ROLE;
+pub use sdn_controller::SDN_CONTROLLER;
 pub use secret::SECRET;
 pub use session::SESSION;
 pub use sm::SM;
@@ -65,6 +68,7 @@ pub use sr::SR;
 pub use subject::SUBJECT;
 pub use task::TASK;
 pub use tunnel::TUNNEL;
+pub use usb::{PUSB, USB_GROUP};
 pub use user::USER;
 pub use vbd::VBD;
 pub use vdi::VDI;
@@ -100,6 +104,8 @@ pub static ALL: &[&Class] = &[
     &PCI,
     &PGPU,
     &GPU_GROUP,
+    &PUSB,
+    &USB_GROUP,
     &NETWORK,
     &VIF,
     &PIF,
@@ -107,6 +113,7 @@ pub static ALL: &[&Class] = &[
     &BOND,
     &VLAN,
     &TUNNEL,
+    &SDN_CONTROLLER,
     &SM,
     &SR,
     &VDI,

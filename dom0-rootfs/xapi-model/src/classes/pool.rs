@@ -60,7 +60,7 @@ pub static POOL: Class = class(
         ro("wlb_verify_cert", Bool, "Its certificate is verified."),
         ro("redo_log_enabled", Bool, "A redo log is kept."),
         ro("redo_log_vdi", Ref("VDI"), "Where it is kept."),
-        ro("vswitch_controller", STRING, "Controller of the virtual switches; none."),
+        ro("vswitch_controller", STRING, "Address of the controller of the virtual switches."),
         ro("restrictions", STRING_MAP, "Features that are restricted; none."),
         ro("metadata_VDIs", Set(&Ref("VDI")), "VDIs with metadata of pools."),
         ro("ha_cluster_stack", STRING, "Cluster stack of high availability."),
@@ -73,6 +73,11 @@ pub static POOL: Class = class(
         ro("live_patching_disabled", Bool, "Live patches are not applied.").or(Literal::Bool(true)),
         ro("igmp_snooping_enabled", Bool, "Bridges snoop IGMP."),
         ro("uefi_certificates", STRING, "Certificates of UEFI guests."),
+        rw(
+            "limit_console_sessions",
+            Bool,
+            "A console that somebody uses is not opened for another one.",
+        ),
         ro("is_psr_pending", Bool, "A change of the pool's secret is under way."),
         ro("tls_verification_enabled", Bool, "Hosts verify each other's certificates."),
         ro("repositories", Set(&Ref("Repository")), "Package repositories; none."),
@@ -190,6 +195,28 @@ pub static POOL: Class = class(
         ])
         .gives(STRING)
         .fails(&[&INVALID_VALUE]),
+        message(
+            "set_vswitch_controller",
+            Role::PoolOperator,
+            "Lets the controller at an IPv4 address manage the switches; the empty text takes them back.",
+        )
+        .takes(&[param("address", STRING, "the address")])
+        .fails(&[&INVALID_VALUE]),
+        message(
+            "set_igmp_snooping_enabled",
+            Role::PoolOperator,
+            "Sends multicast of bridges only where somebody asked for it, or everywhere.",
+        )
+        .takes(&[THIS, param("value", Bool, "whether")]),
+        message("has_extension", Role::PoolAdmin, "Whether every host has an extension.")
+            .takes(&[THIS, param("name", STRING, "its name")])
+            .gives(Bool),
+        message(
+            "disable_ssl_legacy",
+            Role::PoolOperator,
+            "Returns: no host speaks versions of TLS before 1.2.",
+        )
+        .takes(&[THIS]),
         message("enable_ssh", Role::PoolAdmin, "Lets people log in over SSH, on every host.")
             .takes(&[THIS]),
         message("disable_ssh", Role::PoolAdmin, "Lets nobody log in over SSH, on every host.")

@@ -58,6 +58,36 @@ pub(super) static VERBS: &[Verb] = &[
         |api, _, _| on_pool(api, "pool.disable_ssh"),
     ),
     plain(
+        "sdn-controller-introduce",
+        &[],
+        &["address", "protocol", "tcp-port"],
+        &["SDN_controller.introduce"],
+        "Lets a controller manage the virtual switches; prints its uuid.",
+        |api, params, out| {
+            let port =
+                params.get("tcp-port").map_or(Ok(0), |port| parse::integer("tcp-port", port));
+            let call = [
+                params.get("protocol").unwrap_or("ssl").into(),
+                params.get("address").unwrap_or_default().into(),
+                Value::Int(port?),
+            ];
+            let made = api.act("SDN_controller.introduce", call)?;
+            let uuid = api.uuid_of("SDN_controller", &made.text())?;
+            out.value(&uuid)
+        },
+    ),
+    plain(
+        "pool-set-vswitch-controller",
+        &["address"],
+        &[],
+        &["pool.set_vswitch_controller"],
+        "Lets the controller at an address manage the virtual switches.",
+        |api, params, _| {
+            let address = params.require("address")?.into();
+            api.act("pool.set_vswitch_controller", [address]).map(drop)
+        },
+    ),
+    plain(
         "host-server-certificate-install",
         &["certificate", "private-key"],
         &["certificate-chain", "host-uuid"],
