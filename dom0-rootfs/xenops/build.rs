@@ -16,7 +16,7 @@ fn link_libxl() {
     println!("cargo:rerun-if-changed=src/libxl/shim.c");
     println!("cargo:rerun-if-changed=src/libxl/shim.h");
     let mut shim = cc::Build::new();
-    shim.file("src/libxl/shim.c").extra_warnings(true).warnings_into_errors(true).std("c11");
+    shim.file("src/libxl/shim.c").extra_warnings(true).warnings_into_errors(true).std("gnu11");
     shim.define("_GNU_SOURCE", None);
     if let Ok(sysroot) = std::env::var("XEN_SYSROOT") {
         // As system headers: warnings are errors here, but only in our own lines.
@@ -29,5 +29,6 @@ fn link_libxl() {
     }
     shim.compile("xenith_shim");
     println!("cargo:rustc-link-lib=dylib=xenlight");
+    println!("cargo:rustc-link-lib=dylib=xenctrl");
     println!("cargo:rustc-link-lib=dylib=xentoollog");
 }

@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 use uuid::Uuid;
 
 use crate::error::XenopsError;
+use crate::usage::Usage;
 
 /// Number of a running domain, given by Xen; Dom0 is 0.
 #[derive(
@@ -23,6 +24,9 @@ pub trait Hypervisor: Send + Sync {
 
     /// Every domain that exists now, Dom0 among them.
     fn domains(&self) -> Result<Vec<DomainInfo>, XenopsError>;
+
+    /// What the machine and every domain have used so far. Cheap: it is asked every few seconds.
+    fn usage(&self) -> Result<Usage, XenopsError>;
 
     /// Builds a domain and leaves it paused, its block devices connected, its network interfaces
     /// present as links in Dom0 but in no bridge. On failure nothing is left behind.

@@ -13,6 +13,7 @@ mod simulator;
 mod spec;
 #[cfg(test)]
 mod testing;
+mod usage;
 mod vdev;
 mod worker;
 pub mod xenstore;
@@ -24,5 +25,6 @@ pub use hypervisor::*;
 pub use libxl::{Libxl, run_as_script, understood};
 pub use simulator::{Call, Manners, SimulatedHost, Simulator};
 pub use spec::{CheckedSpec, MAX_VCPUS, MIN_MEMORY_KIB};
+pub use usage::{DiskUsage, DomainUsage, LinkUsage, NicUsage, Traffic, Usage};
 pub use vdev::Vdev;
 pub use worker::{Deadlines, OPERATIONS, ServeError, Worker, answer_once, serve};

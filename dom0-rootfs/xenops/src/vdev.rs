@@ -4,6 +4,8 @@
 //! The rule is libxl's (`libxl__device_disk_dev_number`): the number is what the device is
 //! called below `backend/vbd/<domid>/` in xenstore, so both sides must agree on it.
 
+use std::fmt;
+
 /// A block device's name in the guest, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Vdev {
@@ -69,9 +71,45 @@ impl Vdev {
         }
     }
 
+    /// The device with a number in xenstore.
+    pub fn of_number(number: u32) -> Option<Vdev> {
+        let (minor, disk) = (number & 0xff, (number >> 4) & 0xf);
+        let (family, disk, partition) = match number >> 8 {
+            202 => (Family::Xvd, disk, number & 0xf),
+            8 => (Family::Sd, disk, number & 0xf),
+            3 => (Family::Hd, minor >> 6, number & 0x3f),
+            22 => (Family::Hd, 2 + (minor >> 6), number & 0x3f),
+            extended if extended >> 20 == 1 => (Family::Xvd, extended & 0xf_ffff, minor),
+            _ => return None,
+        };
+        let vdev = Vdev { family, disk, partition };
+        (vdev.number() == number).then_some(vdev)
+    }
+
     /// The place on the guest's bus: `xvdc` and `hdc` are both 2.
     pub fn position(self) -> u32 {
         self.disk
+    }
+}
+
+impl fmt::Display for Vdev {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = match self.family {
+            Family::Xvd => "xvd",
+            Family::Hd => "hd",
+            Family::Sd => "sd",
+        };
+        let mut letters = Vec::new();
+        let mut rest = self.disk + 1;
+        while rest > 0 {
+            letters.push((b'a' + ((rest - 1) % 26) as u8) as char);
+            rest = (rest - 1) / 26;
+        }
+        let letters: String = letters.iter().rev().collect();
+        match self.partition {
+            0 => write!(f, "{family}{letters}"),
+            partition => write!(f, "{family}{letters}{partition}"),
+        }
     }
 }
 
@@ -98,7 +136,13 @@ mod tests {
             ("sdb1", 2065),
         ] {
             assert_eq!(Vdev::parse(name).map(Vdev::number), Some(number), "{name}");
+            assert_eq!(Vdev::of_number(number).map(|vdev| vdev.to_string()).as_deref(), Some(name));
         }
+        for number in [0, 7 << 8, 768 + 128, 1 << 28, 1 << 29, u32::MAX] {
+            assert_eq!(Vdev::of_number(number), None, "{number}");
+        }
+        let last = Vdev::of_number((1 << 28) | (702 << 8)).map(|vdev| vdev.to_string());
+        assert_eq!(last.as_deref(), Some("xvdaaa"));
     }
 
     #[test]

@@ -6,7 +6,9 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::sysfs::Sysfs;
 use crate::hypervisor::{DomId, DomainInfo, HostInfo, ShutdownReason};
+use crate::usage::{DomainUsage, Usage};
 
 /// `libxl_dominfo`, as far as it matters.
 #[derive(Debug, Default, Deserialize)]
@@ -39,6 +41,25 @@ pub(crate) struct Physinfo {
     cap_hvm: bool,
 }
 
+/// What the shim says of CPUs and domains.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Counters {
+    cpus: Vec<u64>,
+    domains: Vec<DomainCounters>,
+}
+
+/// What the shim says of a domain.
+#[derive(Debug, Deserialize)]
+struct DomainCounters {
+    domid: u32,
+    uuid: Uuid,
+    paused: bool,
+    memory_kib: u64,
+    vcpus: Vec<u64>,
+    online: u32,
+    runnable: u32,
+}
+
 /// `libxl_version_info`, as far as it matters.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Version {
@@ -53,6 +74,13 @@ pub(crate) struct Version {
 
 /// Xen's page, in KiB.
 const PAGE_KIB: u64 = 4;
+
+impl Physinfo {
+    fn free_kib(&self) -> u64 {
+        let free = self.free_pages + self.scrub_pages;
+        free.saturating_sub(self.outstanding_pages) * PAGE_KIB
+    }
+}
 
 /// The domains that live; those that are being taken apart are gone for us.
 pub(crate) fn domains(list: Vec<Dominfo>) -> Vec<DomainInfo> {
@@ -80,13 +108,40 @@ fn reason(word: &str) -> ShutdownReason {
     }
 }
 
+/// Puts together what Xen and Dom0's kernel have counted.
+pub(crate) fn usage(physical: &Physinfo, counters: Counters, sysfs: &Sysfs) -> Usage {
+    let (cards, mut devices) = sysfs.devices();
+    let domains = counters.domains.into_iter().map(|domain| {
+        let devices = devices.remove(&domain.domid).unwrap_or_default();
+        DomainUsage {
+            id: DomId(domain.domid),
+            uuid: domain.uuid,
+            paused: domain.paused,
+            memory_kib: domain.memory_kib,
+            online: domain.online,
+            runnable: domain.runnable,
+            vcpus_ns: domain.vcpus,
+            disks: devices.disks,
+            nics: devices.nics,
+        }
+    });
+    Usage {
+        cpus_idle_ns: counters.cpus,
+        memory_total_kib: physical.total_pages * PAGE_KIB,
+        memory_free_kib: physical.free_kib(),
+        load_hundredths: sysfs.load_hundredths(),
+        dom0_available_kib: sysfs.available_kib(),
+        cards,
+        domains: domains.collect(),
+    }
+}
+
 /// `cpuinfo` is the text of `/proc/cpuinfo`.
 pub(crate) fn host(physical: &Physinfo, version: &Version, cpuinfo: &str) -> HostInfo {
     let model = cpuinfo
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
         .map_or("unknown", |(_, model)| model.trim());
-    let free = physical.free_pages + physical.scrub_pages;
     HostInfo {
         xen_version: format!(
             "{}.{}{}",
@@ -97,7 +152,7 @@ pub(crate) fn host(physical: &Physinfo, version: &Version, cpuinfo: &str) -> Hos
         cpu_model: model.to_owned(),
         cpu_mhz: physical.cpu_khz / 1000,
         memory_total_kib: physical.total_pages * PAGE_KIB,
-        memory_free_kib: free.saturating_sub(physical.outstanding_pages) * PAGE_KIB,
+        memory_free_kib: physical.free_kib(),
         hvm: physical.cap_hvm,
     }
 }
@@ -136,9 +191,8 @@ mod tests {
         assert!(list[1].paused && list[0].uuid.is_nil());
     }
 
-    #[test]
-    fn host_facts_are_put_together() {
-        let physical = Physinfo {
+    fn physical() -> Physinfo {
+        Physinfo {
             nr_cpus: 2,
             cpu_khz: 2_596_128,
             total_pages: 524_000,
@@ -146,7 +200,36 @@ mod tests {
             scrub_pages: 24,
             outstanding_pages: 24,
             cap_hvm: true,
+        }
+    }
+
+    #[test]
+    fn counters_are_put_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
         };
+        write("proc/net/dev", " vif1.0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n");
+        // As the shim prints it.
+        let counters = serde_json::json!({"cpus": [5, 6], "domains": [
+            {"domid": 0, "uuid": "00000000-0000-0000-0000-000000000000", "paused": false,
+             "memory_kib": 786432, "vcpus": [7], "online": 1, "runnable": 1},
+            {"domid": 1, "uuid": "8d3f0c6e-47b1-4a52-9e0d-000000000001", "paused": true,
+             "memory_kib": 65536, "vcpus": [8, 9], "online": 2, "runnable": 0},
+        ]});
+        let counters = serde_json::from_value(counters).unwrap();
+        let usage = usage(&physical(), counters, &Sysfs::new(folder.path().to_owned()));
+        assert_eq!((usage.cpus_idle_ns.as_slice(), usage.memory_free_kib), (&[5, 6][..], 4000));
+        let [dom0, guest] = usage.domains.as_slice() else { panic!("{usage:?}") };
+        assert!(dom0.uuid.is_nil() && dom0.nics.is_empty() && guest.paused);
+        assert_eq!(guest.vcpus_ns, [8, 9]);
+        assert_eq!((guest.nics[0].traffic.received_bytes, guest.nics[0].devid), (9, 0));
+    }
+
+    #[test]
+    fn host_facts_are_put_together() {
         let version = Version {
             xen_version_major: 4,
             xen_version_minor: 20,
@@ -154,7 +237,7 @@ mod tests {
             capabilities: "xen-3.0-x86_64 hvm-3.0-x86_64 ".into(),
         };
         let cpuinfo = "processor\t: 0\nmodel name\t: QEMU Virtual CPU version 2.5+\n";
-        let host = host(&physical, &version, cpuinfo);
+        let host = host(&physical(), &version, cpuinfo);
         assert_eq!(host.xen_version, "4.20.3");
         assert_eq!(host.cpu_model, "QEMU Virtual CPU version 2.5+");
         assert_eq!((host.memory_free_kib, host.cpu_mhz), (4000, 2596));

@@ -40,6 +40,7 @@ unsafe extern "C" {
     fn xenith_set_vcpus(x: *mut RawCtx, domid: u32, count: c_int) -> c_int;
     fn xenith_exists(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_domains(x: *mut RawCtx) -> *mut c_char;
+    fn xenith_usage(x: *mut RawCtx) -> *mut c_char;
     fn xenith_physinfo(x: *mut RawCtx) -> *mut c_char;
     fn xenith_version(x: *mut RawCtx) -> *mut c_char;
     fn xenith_understood(x: *mut RawCtx, json: *const c_char) -> *mut c_char;
@@ -215,6 +216,13 @@ impl Ctx {
     pub(crate) fn domains(&mut self) -> Result<String, String> {
         // SAFETY: the context is alive.
         let text = self.forgetting(|x| unsafe { xenith_domains(x) });
+        self.text(text)
+    }
+
+    /// What CPUs and domains have used; the shim says in which words.
+    pub(crate) fn usage(&mut self) -> Result<String, String> {
+        // SAFETY: the context is alive.
+        let text = self.forgetting(|x| unsafe { xenith_usage(x) });
         self.text(text)
     }
 

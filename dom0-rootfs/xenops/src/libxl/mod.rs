@@ -21,6 +21,7 @@ pub(crate) mod hotplug;
 pub(crate) mod links;
 #[cfg(feature = "libxl")]
 mod real;
+pub(crate) mod sysfs;
 
 #[cfg(feature = "libxl")]
 pub use hotplug::run_as_script;

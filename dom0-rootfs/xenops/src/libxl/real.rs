@@ -18,10 +18,11 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::config::{self, DomainConfig, Places};
-use super::facts::{self, Dominfo};
+use super::facts::{self, Counters, Dominfo, Physinfo};
 use super::ffi::{Ctx, c_text};
 use super::hotplug;
 use super::links::Links;
+use super::sysfs::Sysfs;
 use crate::admission::{Admission, needed_kib};
 use crate::error::XenopsError;
 use crate::events::Watchers;
@@ -32,6 +33,7 @@ use crate::hypervisor::{
 use crate::image;
 use crate::known::Known;
 use crate::spec::CheckedSpec;
+use crate::usage::Usage;
 use crate::vdev::Vdev;
 use crate::xenstore::{Xenstore, XenstoreError};
 
@@ -194,6 +196,14 @@ impl Hypervisor for Libxl {
 
     fn domains(&self) -> Result<Vec<DomainInfo>, XenopsError> {
         self.with(list)
+    }
+
+    fn usage(&self) -> Result<Usage, XenopsError> {
+        let (host, counters) = self.with(|ctx| {
+            let counters = parse::<Counters>(ctx.usage(), "asking what domains have used")?;
+            Ok((physical(ctx)?, counters))
+        })?;
+        Ok(facts::usage(&host, counters, &Sysfs::new("/".into())))
     }
 
     fn create(&self, spec: &DomainSpec) -> Result<Created, XenopsError> {
@@ -499,12 +509,15 @@ fn list(ctx: &mut Ctx) -> Result<Vec<DomainInfo>, XenopsError> {
 }
 
 fn host(ctx: &mut Ctx) -> Result<HostInfo, XenopsError> {
-    let doing = "reading the host's facts";
-    let physical = parse(ctx.physinfo(), doing)?;
-    let version = parse(ctx.version(), doing)?;
+    let physical = physical(ctx)?;
+    let version = parse(ctx.version(), "reading the host's facts")?;
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")
         .map_err(|error| XenopsError::failed("reading /proc/cpuinfo", error))?;
     Ok(facts::host(&physical, &version, &cpuinfo))
+}
+
+fn physical(ctx: &mut Ctx) -> Result<Physinfo, XenopsError> {
+    parse(ctx.physinfo(), "reading the host's facts")
 }
 
 fn this_program() -> Result<PathBuf, XenopsError> {

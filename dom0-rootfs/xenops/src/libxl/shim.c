@@ -4,7 +4,9 @@
 #include <libxl.h>
 #include <libxl_event.h>
 #include <libxl_utils.h>
+#include <xenctrl.h>
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +28,7 @@ struct logger {
 struct xenith_ctx {
     struct logger logger;
     libxl_ctx *ctx;
+    xc_interface *xc; /* Opened when it is needed. */
 };
 
 /*
@@ -111,6 +114,8 @@ struct xenith_ctx *xenith_open(int verbose)
 
 void xenith_close(struct xenith_ctx *x)
 {
+    if (x->xc)
+        xc_interface_close(x->xc);
     libxl_ctx_free(x->ctx);
     free(x);
 }
@@ -344,6 +349,88 @@ char *xenith_domains(struct xenith_ctx *x)
             free(one);
         }
         ok = ok && fputc(']', out) != EOF;
+        if (fclose(out) || !ok) {
+            free(text);
+            text = NULL;
+        }
+    }
+    libxl_dominfo_list_free(list, count);
+    return text;
+}
+
+/* The top bit can be left over from an update of the times. */
+#define TIME_BITS (~0ULL >> 1)
+
+/* False if the memory for the text ran out; the domain may go meanwhile, then it has no CPUs. */
+static int print_usage(struct xenith_ctx *x, FILE *out, const libxl_dominfo *domain)
+{
+    uint32_t i, online = 0, runnable = 0;
+    int ok = fprintf(out,
+                     "{\"domid\":%" PRIu32 ",\"uuid\":\"" LIBXL_UUID_FMT
+                     "\",\"paused\":%s,\"memory_kib\":%" PRIu64 ",\"vcpus\":[",
+                     domain->domid, LIBXL_UUID_BYTES(domain->uuid),
+                     domain->paused ? "true" : "false", domain->current_memkb) > 0;
+
+    for (i = 0; ok && i <= domain->vcpu_max_id; i++) {
+        xc_vcpuinfo_t vcpu;
+
+        if (xc_vcpu_getinfo(x->xc, domain->domid, i, &vcpu))
+            break;
+        online += vcpu.online;
+        runnable += vcpu.online && !vcpu.blocked;
+        ok = fprintf(out, "%s%llu", i ? "," : "",
+                     (unsigned long long)(vcpu.cpu_time & TIME_BITS)) > 0;
+    }
+    return ok && fprintf(out, "],\"online\":%" PRIu32 ",\"runnable\":%" PRIu32 "}", online,
+                         runnable) > 0;
+}
+
+/* The idle time of each physical CPU; those that are offline have none. */
+static int print_idle(struct xenith_ctx *x, FILE *out)
+{
+    libxl_physinfo physical;
+    xc_cpuinfo_t *cpus = NULL;
+    int count = 0, i, ok;
+
+    libxl_physinfo_init(&physical);
+    ok = !libxl_get_physinfo(x->ctx, &physical);
+    if (ok)
+        cpus = calloc(physical.max_cpu_id + 1, sizeof *cpus);
+    ok = cpus && !xc_getcpuinfo(x->xc, physical.max_cpu_id + 1, cpus, &count);
+    for (i = 0; ok && i < count; i++)
+        ok = fprintf(out, "%s%llu", i ? "," : "",
+                     (unsigned long long)(cpus[i].idletime & TIME_BITS)) > 0;
+    free(cpus);
+    libxl_physinfo_dispose(&physical);
+    return ok;
+}
+
+char *xenith_usage(struct xenith_ctx *x)
+{
+    int count = 0, i, ok;
+    libxl_dominfo *list;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out;
+
+    if (!x->xc)
+        x->xc = xc_interface_open(&x->logger.vtable, &x->logger.vtable, 0);
+    if (!x->xc)
+        return NULL;
+    list = libxl_list_domain(x->ctx, &count);
+    if (!list)
+        return NULL;
+    out = open_memstream(&text, &length);
+    if (out) {
+        ok = fputs("{\"cpus\":[", out) != EOF && print_idle(x, out)
+            && fputs("],\"domains\":[", out) != EOF;
+        for (i = 0; ok && i < count; i++) {
+            if (list[i].dying)
+                continue;
+            /* Dom0 comes first and never dies. */
+            ok = (!i || fputc(',', out) != EOF) && print_usage(x, out, &list[i]);
+        }
+        ok = ok && fputs("]}", out) != EOF;
         if (fclose(out) || !ok) {
             free(text);
             text = NULL;

@@ -56,6 +56,12 @@ int xenith_exists(struct xenith_ctx *x, uint32_t domid);
 
 /* libxl_dominfo of every domain as a JSON array. */
 char *xenith_domains(struct xenith_ctx *x);
+/*
+ * What CPUs and domains have used, in JSON: "cpus" has the idle time of each physical CPU and
+ * "domains" a list of domid, uuid, paused, memory_kib, online (virtual CPUs), runnable (those that
+ * run or could), and vcpus, the time that each ran. Times are in nanoseconds.
+ */
+char *xenith_usage(struct xenith_ctx *x);
 /* libxl_physinfo and libxl_version_info in JSON. */
 char *xenith_physinfo(struct xenith_ctx *x);
 char *xenith_version(struct xenith_ctx *x);

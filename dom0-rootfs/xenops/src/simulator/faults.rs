@@ -9,6 +9,7 @@ use crate::error::XenopsError;
 pub enum Call {
     Host,
     Domains,
+    Usage,
     Create,
     Unpause,
     Pause,

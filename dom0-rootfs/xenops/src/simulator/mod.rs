@@ -6,6 +6,7 @@
 
 mod console;
 mod faults;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,6 +26,7 @@ use crate::hypervisor::{
 };
 use crate::image;
 use crate::spec::CheckedSpec;
+use crate::usage::Usage;
 use console::Console;
 pub use faults::Call;
 use faults::Faults;
@@ -87,6 +89,7 @@ struct State {
     faults: Faults,
     /// What Xen has logged.
     ring: String,
+    usage: usage::Passed,
 }
 
 #[derive(Debug)]
@@ -101,6 +104,8 @@ struct Domain {
     said: BTreeMap<String, String>,
     /// Buttons that were pressed, in order.
     pressed: Vec<Button>,
+    /// Seconds that it ran, as far as its usage was asked for.
+    ran: u64,
 }
 
 impl Default for Simulator {
@@ -166,6 +171,11 @@ impl Simulator {
         self.lock().domains.get(&domain).map(|found| found.pressed.clone()).unwrap_or_default()
     }
 
+    /// Lets made-up time pass: the next look at what was used shows so many seconds more.
+    pub fn pass(&self, seconds: u64) {
+        self.lock().usage.pass(seconds);
+    }
+
     /// What a domain is now: as it was built, with what was plugged and unplugged since.
     pub fn spec(&self, domain: DomId) -> Option<DomainSpec> {
         self.lock().domains.get(&domain).map(|found| found.spec.clone())
@@ -213,6 +223,7 @@ impl Simulator {
             console,
             said: BTreeMap::new(),
             pressed: Vec::new(),
+            ran: 0,
         };
         state.domains.insert(id, domain);
         Ok(created)
@@ -329,6 +340,12 @@ impl Hypervisor for Simulator {
             }
         });
         Ok(std::iter::once(dom0).chain(guests).collect())
+    }
+
+    fn usage(&self) -> Result<Usage, XenopsError> {
+        let mut state = self.begin(Call::Usage)?;
+        let info = self.host_info(&state);
+        Ok(usage::usage(&mut state, &self.host, &info))
     }
 
     fn create(&self, spec: &DomainSpec) -> Result<Created, XenopsError> {

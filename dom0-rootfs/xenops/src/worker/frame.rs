@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The longest frame in bytes, without its length: a list of some 4,000 domains.
-pub(crate) const MAX_FRAME: usize = 1 << 20;
+pub(crate) const MAX_FRAME: usize = 8 << 20;
 
 /// Why a frame could not be sent or received. The connection is of no use afterwards.
 #[derive(Debug, thiserror::Error)]

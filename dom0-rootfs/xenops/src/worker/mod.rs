@@ -30,6 +30,7 @@ use crate::hypervisor::{
     Button, Created, Disk, DomId, DomainInfo, DomainSpec, Event, HostInfo, Hypervisor, Nic,
     Scheduling, ShutdownRequest,
 };
+use crate::usage::Usage;
 use launch::{Launch, Program};
 use protocol::{Answer, Request};
 pub use server::{OPERATIONS, ServeError, answer_once, serve};
@@ -70,9 +71,11 @@ impl Default for Deadlines {
 impl Deadlines {
     fn of(&self, request: &Request) -> Duration {
         match request {
-            Request::Host | Request::Domains | Request::GuestData(_) | Request::ConsoleRing(_) => {
-                self.question
-            }
+            Request::Host
+            | Request::Domains
+            | Request::Usage
+            | Request::GuestData(_)
+            | Request::ConsoleRing(_) => self.question,
             Request::Create(_) => self.create,
             Request::Unpause(_) | Request::Pause(_) | Request::Shutdown(..) => self.control,
             Request::Resume(_)
@@ -205,6 +208,13 @@ impl Hypervisor for Worker {
         match self.call(Request::Domains)? {
             Answer::Domains(list) => Ok(list),
             other => Err(mixed_up(Request::Domains.doing(), &other)),
+        }
+    }
+
+    fn usage(&self) -> Result<Usage, XenopsError> {
+        match self.call(Request::Usage)? {
+            Answer::Usage(usage) => Ok(usage),
+            other => Err(mixed_up(Request::Usage.doing(), &other)),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::hypervisor::{
     Button, Created, Disk, DomId, DomainInfo, DomainSpec, Event, HostInfo, Nic, Scheduling,
     ShutdownRequest,
 };
+use crate::usage::Usage;
 
 /// Daemon to worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,7 @@ pub(crate) struct Call {
 pub(crate) enum Request {
     Host,
     Domains,
+    Usage,
     Create(Box<DomainSpec>),
     Unpause(DomId),
     Pause(DomId),
@@ -63,6 +65,7 @@ pub(crate) enum FromWorker {
 pub(crate) enum Answer {
     Host(HostInfo),
     Domains(Vec<DomainInfo>),
+    Usage(Usage),
     Created(Created),
     Links(Vec<String>),
     GuestData(BTreeMap<String, String>),
@@ -80,9 +83,11 @@ pub(crate) enum Lane {
 impl Request {
     pub(crate) fn lane(&self) -> Lane {
         match self {
-            Request::Host | Request::Domains | Request::GuestData(_) | Request::ConsoleRing(_) => {
-                Lane::Questions
-            }
+            Request::Host
+            | Request::Domains
+            | Request::Usage
+            | Request::GuestData(_)
+            | Request::ConsoleRing(_) => Lane::Questions,
             _ => Lane::Operations,
         }
     }
@@ -92,6 +97,7 @@ impl Request {
         match self {
             Request::Host => "reading the host's facts".into(),
             Request::Domains => "listing the domains".into(),
+            Request::Usage => "asking what domains have used".into(),
             Request::Create(spec) => format!("building the domain of VM {}", spec.uuid),
             Request::Unpause(id) => format!("unpausing domain {}", id.0),
             Request::Pause(id) => format!("pausing domain {}", id.0),

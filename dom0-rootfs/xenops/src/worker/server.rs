@@ -99,6 +99,7 @@ fn perform(hypervisor: &dyn Hypervisor, request: &Request) -> Result<Answer, Xen
     match request {
         Request::Host => hypervisor.host().map(Answer::Host),
         Request::Domains => hypervisor.domains().map(Answer::Domains),
+        Request::Usage => hypervisor.usage().map(Answer::Usage),
         Request::Create(spec) => hypervisor.create(spec).map(Answer::Created),
         Request::Unpause(id) => hypervisor.unpause(*id).map(|()| Answer::Done),
         Request::Pause(id) => hypervisor.pause(*id).map(|()| Answer::Done),

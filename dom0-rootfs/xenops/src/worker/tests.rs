@@ -318,3 +318,19 @@ fn devices_come_and_go_through_the_socket() {
     spec.nics = vec![nic];
     assert_eq!(xen.spec(id).unwrap(), spec);
 }
+
+#[test]
+fn what_a_thousand_domains_have_used_comes_through() {
+    let memory_kib = 128 << 20;
+    let host = crate::SimulatedHost { memory_kib, ..crate::SimulatedHost::default() };
+    let xen = Arc::new(Simulator::new(host));
+    let worker = worker(&xen, vec![]);
+    for number in 0..1000 {
+        let uuid = Uuid::from_u128(number + 1);
+        let spec = DomainSpec { uuid, name: uuid.to_string(), ..testing::pvh() };
+        worker.unpause(xen.create(&spec).unwrap().domain).unwrap();
+    }
+    let usage = worker.usage().unwrap();
+    assert_eq!(usage.domains.len(), 1001);
+    assert_eq!(usage.domains[1000].nics[0].traffic.received_bytes, 5000);
+}
