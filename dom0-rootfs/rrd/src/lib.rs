@@ -32,5 +32,9 @@ fn number(value: f64) -> String {
 
 /// A value of an archive, which has no more digits than it stands for.
 fn value(value: f32) -> String {
-    if value.is_finite() { format!("{value:?}") } else { number(value.into()) }
+    match value {
+        // Sizes of memory are whole numbers of many digits, all of which single precision has.
+        whole if !whole.is_finite() || whole.fract() == 0.0 => number(whole.into()),
+        part => format!("{part:?}"),
+    }
 }

@@ -14,7 +14,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use xapi_model::{ApiError, DateTime, Described, Kind, Ref, Reply, Type, Value};
+use xapi_model::{ApiError, DateTime, Described, Kind, Ref, Reply, Type, Value, http};
 
 use crate::store::Objects;
 use crate::toolstack::{Context, Peer, Toolstack};
@@ -201,8 +201,16 @@ pub fn denied(
     error
 }
 
-/// Logs a request that is no call, by the name of its handler: `put_import_raw_vdi`.
+/// Requests that only look at figures, which programs make every few seconds.
+const FIGURES: [&str; 4] =
+    [http::GET_METRICS.name, http::HOST_RRD.name, http::RRD_UPDATES.name, http::VM_RRD.name];
+
+/// Logs a request that is no call, by the name of its handler: `put_import_raw_vdi`. One that only
+/// looks at figures is logged when it was denied.
 pub fn request(context: &Context, handler: &str, allowed: bool) {
+    if allowed && FIGURES.contains(&handler) {
+        return;
+    }
     let entry =
         Entry { who: Who::of(context), name: format!("http/{handler}"), objects: String::new() };
     let (allowed, result) = if allowed { ("ALLOWED", "OK") } else { ("DENIED", "ERROR") };

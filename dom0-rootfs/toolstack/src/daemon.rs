@@ -10,6 +10,7 @@ use appliance_model::handover::Handover;
 
 use crate::database::SqliteDatabase;
 use crate::derived;
+use crate::metrics;
 use crate::server::{Identity, Listeners};
 use crate::startup;
 use crate::store::Store;
@@ -57,6 +58,9 @@ impl Daemon {
     /// Serves for ever.
     pub async fn serve(self) {
         tokio::spawn(startup::keep_figures(self.toolstack.clone(), self.handover));
+        if let Some(pause) = self.toolstack.sampling {
+            tokio::spawn(metrics::keep(self.toolstack.clone(), pause));
+        }
         self.listeners.serve(self.toolstack).await;
     }
 }

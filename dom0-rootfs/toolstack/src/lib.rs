@@ -27,6 +27,7 @@ pub mod guest;
 pub mod hardware;
 pub mod host_network;
 pub mod memory;
+pub mod metrics;
 pub mod notify;
 pub mod outgoing;
 pub mod patience;

@@ -18,7 +18,7 @@ use toolstack::dom0::{self, Dom0, HostPrograms};
 use toolstack::hardware::Machine;
 use toolstack::prompt::Prompt;
 use toolstack::simulate::Simulation;
-use toolstack::toolstack::{BootFiles, Files, Outside};
+use toolstack::toolstack::{BootFiles, Files, Outside, SAMPLING};
 use toolstack::{notify, program, records, startup};
 use xenops::{Deadlines, Worker};
 
@@ -102,6 +102,7 @@ async fn run(options: Options) -> Result<()> {
         if options.simulate { simulated(&options).await? } else { (real(&options).await?, None) };
     let address = daemon.address()?;
     tracing::info!(%address, "listening");
+    let toolstack = daemon.toolstack.clone();
     let serving = tokio::spawn(daemon.serve());
     if options.simulate {
         // Port 0 is any that is free, so whoever asked for it must hear which.
@@ -117,6 +118,8 @@ async fn run(options: Options) -> Result<()> {
         _ = interrupt.recv() => tracing::info!("interrupted"),
         ended = serving => ended.context("serving")?,
     }
+    let saved = tokio::task::spawn_blocking(move || toolstack.metrics.save());
+    saved.await.context("writing figures to disk")?;
     Ok(())
 }
 
@@ -137,6 +140,7 @@ async fn real(options: &Options) -> Result<Daemon> {
         boot: BootFiles::default(),
         prompt: Prompt::of_host(),
         files: Files::default(),
+        sampling: Some(SAMPLING),
     };
     let places = Places {
         tls: tls(options, &database),

@@ -15,7 +15,7 @@ use crate::auth::MadeUp;
 use crate::dom0::{Dom0, FakePrograms};
 use crate::hardware::Machine;
 use crate::prompt::Prompt;
-use crate::toolstack::{BootFiles, Files, Outside, Power};
+use crate::toolstack::{BootFiles, Files, Outside, Power, SAMPLING};
 
 /// Bytes of a made-up SR.
 const CAPACITY: u64 = 1 << 40;
@@ -79,10 +79,12 @@ impl Simulation {
             files: Files {
                 blobs: folder.join("blobs"),
                 logs: folder.join("log"),
+                figures: folder.join("figures"),
                 plugins: folder.join("plugins"),
                 extensions: folder.join("extensions"),
                 authorities: folder.join("authorities"),
             },
+            sampling: Some(SAMPLING),
         };
         let handover = Handover {
             pool_name: "Simulated pool".into(),

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use network::NetworkBackend;
 use storage::SrDriver;
@@ -19,6 +20,7 @@ use crate::consoles::Consoles;
 use crate::dom0::Dom0;
 use crate::guest;
 use crate::hardware::Machine;
+use crate::metrics::Metrics;
 use crate::prompt::Prompt;
 use crate::remote_storage;
 use crate::server::Identity;
@@ -88,7 +90,12 @@ pub struct Outside {
     pub prompt: Prompt,
     /// Where the daemon keeps files beside its database.
     pub files: Files,
+    /// Time between two samples of figures; none takes none by itself.
+    pub sampling: Option<Duration>,
 }
+
+/// Time between two samples of figures.
+pub const SAMPLING: Duration = Duration::from_secs(rrd::STEP as u64);
 
 /// Folders of the daemon, made when they are needed.
 #[derive(Debug, Clone)]
@@ -97,6 +104,8 @@ pub struct Files {
     pub blobs: PathBuf,
     /// Logs for administrators: the audit log.
     pub logs: PathBuf,
+    /// Figures over time.
+    pub figures: PathBuf,
     /// Programs that clients may call, put there by the administrator.
     pub plugins: PathBuf,
     /// Programs that are messages of the API, put there by the administrator.
@@ -110,6 +119,7 @@ impl Default for Files {
         Self {
             blobs: "/var/lib/xenith/blobs".into(),
             logs: "/var/log/xenith".into(),
+            figures: "/var/lib/xenith/figures".into(),
             plugins: "/etc/xapi.d/plugins".into(),
             extensions: "/etc/xapi.d/extensions".into(),
             authorities: "/etc/xenith/authorities".into(),
@@ -153,6 +163,10 @@ pub struct Toolstack {
     pub audit: Audit,
     /// Whom the host trusts.
     pub authorities: Authorities,
+    /// Figures over time.
+    pub metrics: Metrics,
+    /// Time between two samples of figures.
+    pub sampling: Option<Duration>,
     /// Folder of the administrator's own programs.
     pub plugins: PathBuf,
     /// Folder of the administrator's own messages.
@@ -197,6 +211,8 @@ impl Toolstack {
             blobs: Blobs::new(outside.files.blobs),
             audit: Audit::new(outside.files.logs),
             authorities: Authorities::new(outside.files.authorities),
+            metrics: Metrics::new(outside.files.figures),
+            sampling: outside.sampling,
             plugins: outside.files.plugins,
             extensions: outside.files.extensions,
             activations: Activations::default(),

@@ -79,6 +79,9 @@ fn crashes_of_the_host_are_found_and_removed() {
 fn figures_are_those_of_now() {
     let served = Served::new();
     let client = served.login(Wire::Xml);
+    let sample = || served.toolstack.metrics.sample(&served.toolstack).unwrap();
+    assert_eq!(client.ok("host.get_data_sources", vec![host(&served)]), Value::Set(vec![]));
+    sample();
     let sources = client.ok("host.get_data_sources", vec![host(&served)]);
     let names: Vec<String> = sources
         .as_set()
@@ -88,6 +91,7 @@ fn figures_are_those_of_now() {
         .collect();
     assert!(names.contains(&"memory_free_kib".to_owned()), "{names:?}");
     let free = || {
+        sample();
         let figure =
             client.ok("host.query_data_source", vec![host(&served), "memory_free_kib".into()]);
         match figure {
@@ -102,6 +106,15 @@ fn figures_are_those_of_now() {
     client.ok("VM.start", vec![vm.as_str().into(), false.into(), false.into()]);
     assert!(free() < before);
     assert!(matches!(memory().unwrap(), Value::Float(bytes) if bytes > 0.0));
+    let error =
+        client.err("VM.query_data_source", vec![vm.as_str().into(), "vbd_xvda_read".into()]);
+    assert_eq!(
+        error.description(),
+        ["VALUE_NOT_SUPPORTED", "data_source", "vbd_xvda_read", "it is not known yet"]
+    );
+    sample();
+    let read = client.ok("VM.query_data_source", vec![vm.as_str().into(), "vbd_xvda_read".into()]);
+    assert!(matches!(read, Value::Float(read) if read > 0.0), "{read:?}");
     let error = client.err("host.query_data_source", vec![host(&served), "speed".into()]);
     assert_eq!(error.description(), ["INVALID_VALUE", "data_source", "speed"]);
 }

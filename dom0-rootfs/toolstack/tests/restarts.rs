@@ -219,3 +219,30 @@ fn a_database_of_another_class_list_is_understood() {
     assert!(Store::open(Box::new(broken), derived::derive).is_err());
     assert!(classes::NETWORK.stored);
 }
+
+/// Figures are on disk once the daemon has ended in order, and there again with the next one.
+#[test]
+fn figures_survive_an_orderly_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |client: &Client| {
+        let url = format!("{}/host_rrd?session_id={}", client.url, client.session);
+        let mut response = client.agent.get(url).call().unwrap();
+        (response.status() == 200).then(|| response.body_mut().read_to_string().unwrap())
+    };
+    let known = |text: &str| {
+        let first = text.split("<database>").nth(1).unwrap().split("</database>").next().unwrap();
+        first.split("<row>").skip(1).filter(|row| row.contains("<v>8388608.0</v>")).count()
+    };
+    let (mut child, url) = start(folder.path());
+    let client = connect(folder.path(), &url);
+    eventually("the first sample", || rows(&client).is_some_and(|text| known(&text) == 1));
+    signal(&child, Signal::TERM);
+    assert!(child.wait().unwrap().success());
+    let figures = folder.path().join("simulation/figures");
+    assert_eq!(std::fs::read_dir(&figures).unwrap().count(), 2, "the host and Dom0");
+    let (mut child, url) = start(folder.path());
+    let client = connect(folder.path(), &url);
+    eventually("another sample", || rows(&client).is_some_and(|text| known(&text) >= 2));
+    signal(&child, Signal::KILL);
+    child.wait().unwrap();
+}

@@ -212,6 +212,10 @@ fn handlers_ask_for_a_session_too() {
     let served = Served::new();
     let client = served.client(Wire::Json);
     for path in [
+        "/rrd_updates?start=0&host=true",
+        "/host_rrd",
+        "/vm_rrd?uuid=x",
+        "/metrics",
         "/export_raw_vdi?vdi=x",
         "/console?uuid=x",
         "/export_raw_vdi?session_id=x",

@@ -30,8 +30,12 @@ handlers! {
     EXPORT_METADATA "get_export_metadata" VmAdmin "`GET /export_metadata`.";
     EXPORT_RAW_VDI "get_export_raw_vdi" VmAdmin "`GET /export_raw_vdi`.";
     GET_BLOB "get_blob" ReadOnly "`GET /blob`.";
+    GET_METRICS "get_metrics" ReadOnly "`GET /metrics`.";
+    HOST_RRD "get_host_rrd" ReadOnly "`GET /host_rrd`.";
     IMPORT "put_import" VmAdmin "`PUT /import`.";
     IMPORT_METADATA "put_import_metadata" VmAdmin "`PUT /import_metadata`.";
     IMPORT_RAW_VDI "put_import_raw_vdi" VmAdmin "`PUT /import_raw_vdi`.";
     PUT_BLOB "put_blob" VmPowerAdmin "`PUT /blob`.";
+    RRD_UPDATES "get_rrd_updates" ReadOnly "`GET /rrd_updates`.";
+    VM_RRD "get_vm_rrd" ReadOnly "`GET /vm_rrd`.";
 }

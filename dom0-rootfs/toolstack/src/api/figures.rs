@@ -1,111 +1,125 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Figures of a host or VM as they are now. None is recorded over time.
+//! Figures of the host and of VMs: which there are, which are recorded, what they are now.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use uuid::Uuid;
 use xapi_model::{ApiError, Ref, Reply, Value, errors};
-use xenops::DomainInfo;
 
 use super::Entry;
-use crate::failure;
-use crate::toolstack::Context;
-use crate::vm::stop;
+use crate::metrics::{DataSource, Owner};
+use crate::toolstack::{Args, Context};
 
 pub(super) const HANDLERS: &[Entry] = &[
-    ("host.get_data_sources", |context, args| Ok(records(&of_host(context, &args.to("host"))?))),
-    ("host.query_data_source", |context, args| {
-        one(&of_host(context, &args.to("host"))?, args.text("data_source"))
+    ("host.get_data_sources", |context, args| Ok(records(context, host(context, args)?))),
+    ("host.query_data_source", |context, args| query(context, host(context, args)?, args)),
+    ("host.record_data_source", |context, args| record(context, host(context, args)?, args)),
+    ("host.forget_data_source_archives", |context, args| {
+        forget(context, host(context, args)?, args)
     }),
-    ("VM.get_data_sources", |context, args| {
-        let vm = args.to("self");
-        match domain(context, &vm)? {
-            Some(domain) => Ok(records(&of_domain(&domain))),
-            None => Ok(Value::Set(Vec::new())),
-        }
-    }),
-    ("VM.query_data_source", |context, args| {
-        let vm = args.to("self");
-        let domain = domain(context, &vm)?;
-        let halted = || errors::VM_BAD_POWER_STATE.with([vm.as_str(), "running", "halted"]);
-        one(&of_domain(&domain.ok_or_else(halted)?), args.text("data_source"))
+    ("host.backup_rrds", backup),
+    ("VM.get_data_sources", |context, args| Ok(records(context, vm(context, args)?))),
+    ("VM.query_data_source", |context, args| query(context, running(context, args)?, args)),
+    ("VM.record_data_source", |context, args| record(context, running(context, args)?, args)),
+    ("VM.forget_data_source_archives", |context, args| {
+        forget(context, running(context, args)?, args)
     }),
 ];
 
-/// A figure, under the name that XenServer's round robin databases have for it.
-struct Figure {
-    name: &'static str,
-    doc: &'static str,
-    units: &'static str,
-    value: f64,
+fn host(context: &Context, args: &Args<'_>) -> Result<Owner, ApiError> {
+    context.toolstack.look("host", &args.to("host"), |_, _| Owner::Host)
 }
 
-const fn figure(name: &'static str, doc: &'static str, units: &'static str, value: f64) -> Figure {
-    Figure { name, doc, units, value }
+fn vm(context: &Context, args: &Args<'_>) -> Result<Owner, ApiError> {
+    let vm: Ref = args.to("self");
+    context
+        .toolstack
+        .look("VM", &vm, |vm, _| Owner::Vm(Uuid::parse_str(vm.uuid()).unwrap_or_default()))
 }
 
-fn of_host(context: &Context, host: &Ref) -> Result<Vec<Figure>, ApiError> {
-    context.toolstack.look("host", host, |_, _| ())?;
-    let hypervisor = &context.toolstack.hypervisor;
-    let failed = |error| errors::INTERNAL_ERROR.with([failure::chain(&error)]);
-    let info = hypervisor.host().map_err(failed)?;
-    let domains = hypervisor.domains().map_err(failed)?;
-    Ok(vec![
-        figure("memory_total_kib", "Memory of the host", "KiB", info.memory_total_kib as f64),
-        figure("memory_free_kib", "Memory that no VM has", "KiB", info.memory_free_kib as f64),
-        figure("running_domains", "Domains, Dom0 among them", "", domains.len() as f64),
-        figure(
-            "running_vcpus",
-            "Virtual CPUs of all domains",
-            "",
-            domains.iter().map(|domain| f64::from(domain.vcpus)).sum(),
-        ),
-        figure("pcpus", "CPUs of the host", "", f64::from(info.cpus)),
-    ])
+/// A VM that runs: others have no figures of now.
+fn running(context: &Context, args: &Args<'_>) -> Result<Owner, ApiError> {
+    let vm_ref = args.to("self");
+    let state =
+        context.toolstack.look("VM", &vm_ref, |vm, _| vm.text("power_state").to_lowercase());
+    match state?.as_str() {
+        "running" | "paused" => vm(context, args),
+        state => Err(errors::VM_BAD_POWER_STATE.with([vm_ref.as_str(), "running", state])),
+    }
 }
 
-/// The domain of a VM that runs.
-fn domain(context: &Context, vm: &Ref) -> Result<Option<DomainInfo>, ApiError> {
-    let Some(id) = context.toolstack.look("VM", vm, |vm, _| stop::domain(vm))? else {
-        return Ok(None);
-    };
-    let domains = context.toolstack.hypervisor.domains();
-    let domains = domains.map_err(|error| failure::xenops(&error, vm))?;
-    Ok(domains.into_iter().find(|domain| domain.id == id))
+fn records(context: &Context, owner: Owner) -> Value {
+    Value::Set(context.toolstack.metrics.sources(owner).iter().map(fields).collect())
 }
 
-fn of_domain(domain: &DomainInfo) -> Vec<Figure> {
-    vec![
-        figure("memory", "Memory that it has", "B", domain.memory_kib as f64 * 1024.0),
-        figure("vcpus", "Virtual CPUs that it runs on", "", f64::from(domain.vcpus)),
-        figure(
-            "cpu_time",
-            "Time that its virtual CPUs have run",
-            "s",
-            domain.cpu_time_ns as f64 / 1e9,
-        ),
-    ]
+fn fields(of: &DataSource) -> Value {
+    let known = |value: f64| if value.is_finite() { value } else { 0.0 };
+    let fields: [(&str, Value); 8] = [
+        ("name_label", of.source.name.as_str().into()),
+        ("name_description", of.doc.as_str().into()),
+        ("enabled", of.recorded.into()),
+        ("standard", of.standard.into()),
+        ("units", of.units.into()),
+        ("min", of.source.min.max(f64::MIN).into()),
+        ("max", of.source.max.min(f64::MAX).into()),
+        ("value", known(of.value).into()),
+    ];
+    let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+    Value::Map(fields.collect::<BTreeMap<_, _>>())
 }
 
-fn records(figures: &[Figure]) -> Value {
-    let record = |figure: &Figure| {
-        let fields: [(&str, Value); 8] = [
-            ("name_label", figure.name.into()),
-            ("name_description", figure.doc.into()),
-            ("enabled", false.into()),
-            ("standard", true.into()),
-            ("units", figure.units.into()),
-            ("min", 0.0.into()),
-            ("max", f64::MAX.into()),
-            ("value", figure.value.into()),
-        ];
-        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
-        Value::Map(fields.collect::<BTreeMap<_, _>>())
-    };
-    Value::Set(figures.iter().map(record).collect())
+fn unknown(name: &str) -> ApiError {
+    errors::INVALID_VALUE.with(["data_source", name])
 }
 
-fn one(figures: &[Figure], name: &str) -> Reply {
-    let found = figures.iter().find(|figure| figure.name == name);
-    let found = found.ok_or_else(|| errors::INVALID_VALUE.with(["data_source", name]))?;
-    Ok(found.value.into())
+fn query(context: &Context, owner: Owner, args: &Args<'_>) -> Reply {
+    let name = args.text("data_source");
+    let all = context.toolstack.metrics.sources(owner);
+    let found = all.iter().find(|one| one.source.name == name).ok_or_else(|| unknown(name))?;
+    let words = |why| errors::VALUE_NOT_SUPPORTED.with(["data_source", name, why]);
+    match found.value {
+        _ if !found.recorded => Err(words("it is not recorded")),
+        value if value.is_finite() => Ok(value.into()),
+        _ => Err(words("it is not known yet")),
+    }
+}
+
+fn record(context: &Context, owner: Owner, args: &Args<'_>) -> Reply {
+    let name = args.text("data_source");
+    match context.toolstack.metrics.start_recording(owner, name) {
+        true => Ok(Value::Void),
+        false => Err(unknown(name)),
+    }
+}
+
+/// The longest that a backup may be put off, in seconds.
+const LATEST: f64 = 86_400.0;
+
+fn backup(context: &Context, args: &Args<'_>) -> Reply {
+    host(context, args)?;
+    let delay = args.get("delay").clone();
+    let Value::Float(seconds) = delay else { return Ok(Value::Void) };
+    if !(0.0..=LATEST).contains(&seconds) {
+        return Err(errors::INVALID_VALUE.with(["delay".to_owned(), seconds.to_string()]));
+    }
+    let toolstack = context.toolstack.clone();
+    if seconds == 0.0 {
+        toolstack.metrics.save();
+        return Ok(Value::Void);
+    }
+    // As with XAPI the call does not wait for it.
+    tokio::runtime::Handle::current().spawn(async move {
+        tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+        drop(tokio::task::spawn_blocking(move || toolstack.metrics.save()));
+    });
+    Ok(Value::Void)
+}
+
+fn forget(context: &Context, owner: Owner, args: &Args<'_>) -> Reply {
+    let name = args.text("data_source");
+    match context.toolstack.metrics.forget_source(owner, name) {
+        true => Ok(Value::Void),
+        false => Err(unknown(name)),
+    }
 }

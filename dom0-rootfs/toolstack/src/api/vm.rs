@@ -119,8 +119,9 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
     let operation = Operation::begin(context, &vm, "destroy")?;
     let lock = context.toolstack.lock_of(&vm);
     let held = lock.lock().unwrap_or_else(PoisonError::into_inner);
-    let image = context.store().write(|t| {
+    let (image, uuid) = context.store().write(|t| {
         let object = t.get("VM", &vm)?;
+        let uuid = uuid::Uuid::parse_str(object.uuid()).ok();
         // A guest that restarted by itself held the lock.
         let state = object.text("power_state");
         if !["Halted", "Suspended"].contains(&state) {
@@ -148,9 +149,12 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
         vm_group::join(t, &vm, &[]);
         start::forget_boot_record(t, &vm);
         t.remove(&vm);
-        Ok(image)
+        Ok((image, uuid))
     })?;
     drop(held);
+    if let Some(uuid) = uuid {
+        context.toolstack.metrics.forget(&uuid);
+    }
     // Nobody else could go on from it.
     if let Some(image) = image {
         unfinished::remove(&context.toolstack, &image);

@@ -7,8 +7,10 @@ mod blob;
 pub mod certificate;
 mod console;
 mod disk;
+mod figures;
 mod identity;
 mod places;
+mod prometheus;
 mod request;
 mod rpc;
 mod transfer;
@@ -237,6 +239,10 @@ async fn route(
         (&Method::GET, "/blob") => blob::get(toolstack, visit, request).await,
         (&Method::PUT, "/blob") => blob::put(toolstack, visit, request).await,
         (&Method::GET, "/audit_log") => audit_log::get(toolstack, visit, request).await,
+        (&Method::GET, "/rrd_updates") => figures::updates(toolstack, visit, request).await,
+        (&Method::GET, "/host_rrd") => figures::host(toolstack, visit, request).await,
+        (&Method::GET, "/vm_rrd") => figures::vm(toolstack, visit, request).await,
+        (&Method::GET, "/metrics") => prometheus::get(toolstack, visit, request).await,
         (&Method::GET, "/") => {
             let text = "Xenith: the XenAPI is at / (XML-RPC) and /jsonrpc (JSON-RPC), by POST";
             answer(StatusCode::OK, "text/plain", format!("{text}\n"))
@@ -245,7 +251,8 @@ async fn route(
             _,
             "/" | "/RPC2" | "/xmlrpc" | "/jsonrpc" | "/json" | "/import_raw_vdi"
             | "/export_raw_vdi" | "/import" | "/export" | "/import_metadata" | "/export_metadata"
-            | "/console" | "/blob" | "/audit_log",
+            | "/console" | "/blob" | "/audit_log" | "/rrd_updates" | "/host_rrd" | "/vm_rrd"
+            | "/metrics",
         ) => refuse(StatusCode::METHOD_NOT_ALLOWED, "this path does not take this method"),
         _ => refuse(StatusCode::NOT_FOUND, "nothing is here"),
     }

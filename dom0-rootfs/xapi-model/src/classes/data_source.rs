@@ -10,12 +10,12 @@ pub static DATA_SOURCE: Class = class(
     &[
         ro("name_label", STRING, "Name, to ask for it by."),
         ro("name_description", STRING, "What it says."),
-        ro("enabled", Bool, "It is recorded over time; none is."),
-        ro("standard", Bool, "Every host or VM has it."),
+        ro("enabled", Bool, "It is recorded over time."),
+        ro("standard", Bool, "It is recorded without having been asked for."),
         ro("units", STRING, "Its unit."),
         ro("min", Float, "The least it can be."),
         ro("max", Float, "The most it can be."),
-        ro("value", Float, "What it is now."),
+        ro("value", Float, "What it is now; 0 as long as that is not known."),
     ],
     &[],
 )

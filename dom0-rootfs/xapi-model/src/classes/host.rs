@@ -389,9 +389,22 @@ pub static HOST: Class = class(
         message("get_data_sources", Role::ReadOnly, "Figures that it can be asked for.")
             .takes(&[HOST_PARAM])
             .gives(Set(&Type::Record("data_source"))),
-        message("query_data_source", Role::ReadOnly, "A figure as it is now.")
+        message("query_data_source", Role::ReadOnly, "A recorded figure as it is now.")
             .takes(&[HOST_PARAM, param("data_source", STRING, "which figure")])
             .gives(Float)
+            .fails(&[&INVALID_VALUE, &VALUE_NOT_SUPPORTED]),
+        message("record_data_source", Role::PoolOperator, "Begins to record a figure.")
+            .takes(&[HOST_PARAM, param("data_source", STRING, "which figure")])
+            .fails(&[&INVALID_VALUE]),
+        message(
+            "forget_data_source_archives",
+            Role::PoolOperator,
+            "Forgets what was recorded of a figure; a standard one begins anew.",
+        )
+        .takes(&[HOST_PARAM, param("data_source", STRING, "which figure")])
+        .fails(&[&INVALID_VALUE]),
+        message("backup_rrds", Role::PoolAdmin, "Writes all recorded figures to disk, soon.")
+            .takes(&[HOST_PARAM, param("delay", Float, "seconds from now on, a day at most")])
             .fails(&[&INVALID_VALUE]),
         message("list_methods", Role::ReadOnly, "Every message of this server.").gives(STRINGS),
     ],

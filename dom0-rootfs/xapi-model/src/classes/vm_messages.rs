@@ -270,10 +270,20 @@ pub(super) static MESSAGES: &[Message] = &[
     message("get_data_sources", Role::ReadOnly, "Figures that it can be asked for.")
         .takes(&[SELF])
         .gives(Set(&Type::Record("data_source"))),
-    message("query_data_source", Role::ReadOnly, "A figure as it is now.")
+    message("query_data_source", Role::ReadOnly, "A recorded figure as it is now.")
         .takes(&[SELF, param("data_source", STRING, "which figure")])
         .gives(Float)
+        .fails(&[&INVALID_VALUE, &VALUE_NOT_SUPPORTED, &VM_BAD_POWER_STATE]),
+    message("record_data_source", Role::VmAdmin, "Begins to record a figure.")
+        .takes(&[SELF, param("data_source", STRING, "which figure")])
         .fails(&[&INVALID_VALUE, &VM_BAD_POWER_STATE]),
+    message(
+        "forget_data_source_archives",
+        Role::VmAdmin,
+        "Forgets what was recorded of a figure; a standard one begins anew.",
+    )
+    .takes(&[SELF, param("data_source", STRING, "which figure")])
+    .fails(&[&INVALID_VALUE, &VM_BAD_POWER_STATE]),
     message("set_groups", Role::VmAdmin, "Puts it into a group, or into none.")
         .takes(&[SELF, param("value", Set(&Ref("VM_group")), "at most one group")])
         .fails(&[&OPERATION_NOT_ALLOWED]),
