@@ -334,6 +334,23 @@ fn answer(method: &str, params: &[Value]) -> Reply {
         ("subject.create", _) => Ok(reference("OpaqueRef:u1")),
         ("session.get_all_subject_identifiers", _) => Ok(Value::strings(["uid-1000", "uid-1001"])),
         ("host.compute_free_memory", _) => Ok(Value::Int(1 << 30)),
+        ("VM.get_data_sources" | "host.get_data_sources", _) => {
+            let source = |name: &str, enabled: bool, max: f64| {
+                let fields = [
+                    ("name_label", Value::from(name)),
+                    ("name_description", Value::from("What it is")),
+                    ("enabled", enabled.into()),
+                    ("standard", true.into()),
+                    ("units", Value::from("(fraction)")),
+                    ("min", Value::Float(0.0)),
+                    ("max", Value::Float(max)),
+                    ("value", Value::Float(0.25)),
+                ];
+                Value::Map(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+            };
+            Ok(Value::Set(vec![source("cpu0", true, 1.0), source("loadavg", false, f64::MAX)]))
+        }
+        ("VM.query_data_source" | "host.query_data_source", _) => Ok(Value::Float(0.25)),
         ("event.from", _) => Ok(Value::Map([("token".to_owned(), Value::from("7"))].into())),
         _ => Ok(Value::Void),
     }

@@ -4,6 +4,7 @@
 mod access;
 mod cd;
 mod disk;
+mod figures;
 mod life;
 mod memory;
 mod network;
@@ -78,6 +79,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Verb> {
         network::VERBS,
         news::VERBS,
         services::VERBS,
+        figures::VERBS,
     ];
     all.into_iter().flatten().filter(|verb| verb.needs.iter().all(|message| has(message)))
 }
