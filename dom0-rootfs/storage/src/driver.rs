@@ -13,8 +13,22 @@ use crate::error::StorageError;
 pub struct SrSpec {
     /// The SR's uuid.
     pub uuid: Uuid,
-    /// `PBD.device_config`: what the driver needs to reach it, as XAPI names it (`device`, `location`, …).
-    pub device_config: BTreeMap<String, String>,
+    /// `PBD.device_config`.
+    pub device_config: DeviceConfig,
+}
+
+/// What a driver needs to reach an SR, as XAPI names it (`device`, `location`, …).
+pub type DeviceConfig = BTreeMap<String, String>;
+
+/// An SR that was found on a device or a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its uuid.
+    pub uuid: Uuid,
+    /// The devices that it lies on; none on a server.
+    pub devices: Vec<String>,
+    /// Its size in bytes, where that can be told without attaching it.
+    pub size: Option<u64>,
 }
 
 /// One kind of SR (`SR.type`). All calls block and are safe to repeat after an interruption.
@@ -31,6 +45,11 @@ pub trait SrDriver: Send + Sync {
     fn create(&self, sr: &SrSpec) -> Result<(), StorageError>;
     /// Removes the SR and everything in it (`SR.destroy`).
     fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError>;
+    /// SRs of this kind that are there (`SR.probe`), where `device_config` says to look; nothing is
+    /// changed. None: the driver cannot look.
+    fn probe(&self, _config: &DeviceConfig) -> Result<Option<Vec<Found>>, StorageError> {
+        Ok(None)
+    }
     /// Makes the SR usable on this host (`PBD.plug`).
     fn attach(&self, sr: &SrSpec) -> Result<(), StorageError>;
     /// The reverse (`PBD.unplug`).

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use crate::device;
-use crate::driver::{About, SrSpec};
+use crate::driver::{About, DeviceConfig, Found, SrSpec};
 use crate::error::StorageError;
 use crate::folder::Folder;
 use crate::folder_driver::{FEATURES, FolderDriver};
-use crate::lvm::VolumeGroup;
+use crate::lvm::{self, VolumeGroup};
 use crate::mount::Mount;
 use crate::program::System;
 
@@ -73,6 +73,10 @@ impl FolderDriver for ExtDriver {
             self.system.must(&doing, "mkfs.ext4", &[&args[..], &[&*node]].concat())?;
         }
         Ok(())
+    }
+
+    fn probe(&self, config: &DeviceConfig) -> Result<Option<Vec<Found>>, StorageError> {
+        lvm::probe(&*self.system, config, VOLUME).map(Some)
     }
 
     fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError> {

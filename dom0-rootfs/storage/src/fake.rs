@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use uuid::Uuid;
 
-use crate::driver::{About, Mode, Place, SrDriver, SrSpec, SrStat, VdiInfo};
+use crate::driver::{About, DeviceConfig, Found, Mode, Place, SrDriver, SrSpec, SrStat, VdiInfo};
 use crate::error::StorageError;
 use crate::folder::Folder;
 use crate::program::io;
@@ -114,6 +114,18 @@ impl SrDriver for FakeDriver {
             "nfs" => Place::Elsewhere { attached: self.marker(sr).exists() },
             _ => Place::Here,
         })
+    }
+
+    fn probe(&self, _config: &DeviceConfig) -> Result<Option<Vec<Found>>, StorageError> {
+        self.faults.check("probe")?;
+        if self.kind == "file" {
+            return Ok(None);
+        }
+        let names = fs::read_dir(&self.folder).map_err(io("reading the simulator's folder"))?;
+        let uuid = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+        let uuids = names.filter_map(Result::ok).filter_map(uuid);
+        let found = uuids.map(|uuid| Found { uuid, devices: Vec::new(), size: None });
+        Ok(Some(found.collect()))
     }
 
     fn create(&self, sr: &SrSpec) -> Result<(), StorageError> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::driver::{About, Mode, Place, SrDriver, SrSpec, SrStat, VdiInfo};
+use crate::driver::{About, DeviceConfig, Found, Mode, Place, SrDriver, SrSpec, SrStat, VdiInfo};
 use crate::error::StorageError;
 use crate::folder::Folder;
 use crate::loops;
@@ -33,6 +33,9 @@ pub(crate) trait FolderDriver: Send + Sync {
         Ok(Place::Here)
     }
     fn create(&self, sr: &SrSpec) -> Result<(), StorageError>;
+    fn probe(&self, _config: &DeviceConfig) -> Result<Option<Vec<Found>>, StorageError> {
+        Ok(None)
+    }
     fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError>;
     /// Makes the folder reachable.
     fn attach(&self, sr: &SrSpec) -> Result<(), StorageError>;
@@ -73,6 +76,10 @@ impl<T: FolderDriver> SrDriver for T {
 
     fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError> {
         FolderDriver::destroy(self, sr)
+    }
+
+    fn probe(&self, config: &DeviceConfig) -> Result<Option<Vec<Found>>, StorageError> {
+        FolderDriver::probe(self, config)
     }
 
     fn attach(&self, sr: &SrSpec) -> Result<(), StorageError> {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::block::{self, Active};
 use crate::device;
-use crate::driver::SrSpec;
+use crate::driver::{DeviceConfig, Found, SrSpec};
 use crate::error::StorageError;
 use crate::program::{Device, System};
 
@@ -66,6 +66,47 @@ struct Group {
     vg_size: String,
 }
 
+/// Groups of SRs with a volume of this name, on the device that `config` names or on any.
+pub(crate) fn probe(
+    system: &dyn System,
+    config: &DeviceConfig,
+    volume: &str,
+) -> Result<Vec<Found>, StorageError> {
+    #[derive(Debug, Deserialize)]
+    struct InGroup {
+        vg_name: String,
+    }
+    let spec = SrSpec { uuid: Uuid::nil(), device_config: config.clone() };
+    let asked = config.get("device").map(|_| device::of(system, &spec)).transpose()?;
+    // Its name is that of messages only.
+    let group = VolumeGroup { system, name: "any group".to_owned() };
+    let select = format!("lv_name={volume}");
+    let with: Vec<InGroup> = group.report_where("lvs", "lv", "vg_name", &["--select", &select])?;
+    let groups: Vec<Group> = group.report("vgs", "vg", "vg_name,vg_size")?;
+    let labels = group.physical_volumes()?;
+    let found = groups.into_iter().filter_map(|Group { vg_name, vg_size }| {
+        let uuid = vg_name.strip_prefix(PREFIX)?.parse().ok()?;
+        let own: Vec<&PhysicalVolume> = labels.iter().filter(|pv| pv.vg_name == vg_name).collect();
+        let there = asked.as_ref().is_none_or(|device| own.iter().any(|pv| pv.is(device)));
+        let of_kind = with.iter().any(|volume| volume.vg_name == vg_name);
+        (there && of_kind).then(|| Found {
+            uuid,
+            devices: own.iter().map(|pv| pv.pv_name.clone()).collect(),
+            size: vg_size.parse().ok(),
+        })
+    });
+    Ok(found.collect())
+}
+
+impl PhysicalVolume {
+    fn is(&self, device: &Device) -> bool {
+        self.pv_major == device.major.to_string() && self.pv_minor == device.minor.to_string()
+    }
+}
+
+/// How names of groups begin.
+const PREFIX: &str = "xsr-";
+
 /// The volume group of an SR.
 pub(crate) struct VolumeGroup<'a> {
     system: &'a dyn System,
@@ -74,7 +115,7 @@ pub(crate) struct VolumeGroup<'a> {
 
 impl<'a> VolumeGroup<'a> {
     pub(crate) fn of(system: &'a dyn System, sr: Uuid) -> Self {
-        Self { system, name: format!("xsr-{sr}") }
+        Self { system, name: format!("{PREFIX}{sr}") }
     }
 
     /// Bytes, if the group exists.
@@ -183,9 +224,8 @@ impl<'a> VolumeGroup<'a> {
     }
 
     fn group_on(&self, target: &Device) -> Result<Option<String>, StorageError> {
-        let (major, minor) = (target.major.to_string(), target.minor.to_string());
         let mut all = self.physical_volumes()?.into_iter();
-        let ours = all.find(|pv| pv.pv_major == major && pv.pv_minor == minor);
+        let ours = all.find(|pv| pv.is(target));
         Ok(ours.map(|pv| pv.vg_name))
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::driver::{About, Mode, SrDriver, SrSpec, SrStat, VdiInfo};
+use crate::driver::{About, DeviceConfig, Found, Mode, SrDriver, SrSpec, SrStat, VdiInfo};
 use crate::error::StorageError;
-use crate::lvm::{Volume, VolumeGroup};
+use crate::lvm::{self, Volume, VolumeGroup};
 use crate::program::System;
 
 const POOL: &str = "pool";
@@ -87,6 +87,10 @@ impl SrDriver for LvmThinDriver {
             group.lvm("lvchange", &["--errorwhenfull", "y", &group.full(POOL)])?;
         }
         Ok(())
+    }
+
+    fn probe(&self, config: &DeviceConfig) -> Result<Option<Vec<Found>>, StorageError> {
+        lvm::probe(&*self.system, config, POOL).map(Some)
     }
 
     fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError> {

@@ -6,7 +6,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::driver::{About, Place, SrSpec};
+use uuid::Uuid;
+
+use crate::driver::{About, DeviceConfig, Found, Place, SrSpec};
 use crate::error::StorageError;
 use crate::export::Export;
 use crate::folder::Folder;
@@ -81,6 +83,29 @@ impl FolderDriver for NfsDriver {
                 Export::of(sr)?.source()
             ))),
         })
+    }
+
+    fn probe(&self, config: &DeviceConfig) -> Result<Option<Vec<Found>>, StorageError> {
+        // Of no SR: only where it is mounted meanwhile is called so.
+        let look = SrSpec { uuid: Uuid::new_v4(), device_config: config.clone() };
+        let mut found = Vec::new();
+        self.in_export(&look, |folder| {
+            let export = folder.parent().unwrap_or(folder);
+            let reading = || io(format!("reading {}", export.display()));
+            for entry in fs::read_dir(export).map_err(reading())? {
+                let entry = entry.map_err(reading())?;
+                let uuid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                found.extend(uuid.filter(|_| is_folder).map(|uuid| Found {
+                    uuid,
+                    devices: Vec::new(),
+                    size: None,
+                }));
+            }
+            Ok(())
+        })?;
+        found.sort_by_key(|sr| sr.uuid);
+        Ok(Some(found))
     }
 
     fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError> {

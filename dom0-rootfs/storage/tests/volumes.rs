@@ -112,6 +112,13 @@ fn life(driver: &dyn SrDriver, uuid: u128) {
     assert!(matches!(driver.vdi_destroy(&sr, one), Err(StorageError::VdiInUse(_))));
     driver.vdi_deactivate(&sr, one).unwrap();
 
+    let anywhere = driver.probe(&BTreeMap::new()).unwrap().unwrap();
+    assert!(anywhere.iter().any(|found| found.uuid == sr.uuid), "{anywhere:?}");
+    let there = driver.probe(&sr.device_config).unwrap().unwrap();
+    let node_of_disk = disk.node.to_str().unwrap().to_owned();
+    assert_eq!((there[0].uuid, &there[0].devices), (sr.uuid, &vec![node_of_disk]));
+    assert!(there.len() == 1 && there[0].size.is_some_and(|size| size > 1 << 30), "{there:?}");
+
     // As after a reboot.
     driver.detach(&sr).unwrap();
     driver.detach(&sr).unwrap();

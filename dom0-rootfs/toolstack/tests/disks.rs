@@ -207,6 +207,38 @@ fn a_storage_repository_comes_and_goes() {
 }
 
 #[test]
+fn repositories_that_are_there_are_found() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    let host = client.ok("host.get_all", vec![]).as_set().unwrap()[0].clone();
+    let probe = |kind: &str| {
+        let config = Value::string_map([("device", "/dev/sdb")]);
+        client.call("SR.probe", vec![host.clone(), config, kind.into()])
+    };
+    let made = [
+        host.clone(),
+        Value::string_map([("device", "/dev/sdb")]),
+        0i64.into(),
+        "more".into(),
+        "".into(),
+        "lvmthin".into(),
+        "user".into(),
+        false.into(),
+    ];
+    let sr = client.text("SR.create", made.into());
+    let uuid = client.record("SR", &sr)["uuid"].text();
+    let found = probe("lvmthin").unwrap().text();
+    assert!(
+        found.starts_with("<?xml version=\"1.0\" ?>\n<SRlist>\n\t<SR>\n\t\t<UUID>\n"),
+        "{found}"
+    );
+    assert!(found.contains(&format!("\t\t\t{uuid}\n")), "{found}");
+    assert_eq!(probe("floppy").unwrap_err().description(), ["SR_UNKNOWN_DRIVER", "floppy"]);
+    let error = probe("file").unwrap_err();
+    assert_eq!(error.description(), ["SR_OPERATION_NOT_SUPPORTED", "file"]);
+}
+
+#[test]
 fn a_network_comes_and_goes() {
     let served = Served::new();
     let client = served.login(Wire::Json);

@@ -84,6 +84,9 @@ fn uefi(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
     shell::log_in(serial, PASSWORD)?;
     let pool = shell::run(serial, "xe pool-list --minimal")?;
     shell::run(serial, &format!("xe pool-param-set uuid={pool} name-label='by hand'"))?;
+    let sr = shell::run(serial, "xe pool-list params=default-SR --minimal")?;
+    let found = shell::run(serial, "xe sr-probe type=lvmthin")?;
+    anyhow::ensure!(found.contains(&sr), "SR {sr} is not among those found:\n{found}");
     let network = shell::run(serial, "xe network-create name-label='between guests'")?;
     let Inner { vm: vm_uuid, vdi } = inner::create(lab, serial, "inner")?;
     shell::run(

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
-use storage::SrSpec;
+use quick_xml::escape::escape;
+use storage::{Found, SrSpec};
 use uuid::Uuid;
 use xapi_model::{ApiError, Ref, Reply, Value, classes, errors};
 
@@ -16,6 +17,7 @@ use crate::vdis;
 pub(super) const HANDLERS: &[Entry] = &[
     ("SR.create", create),
     ("SR.introduce", introduce),
+    ("SR.probe", probe),
     ("SR.forget", forget),
     ("SR.destroy", destroy),
     ("SR.scan", |context, args| locked(context, args, scan)),
@@ -73,6 +75,39 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
         undo(error)
     })?;
     Ok(sr.into())
+}
+
+/// What XenServer's drivers print: XML with a list of SRs.
+fn probe(context: &Context, args: &Args<'_>) -> Reply {
+    let toolstack = &context.toolstack;
+    toolstack.look("host", &args.to("host"), |_, _| ())?;
+    let kind = args.text("type");
+    let driver = toolstack.drivers.get(kind).cloned();
+    let driver = driver.ok_or_else(|| errors::SR_UNKNOWN_DRIVER.with([kind]))?;
+    let found = driver.probe(&vdis::config(args.get("device_config")));
+    let found = found.map_err(|e| failure::storage(&e, &Ref::null(), None))?;
+    let found = found.ok_or_else(|| errors::SR_OPERATION_NOT_SUPPORTED.with([kind]))?;
+    Ok(srlist(&found).into())
+}
+
+fn srlist(found: &[Found]) -> String {
+    let mut text = "<?xml version=\"1.0\" ?>\n<SRlist>\n".to_owned();
+    for sr in found {
+        text += "\t<SR>\n";
+        let mut fact = |name: &str, value: &str| {
+            let value = escape(value);
+            text += &format!("\t\t<{name}>\n\t\t\t{value}\n\t\t</{name}>\n");
+        };
+        fact("UUID", &sr.uuid.to_string());
+        if !sr.devices.is_empty() {
+            fact("Devlist", &sr.devices.join(","));
+        }
+        if let Some(size) = sr.size {
+            fact("size", &size.to_string());
+        }
+        text += "\t</SR>\n";
+    }
+    text + "</SRlist>\n"
 }
 
 fn introduce(context: &Context, args: &Args<'_>) -> Reply {

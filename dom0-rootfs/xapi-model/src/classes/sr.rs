@@ -72,6 +72,19 @@ pub static SR: Class = class(
             ])
             .gives(Ref("SR"))
             .fails(&[&SR_UNKNOWN_DRIVER, &SR_DEVICE_IN_USE, &SR_BACKEND_FAILURE]),
+        message(
+            "probe",
+            Role::PoolOperator,
+            "Looks for SRs of a kind on a device or a server, and lists them in XML; nothing is changed.",
+        )
+        .takes(&[
+            param("host", Ref("host"), "the host"),
+            param("device_config", STRING_MAP, "for the driver: where to look"),
+            optional("type", STRING, Literal::Str(""), "driver"),
+            optional("sm_config", STRING_MAP, Literal::Zero, "for the driver"),
+        ])
+        .gives(STRING)
+        .fails(&[&SR_UNKNOWN_DRIVER, &SR_OPERATION_NOT_SUPPORTED, &SR_BACKEND_FAILURE]),
         message("introduce", Role::PoolOperator, "Makes known an SR that exists on its device.")
             .takes(&[
                 param("uuid", STRING, "its uuid"),

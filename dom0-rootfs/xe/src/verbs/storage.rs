@@ -29,6 +29,15 @@ pub(super) static VERBS: &[Verb] = &[
         create_sr,
     ),
     plain(
+        "sr-probe",
+        &["type"],
+        &["host-uuid", "device-config:", "sm-config:"],
+        &["SR.probe"],
+        "Looks for SRs of a kind, as those that sr-introduce makes known, and shows them as XML. \
+         Where it looks is given as device-config:key=value; without a device on all of them.",
+        probe,
+    ),
+    plain(
         "sr-introduce",
         &["name-label", "type", "uuid"],
         &["name-description", "shared", "content-type"],
@@ -85,6 +94,21 @@ fn create_sr(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(),
     )?;
     let uuid = api.uuid_of("SR", &made.text())?;
     out.value(&uuid)
+}
+
+fn probe(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {
+    let host = match params.get("host-uuid") {
+        Some(uuid) => api.reference("host", uuid)?,
+        None => only_host(api)?,
+    };
+    let call = [
+        host,
+        Value::string_map(params.map("device-config")),
+        Value::from(params.require("type")?),
+        Value::string_map(params.map("sm-config")),
+    ];
+    let found = api.act("SR.probe", call)?;
+    out.value(found.text().trim_end())
 }
 
 /// The host, where there is one; the coordinator for what all share.
