@@ -62,7 +62,7 @@ pub fn nics() -> Result<Vec<Nic>> {
 fn settle() -> Result<()> {
     // Without udev (in a container) there is nothing to wait for.
     if Path::new("/run/udev/control").exists() {
-        let settle = Program::new("udevadm").args(["settle", "--timeout=120"]);
+        let settle = Program::new("udevadm").args(["settle", "--timeout=300"]);
         settle.run().context("waiting for devices")?;
     }
     Ok(())
