@@ -18,6 +18,7 @@
     lifecycle.py URL PASSWORD after FILE               the records and the guest left are whole; remove the guest
 """
 
+import calendar
 import http.client
 import json
 import socket
@@ -353,6 +354,49 @@ def suspend(host, vm, console):
     return console
 
 
+def fetch_figures(host, path, **query):
+    """GETs one of the host's handlers of figures."""
+    query = urllib.parse.urlencode({"session_id": host.session._session, **query})
+    connection = http.client.HTTPSConnection(*host.address, context=host.context, timeout=60)
+    connection.request("GET", f"{path}?{query}")
+    answer = connection.getresponse()
+    body = answer.read().decode()
+    assert answer.status == 200, f"{path}: {answer.status} {body}"
+    return body
+
+
+def figures(host, vm):
+    """Waits until there are figures of the host and of a VM that runs."""
+    (this,) = host.api.host.get_all()
+    uuid = host.api.VM.get_uuid(vm)
+    wanted = [f"AVERAGE:vm:{uuid}:{name}" for name in
+              ("cpu0", "memory", "vbd_xvda_read", "vif_0_rx", "vif_0_tx")]
+    wanted += [f"AVERAGE:host:{host.api.host.get_uuid(this)}:{name}" for name in
+               ("cpu0", "cpu_avg", "memory_total_kib", "memory_free_kib", "loadavg")]
+    end, missing = time.monotonic() + 300, wanted
+    while missing:
+        assert time.monotonic() < end, f"no figures: {missing}"
+        now = time.strptime(str(host.api.host.get_servertime(this)), "%Y%m%dT%H:%M:%SZ")
+        start = calendar.timegm(now) - 60
+        rows = json.loads(fetch_figures(
+            host, "/rrd_updates", start=start, cf="AVERAGE", interval=5, host="true", json="true"))
+        legend = rows["meta"]["legend"]
+        known = {name: [row["values"][at] for row in rows["data"]] for at, name in enumerate(legend)}
+        missing = [name for name in wanted
+                   if not any(isinstance(value, (int, float)) for value in known.get(name, []))]
+        if missing:
+            # Figures have no events; they come every five seconds.
+            time.sleep(5)
+    memory = [value for value in known[wanted[1]] if isinstance(value, (int, float))][-1]
+    assert abs(memory / (1 << 20) - GUEST_MIB["pvh"]) < 16, memory
+    total = [value for value in known[wanted[7]] if isinstance(value, (int, float))][-1]
+    assert total > 1 << 20, total
+    assert uuid in fetch_figures(host, "/metrics"), "Prometheus is not told of the VM"
+    sources = {source["name_label"] for source in host.api.VM.get_data_sources(vm)}
+    assert "cpu0" in sources, sources
+    say("there are figures of it and of its host")
+
+
 def live(host, disk):
     vm, _ = create(host, "pvh", "life", disk)
     host.api.VM.start(vm, True, False)
@@ -360,6 +404,7 @@ def live(host, disk):
     host.api.VM.unpause(vm)
     read_until(console, "boots 1")
     read_until(console, "guest: ready")
+    figures(host, vm)
     hotplug(host, vm, console)
     console = suspend(host, vm, console)
     hotplug(host, vm, console)
