@@ -10,7 +10,7 @@
     lifecycle.py URL PASSWORD life DISK                give a PVH guest that runs a disk and a card, take them away,
                                                        suspend it and resume it
     lifecycle.py URL PASSWORD back DISK                give a PVH guest a processor, checkpoint it, snapshot it while it
-                                                       runs, and revert it
+                                                       runs, revert it, and have it crash
     lifecycle.py URL PASSWORD guard DISK               have a PVH guest try other addresses than its own, with
                                                        each locking mode
     lifecycle.py URL PASSWORD balloon DISK             have a PVH guest give memory back and take it, also for
@@ -414,6 +414,26 @@ def live(host, disk):
     remove(host, vm, vdi)
 
 
+def crash(host, vm, console):
+    """Has the guest crash; its memory is kept."""
+    host.api.VM.set_actions_after_crash(vm, "coredump_and_destroy")
+    console.write(b"crash\n")
+    token, end = "", time.monotonic() + 300
+    while host.api.VM.get_power_state(vm) != "Halted":
+        assert time.monotonic() < end, "it does not end"
+        token = host.api.event_from(["vm"], token, 10.0)["token"]
+    (dump,) = host.api.VM.get_crash_dumps(vm)
+    query = urllib.parse.urlencode(
+        {"session_id": host.session._session, "vdi": host.api.crashdump.get_VDI(dump)})
+    connection = http.client.HTTPSConnection(*host.address, context=host.context, timeout=600)
+    connection.request("GET", f"/export_raw_vdi?{query}")
+    answer = connection.getresponse()
+    assert answer.status == 200 and answer.read(4) == b"\x7fELF", answer.status
+    connection.close()
+    host.api.crashdump.destroy(dump)
+    say("what it had in memory when it crashed was kept")
+
+
 def back(host, disk):
     vm, _ = create(host, "pvh", "back", disk)
     host.api.VM.set_VCPUs_max(vm, "2")
@@ -449,7 +469,7 @@ def back(host, disk):
     read_until(console, "boots 2")
     read_until(console, "guest: ready")
     say("it starts from the snapshot of its disks")
-    host.api.VM.hard_shutdown(vm)
+    crash(host, vm, console)
     for one in (checkpoint, snapshot, vm):
         (vbd,) = host.api.VM.get_VBDs(one)
         remove(host, one, host.api.VBD.get_VDI(vbd))

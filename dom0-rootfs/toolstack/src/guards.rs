@@ -21,6 +21,7 @@ pub fn check(
         ("VM", _) => vm(object, field, value),
         ("VBD", _) => vbd(objects, object, field, value),
         ("network", "MTU") => mtu(value),
+        ("VDI", "xenstore_data") => told(value),
         ("VIF", "qos_algorithm_type" | "qos_algorithm_params") => limit(field, value),
         ("host", "guest_VCPUs_params") => devices::scheduling(value.as_map()).map(drop),
         ("PBD", "device_config") if object.bool("currently_attached") => {
@@ -96,17 +97,20 @@ fn vm(vm: &Object, field: &str, value: &Value) -> Result<(), ApiError> {
         }
         "domain_type" if value.as_str() == Some("pv_in_pvh") => Err(errors::VALUE_NOT_SUPPORTED
             .with(["domain_type", "pv_in_pvh", "only hvm, pv and pvh are run here"])),
-        "xenstore_data" => {
-            match value.as_map().into_iter().flatten().find(|(k, v)| !in_xenstore(k, v)) {
-                Some((key, _)) => Err(errors::INVALID_VALUE.with(["xenstore_data", key])),
-                None => Ok(()),
-            }
-        }
+        "xenstore_data" => told(value),
         "start_delay" | "shutdown_delay" | "order" if number < 0 => {
             Err(errors::INVALID_VALUE.with([field.to_owned(), number.to_string()]))
         }
         "VCPUs_params" => devices::scheduling(value.as_map()).map(drop),
         _ => Ok(()),
+    }
+}
+
+/// What a guest can be told in xenstore.
+pub fn told(value: &Value) -> Result<(), ApiError> {
+    match value.as_map().into_iter().flatten().find(|(k, v)| !in_xenstore(k, v)) {
+        Some((key, _)) => Err(errors::INVALID_VALUE.with(["xenstore_data", key])),
+        None => Ok(()),
     }
 }
 

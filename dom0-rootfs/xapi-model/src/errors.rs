@@ -113,6 +113,7 @@ errors! {
     SR_BACKEND_FAILURE [status, output, error] "The storage driver failed.";
     SR_DEVICE_IN_USE [device] "The device is in use.";
     SR_FULL [requested, maximum] "The SR has not enough room, in bytes.";
+    SR_HAS_MULTIPLE_PBDS [sr] "Several hosts are connected to the SR.";
     SR_HAS_NO_PBDS [sr] "No host is connected to the SR.";
     SR_HAS_PBD [sr] "A host is still connected to the SR.";
     SR_NOT_ATTACHED [sr] "The SR is not attached.";
@@ -153,6 +154,7 @@ errors! {
     VM_IS_PROTECTED [vm] "The VM is protected.";
     VM_IS_TEMPLATE [vm] "The VM is a template.";
     VM_MEMORY_TARGET_WAIT_TIMEOUT [vm] "The guest did not come to have the memory that it should in time.";
+    VM_NO_CRASHDUMP_SR [vm] "There is no SR for the memory of VMs that crash.";
     VM_NO_SUSPEND_SR [vm] "There is no SR for the memory of the VM.";
     VM_OLD_PV_DRIVERS [vm, major, minor] "The guest's drivers are too old.";
     VM_REQUIRES_NETWORK [vm, network] "The VM needs a network that its host has not.";

@@ -105,6 +105,10 @@ pub trait Hypervisor: Send + Sync {
     /// Presses keys of Xen's debug console, in this order; what they print goes to that.
     fn send_debug_keys(&self, keys: &str) -> Result<(), XenopsError>;
 
+    /// Writes the memory and the state of a domain whose guest has crashed to `file`, a file or block
+    /// device of Dom0 that is large enough, as an ELF core (`docs/misc/dump-core-format.txt` of Xen).
+    fn dump_core(&self, domain: DomId, file: &Path) -> Result<(), XenopsError>;
+
     /// What happens to domains from now on, whoever caused it.
     fn watch(&self) -> Result<Receiver<Event>, XenopsError>;
 }
@@ -248,6 +252,8 @@ pub struct Disk {
     pub read_only: bool,
     /// CD drive.
     pub cdrom: bool,
+    /// Values for the guest, by path below `sm-data` of its backend in xenstore.
+    pub data: BTreeMap<String, String>,
 }
 
 /// A network interface of a domain.

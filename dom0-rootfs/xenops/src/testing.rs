@@ -44,6 +44,7 @@ pub(crate) fn pvh() -> DomainSpec {
             source: Some("/dev/loop0".into()),
             read_only: false,
             cdrom: false,
+            data: std::collections::BTreeMap::new(),
         }],
         nics: vec![Nic { devid: 0, mac: "00:16:3e:01:02:03".into(), mtu: 1500, rate: None }],
         xenstore: Default::default(),
@@ -68,7 +69,13 @@ pub(crate) fn hvm() -> DomainSpec {
         },
         ..pvh()
     };
-    spec.disks.push(Disk { vdev: "xvdd".into(), source: None, read_only: true, cdrom: true });
+    spec.disks.push(Disk {
+        vdev: "xvdd".into(),
+        source: None,
+        read_only: true,
+        cdrom: true,
+        data: std::collections::BTreeMap::new(),
+    });
     spec
 }
 

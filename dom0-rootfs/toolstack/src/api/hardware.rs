@@ -6,8 +6,12 @@ use xapi_model::{DateTime, Ref, Reply, Value, classes, errors};
 use super::Entry;
 use crate::hardware;
 use crate::toolstack::{Args, Context};
+use crate::vm::crash_dump;
 
 pub(super) const HANDLERS: &[Entry] = &[
+    ("crashdump.destroy", |context, args| {
+        crash_dump::destroy(context, &args.to("self")).map(|()| Value::Void)
+    }),
     ("host_crashdump.destroy", remove_crash),
     ("PUSB.scan", |context, args| {
         let (host, toolstack) = (args.to("host"), &context.toolstack);

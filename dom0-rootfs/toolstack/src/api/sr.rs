@@ -18,6 +18,7 @@ pub(super) const HANDLERS: &[Entry] = &[
     ("SR.create", create),
     ("SR.introduce", introduce),
     ("SR.probe", probe),
+    ("SR.set_shared", set_shared),
     ("SR.forget", forget),
     ("SR.destroy", destroy),
     ("SR.scan", |context, args| locked(context, args, scan)),
@@ -75,6 +76,18 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
         undo(error)
     })?;
     Ok(sr.into())
+}
+
+fn set_shared(context: &Context, args: &Args<'_>) -> Reply {
+    let (sr, shared) = (args.to("sr"), args.bool("value"));
+    context.store().write(|t| {
+        if !shared && t.get("SR", &sr)?.refs("PBDs").len() > 1 {
+            return Err(errors::SR_HAS_MULTIPLE_PBDS.with([sr.as_str()]));
+        }
+        t.get("SR", &sr)?;
+        t.set(&sr, "shared", shared);
+        Ok(Value::Void)
+    })
 }
 
 /// What XenServer's drivers print: XML with a list of SRs.

@@ -10,6 +10,7 @@ use xapi_model::{ApiError, DateTime, Ref, Reply, Value, classes, errors};
 use super::Entry;
 use crate::copy;
 use crate::failure;
+use crate::guards;
 use crate::toolstack::{Args, Context};
 use crate::unfinished;
 use crate::vdis::{self, Opened};
@@ -32,13 +33,24 @@ pub(super) const HANDLERS: &[Entry] = &[
 ];
 
 /// Fields that a copy of a VDI takes over.
-const COPIED: [&str; 7] =
-    ["name_label", "name_description", "type", "sharable", "read_only", "other_config", "tags"];
+const COPIED: [&str; 8] = [
+    "name_label",
+    "name_description",
+    "type",
+    "sharable",
+    "read_only",
+    "other_config",
+    "xenstore_data",
+    "tags",
+];
 
 fn create(context: &Context, args: &Args<'_>) -> Result<Ref, ApiError> {
     let record = args.get("args").as_map().cloned().unwrap_or_default();
     let sr = record.get("SR").and_then(Value::as_ref).cloned().unwrap_or_else(Ref::null);
     let size = record.get("virtual_size").and_then(Value::as_int).unwrap_or_default();
+    if let Some(data) = record.get("xenstore_data") {
+        guards::told(data)?;
+    }
     let fields = COPIED.iter().chain(&["sm_config"]);
     let fields = fields.filter_map(|name| Some((*name, record.get(*name)?.clone()))).collect();
     make(context, &sr, size, fields, false)
@@ -121,6 +133,9 @@ pub(crate) fn destroy(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
 
 fn forget_object(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
     context.store().write(|t| {
+        for dump in t.get("VDI", vdi)?.refs("crash_dumps") {
+            t.remove(&dump);
+        }
         for vbd in t.get("VDI", vdi)?.refs("VBDs") {
             let object = t.get("VBD", &vbd)?;
             // A drive stays, empty; a disk goes with its contents.
@@ -163,9 +178,7 @@ fn introduce(context: &Context, args: &Args<'_>) -> Reply {
     if !args.bool("managed") {
         return Err(refused("managed", "false", "the toolstack manages every VDI"));
     }
-    if args.get("xenstore_data").as_map().is_some_and(|map| !map.is_empty()) {
-        return Err(refused("xenstore_data", "", "it is not written"));
-    }
+    guards::told(args.get("xenstore_data"))?;
     let lock = toolstack.lock_of(&sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let open = vdis::attached_sr(toolstack, &sr)?;

@@ -128,7 +128,8 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
             let words = [vm.as_str(), "halted or suspended", &state.to_lowercase()];
             return Err(errors::VM_BAD_POWER_STATE.with(words));
         }
-        let devices: Vec<Ref> = ["VBDs", "VIFs", "consoles"]
+        // What is in their VDIs stays.
+        let devices: Vec<Ref> = ["VBDs", "VIFs", "consoles", "crash_dumps"]
             .into_iter()
             .flat_map(|field| object.refs(field))
             .chain([object.to("metrics"), object.to("guest_metrics")])

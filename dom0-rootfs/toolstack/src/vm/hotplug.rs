@@ -112,6 +112,7 @@ fn plug_into(plugging: &mut Plugging<PlannedDisk>) -> Result<(), ApiError> {
         source: plugging.source.clone(),
         read_only: planned.read_only,
         cdrom: planned.cdrom,
+        data: planned.data.clone(),
     };
     let plugged = plugging.toolstack.hypervisor.plug_disk(plugging.domain, &disk);
     plugged.map_err(|e| failure::xenops(&e, &plugging.vm))

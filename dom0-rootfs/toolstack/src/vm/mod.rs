@@ -2,6 +2,7 @@
 //! Virtual machines: what is allowed, how they start and end.
 
 pub mod bios_strings;
+pub mod crash_dump;
 pub mod device_operation;
 pub mod devices;
 pub mod held;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What starting a VM needs, worked out of its objects without touching anything.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use network::{Bridge, GuestPort};
@@ -29,6 +30,8 @@ pub struct PlannedDisk {
     pub read_only: bool,
     /// CD drive.
     pub cdrom: bool,
+    /// What the guest is told of its contents, by path.
+    pub data: BTreeMap<String, String>,
 }
 
 /// A network interface to be.
@@ -104,7 +107,7 @@ pub fn plan(objects: &Objects, vm: &Ref, boot: &BootFiles) -> Result<Plan, ApiEr
 }
 
 /// What is written for the guest: only below `vm-data`, where nobody else reads.
-fn xenstore(vm: &Object) -> std::collections::BTreeMap<String, String> {
+fn xenstore(vm: &Object) -> BTreeMap<String, String> {
     let data = vm.map("xenstore_data").iter();
     let shown = data.filter(|(key, _)| key.starts_with("vm-data/"));
     shown.map(|(key, value)| (key.clone(), value.text())).collect()
@@ -185,6 +188,7 @@ pub fn disk(
         return Ok(None);
     }
     let read_only = cd || vbd.text("mode") == "RO";
+    let mut data = BTreeMap::new();
     let source = if vdi.is_null() {
         None
     } else {
@@ -192,6 +196,8 @@ pub fn disk(
         if object.bool("read_only") && !read_only {
             return Err(errors::VDI_READONLY.with([vdi.as_str()]));
         }
+        let told = object.map("xenstore_data").iter();
+        data.extend(told.map(|(path, value)| (path.clone(), value.text())));
         Some((vdi, if read_only { Mode::ReadOnly } else { Mode::ReadWrite }))
     };
     let disk = PlannedDisk {
@@ -200,6 +206,7 @@ pub fn disk(
         vdev: devices::disk_name(kind, number, cd),
         read_only,
         cdrom: cd && kind == DomainType::Hvm,
+        data,
     };
     Ok(Some((number, disk)))
 }

@@ -148,6 +148,7 @@ fn activate(starting: &mut Starting) -> Result<(), ApiError> {
             source,
             read_only: planned.read_only,
             cdrom: planned.cdrom,
+            data: planned.data.clone(),
         });
     }
     starting.plan.spec.disks = disks;

@@ -23,7 +23,7 @@ use crate::toolstack::{Context, Toolstack};
 use crate::unfinished;
 
 /// Bytes of an image beside the guest's memory: its state, QEMU's, and the stream's own records.
-const BESIDE: i64 = 64 << 20;
+pub const BESIDE: i64 = 64 << 20;
 
 /// Name of the note with the image of a VM that is whole while its domain may still be there.
 fn whole_note(vm_uuid: &str) -> String {

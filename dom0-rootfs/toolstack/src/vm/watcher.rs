@@ -11,7 +11,7 @@ use xapi_model::{ApiError, DateTime, Ref, Value};
 use xenops::{DomId, Event, EventKind, ShutdownReason};
 
 use super::operation::under_way;
-use super::{start, stop};
+use super::{crash_dump, start, stop};
 use crate::alerts::{self, OfGuest};
 use crate::failure;
 use crate::guest;
@@ -125,6 +125,14 @@ pub fn ended(
         (fate, reason.and_then(|reason| told(vm, reason)))
     })?;
     tracing::info!(%vm, domain = domain.0, ?reason, ?fate, "a guest has ended");
+    if let Some(ShutdownReason::Crash | ShutdownReason::Watchdog) = reason
+        && toolstack
+            .look("VM", &vm, |vm, _| vm.text("actions_after_crash").starts_with("coredump_"))?
+        && let Err(error) = crash_dump::keep(toolstack, &vm, domain)
+    {
+        // The VM goes on without it.
+        tracing::error!(%error, %vm, "keeping the memory of a guest that crashed");
+    }
     let done = settle(toolstack, &vm, fate);
     if let Some(what) = told {
         alerts::of_guest(&toolstack.store, &vm, what);

@@ -10,6 +10,7 @@ mod certificates;
 mod common;
 mod consoles;
 mod controls;
+mod crashes;
 mod disks;
 mod events;
 mod failing_starts;

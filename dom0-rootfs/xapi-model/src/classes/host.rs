@@ -70,7 +70,7 @@ pub static HOST: Class = class(
             Ref("SR"),
             "Where memory of suspended VMs goes, when neither the VM nor the pool says so.",
         ),
-        ro("crash_dump_sr", Ref("SR"), "Where crash dumps go; none are made."),
+        rw("crash_dump_sr", Ref("SR"), "Where memory of guests that crash is kept; the default SR when null."),
         mirror("crashdumps", Set(&Ref("host_crashdump")), "host", "What is left of its crashes."),
         ro("patches", Set(&Ref("host_patch")), "Patches; none."),
         ro("updates", Set(&Ref("pool_update")), "Updates; none."),

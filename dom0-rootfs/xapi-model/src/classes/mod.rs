@@ -6,6 +6,7 @@ mod blob;
 mod bond;
 mod certificate;
 mod console;
+mod crashdump;
 mod data_source;
 mod event;
 mod host;
@@ -47,6 +48,7 @@ pub use blob::BLOB;
 pub use bond::BOND;
 pub use certificate::CERTIFICATE;
 pub use console::CONSOLE;
+pub use crashdump::CRASHDUMP;
 pub use data_source::DATA_SOURCE;
 pub use event::EVENT;
 pub use host::HOST;
@@ -120,6 +122,7 @@ pub static ALL: &[&Class] = &[
     &VBD,
     &PBD,
     &CONSOLE,
+    &CRASHDUMP,
     &DATA_SOURCE,
     &BLOB,
     &USER,

@@ -37,7 +37,7 @@ pub static POOL: Class = class(
         ro("master", Ref("host"), "The coordinator."),
         rw("default_SR", Ref("SR"), "Where VDIs go when nothing else is said."),
         rw("suspend_image_SR", Ref("SR"), "Where memory of suspended VMs goes."),
-        ro("crash_dump_SR", Ref("SR"), "Where crash dumps go; none are made."),
+        rw("crash_dump_SR", Ref("SR"), "Where memory of guests that crash is kept; the host's when null."),
         rw("other_config", STRING_MAP, "Free for clients.").keyed(&[
             ("folder", Role::VmOperator),
             ("XenCenter.CustomFields.*", Role::VmOperator),

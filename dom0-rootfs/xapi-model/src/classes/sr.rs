@@ -85,6 +85,9 @@ pub static SR: Class = class(
         ])
         .gives(STRING)
         .fails(&[&SR_UNKNOWN_DRIVER, &SR_OPERATION_NOT_SUPPORTED, &SR_BACKEND_FAILURE]),
+        message("set_shared", Role::PoolOperator, "Says whether several hosts can use it.")
+            .takes(&[SR_PARAM, param("value", Bool, "they can")])
+            .fails(&[&SR_HAS_MULTIPLE_PBDS]),
         message("introduce", Role::PoolOperator, "Makes known an SR that exists on its device.")
             .takes(&[
                 param("uuid", STRING, "its uuid"),

@@ -116,7 +116,7 @@ pub static VM: Class = class(
         mirror("VIFs", Set(&Ref("VIF")), "VM", "Its network interfaces."),
         mirror("VBDs", Set(&Ref("VBD")), "VM", "Its disks and CD drives."),
         ro("VUSBs", Set(&Ref("VUSB")), "USB devices; none."),
-        ro("crash_dumps", Set(&Ref("crashdump")), "Crash dumps; none."),
+        mirror("crash_dumps", Set(&Ref("crashdump")), "VM", "What was kept of its memory when it crashed."),
         ro("VTPMs", Set(&Ref("VTPM")), "TPMs; none."),
         rw("PV_bootloader", STRING, "Free for clients; without PV_kernel the guest's disk boots it."),
         rw("PV_kernel", STRING, "Kernel in Dom0; empty: the guest's disk boots it."),

@@ -37,6 +37,7 @@ unsafe extern "C" {
     fn xenith_set_scheduling(x: *mut RawCtx, domid: u32, weight: c_int, cap: c_int) -> c_int;
     fn xenith_sysrq(x: *mut RawCtx, domid: u32, key: c_char) -> c_int;
     fn xenith_trigger(x: *mut RawCtx, domid: u32, name: *const c_char) -> c_int;
+    fn xenith_dump_core(x: *mut RawCtx, domid: u32, file: *const c_char) -> c_int;
     fn xenith_set_vcpus(x: *mut RawCtx, domid: u32, count: c_int) -> c_int;
     fn xenith_exists(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_domains(x: *mut RawCtx) -> *mut c_char;
@@ -203,6 +204,12 @@ impl Ctx {
         };
         // SAFETY: the context is alive and the name is NUL-terminated and only read.
         let rc = self.forgetting(|x| unsafe { xenith_trigger(x, domid, name.as_ptr()) });
+        self.check(rc).map(drop)
+    }
+
+    pub(crate) fn dump_core(&mut self, domid: u32, file: &CStr) -> Result<(), String> {
+        // SAFETY: the context is alive and `file` is NUL-terminated and only read.
+        let rc = self.forgetting(|x| unsafe { xenith_dump_core(x, domid, file.as_ptr()) });
         self.check(rc).map(drop)
     }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::XenopsError;
-use crate::hypervisor::DomId;
+use crate::hypervisor::{Disk, DomId};
 use crate::libxl::config::DiskService;
 use crate::spec::CheckedSpec;
 use crate::xenstore::{Xenstore, XenstoreError};
@@ -68,6 +68,7 @@ pub(crate) fn nodes(
     let mut nodes = Vec::new();
     for ((disk, vdev), number) in checked.disks().zip(numbers) {
         let (Some(source), Some(number)) = (&disk.source, number) else { continue };
+        nodes.extend(data_nodes(&disk_backend(domain, vdev.number()), disk));
         if DiskService::of(disk, &checked.spec().kind) != DiskService::Kernel {
             continue;
         }
@@ -91,6 +92,13 @@ pub(crate) fn disk_nodes(
         (format!("{backend}/physical-device"), number.text()),
         (format!("{backend}/hotplug-status"), CONNECTED.to_owned()),
     ]
+}
+
+/// What the guest is told of a disk.
+pub(crate) fn data_nodes(backend: &str, disk: &Disk) -> Vec<(String, String)> {
+    let node =
+        |(path, value): (&String, &String)| (format!("{backend}/sm-data/{path}"), value.clone());
+    disk.data.iter().map(node).collect()
 }
 
 /// The node that connects one network interface.

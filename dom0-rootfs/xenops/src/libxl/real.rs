@@ -251,7 +251,8 @@ impl Hypervisor for Libxl {
         let json = json(&config::new_disk(disk), &doing)?;
         self.on(domain, &doing, |ctx| ctx.add_disk(domain.0, &json))?;
         let backend = hotplug::disk_backend(domain, vdev.number());
-        let nodes = hotplug::disk_nodes(&backend, source, number);
+        let mut nodes = hotplug::disk_nodes(&backend, source, number).to_vec();
+        nodes.extend(hotplug::data_nodes(&backend, disk));
         let connected = connect().and_then(|mut store| store.write_all(&nodes).map_err(in_store));
         if connected.is_err()
             && let Err(error) = self.unplug_disk(domain, &disk.vdev, true)
@@ -377,6 +378,13 @@ impl Hypervisor for Libxl {
         let failed = |detail: String| XenopsError::failed(doing.clone(), detail);
         let keys = c_text(keys.to_owned()).map_err(failed)?;
         self.with(|ctx| ctx.send_debug_keys(&keys).map_err(failed))
+    }
+
+    fn dump_core(&self, domain: DomId, file: &Path) -> Result<(), XenopsError> {
+        let doing = format!("dumping the memory to {} of", file.display());
+        let path = file.to_str().map(str::to_owned).ok_or_else(|| "no UTF-8".to_owned());
+        let path = path.and_then(c_text).map_err(|e| XenopsError::failed(doing.clone(), e))?;
+        self.on(domain, &doing, |ctx| ctx.dump_core(domain.0, &path))
     }
 
     fn watch(&self) -> Result<Receiver<Event>, XenopsError> {

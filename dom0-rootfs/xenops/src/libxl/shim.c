@@ -321,6 +321,11 @@ int xenith_trigger(struct xenith_ctx *x, uint32_t domid, const char *name)
     return rc ? rc : libxl_send_trigger(x->ctx, domid, trigger, 0, NULL);
 }
 
+int xenith_dump_core(struct xenith_ctx *x, uint32_t domid, const char *file)
+{
+    return libxl_domain_core_dump(x->ctx, domid, file, NULL);
+}
+
 int xenith_exists(struct xenith_ctx *x, uint32_t domid)
 {
     int rc = libxl_domain_info(x->ctx, NULL, domid);

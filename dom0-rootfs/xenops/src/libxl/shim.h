@@ -49,6 +49,7 @@ int xenith_set_memory_target(struct xenith_ctx *x, uint32_t domid, uint64_t kib)
 int xenith_set_scheduling(struct xenith_ctx *x, uint32_t domid, int weight, int cap);
 int xenith_sysrq(struct xenith_ctx *x, uint32_t domid, char key);
 int xenith_trigger(struct xenith_ctx *x, uint32_t domid, const char *name);
+int xenith_dump_core(struct xenith_ctx *x, uint32_t domid, const char *file);
 int xenith_set_vcpus(struct xenith_ctx *x, uint32_t domid, int count);
 
 /* 1 if it exists, 0 if not, negative on failure. */

@@ -27,6 +27,7 @@ pub enum Call {
     SetMemoryTarget,
     SetScheduling,
     Press,
+    DumpCore,
     GuestData,
     ConsoleRing,
     SendDebugKeys,

@@ -553,6 +553,15 @@ impl Hypervisor for Simulator {
         Ok(())
     }
 
+    fn dump_core(&self, id: DomId, path: &Path) -> Result<(), XenopsError> {
+        let mut state = self.begin(Call::DumpCore)?;
+        let domain = state.domain(id)?;
+        let doing = format!("dumping the memory of domain {} to {}", id.0, path.display());
+        let io = |error: io::Error| XenopsError::failed(doing.clone(), error);
+        let mut file = File::options().write(true).open(path).map_err(io)?;
+        writeln!(file, "core of {}", domain.spec.uuid).map_err(io)
+    }
+
     fn watch(&self) -> Result<Receiver<Event>, XenopsError> {
         let mut state = self.begin(Call::Watch)?;
         let (sender, receiver) = mpsc::channel();

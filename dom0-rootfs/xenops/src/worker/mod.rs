@@ -90,7 +90,7 @@ impl Deadlines {
             | Request::PlugNic(..)
             | Request::UnplugNic(..)
             | Request::ChangeMedium(..) => self.device,
-            Request::Suspend(..) | Request::Restore(..) => self.image,
+            Request::Suspend(..) | Request::Restore(..) | Request::DumpCore(..) => self.image,
         }
     }
 }
@@ -327,6 +327,10 @@ impl Hypervisor for Worker {
 
     fn send_debug_keys(&self, keys: &str) -> Result<(), XenopsError> {
         self.perform(Request::DebugKeys(keys.to_owned()))
+    }
+
+    fn dump_core(&self, domain: DomId, file: &Path) -> Result<(), XenopsError> {
+        self.perform(Request::DumpCore(domain, file.to_owned()))
     }
 
     fn watch(&self) -> Result<Receiver<Event>, XenopsError> {

@@ -45,6 +45,7 @@ pub(crate) enum Request {
     SetMemoryTarget(DomId, u64),
     SetScheduling(DomId, Scheduling),
     Press(DomId, Button),
+    DumpCore(DomId, PathBuf),
     GuestData(DomId),
     ConsoleRing(bool),
     DebugKeys(String),
@@ -128,6 +129,7 @@ impl Request {
             Request::ConsoleRing(false) => "reading Xen's log".into(),
             Request::ConsoleRing(true) => "reading and emptying Xen's log".into(),
             Request::DebugKeys(keys) => format!("pressing the debug keys {keys:?}"),
+            Request::DumpCore(id, _) => format!("dumping the memory of domain {}", id.0),
             Request::GuestData(id) => format!("reading what the guest of domain {} says", id.0),
         }
     }

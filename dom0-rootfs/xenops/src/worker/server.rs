@@ -127,6 +127,7 @@ fn perform(hypervisor: &dyn Hypervisor, request: &Request) -> Result<Answer, Xen
             hypervisor.set_scheduling(*id, *scheduling).map(|()| Answer::Done)
         }
         Request::Press(id, button) => hypervisor.press(*id, *button).map(|()| Answer::Done),
+        Request::DumpCore(id, file) => hypervisor.dump_core(*id, file).map(|()| Answer::Done),
         Request::GuestData(id) => hypervisor.guest_data(*id).map(Answer::GuestData),
         Request::ConsoleRing(clear) => hypervisor.console_ring(*clear).map(Answer::Text),
         Request::DebugKeys(keys) => hypervisor.send_debug_keys(keys).map(|()| Answer::Done),
