@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::wrap::wrap;
+use widgets::wrap;
 
 /// Our own terms, and those of every library in our programs.
 const OWN: &str = "/usr/share/doc/xenith/copyright";

@@ -17,7 +17,6 @@ mod state;
 mod terminal;
 mod unattended;
 mod worker;
-mod wrap;
 
 use std::fs;
 use std::ops::ControlFlow;

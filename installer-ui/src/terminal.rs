@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Input and output of the screens.
 
-use std::io::{Stdout, stdin, stdout};
+use std::io::stdin;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,12 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use crossterm::cursor::Show;
-use crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use crossterm::execute;
-use crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
-};
+use crossterm::event;
 use installer_core::hardware::Finding;
 use installer_core::hooks::Hooks;
 use installer_core::lock::{LockError, Owner};
@@ -24,9 +19,7 @@ use installer_core::logs::Destination;
 use installer_core::plan::Ids;
 use installer_core::regional::{self, Regional};
 use installer_core::steps::chain;
-use ratatui::backend::CrosstermBackend;
-use ratatui::layout::Rect;
-use ratatui::{Terminal, TerminalOptions, Viewport};
+use widgets::Screen;
 
 use crate::draw::draw;
 use crate::log::Log;
@@ -34,8 +27,6 @@ use crate::state::{Action, Event, Key, RegionalForm, State};
 use crate::worker::Machine;
 use crate::{collect, follow, licence, log, network_test, program, remote, worker};
 
-/// Every screen is made for this; a serial line does not tell its size.
-const SMALLEST: (u16, u16) = (80, 24);
 /// How long keys are waited for before the running work is asked for news.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -97,12 +88,13 @@ impl App {
     fn work(&mut self, first: Action) -> Result<()> {
         self.act(first)?;
         loop {
-            self.screen.draw(&self.state)?;
+            let state = &self.state;
+            self.screen.draw(|frame| draw(state, frame))?;
             let mut actions = Vec::new();
             if event::poll(PATIENCE).context("waiting for a key")? {
                 match event::read().context("reading a key")? {
                     event::Event::Key(event) => {
-                        let key = key(event).map(Event::Key);
+                        let key = Key::of(event).map(Event::Key);
                         actions.extend(key.and_then(|key| self.state.on(key)));
                     }
                     event::Event::Resize(..) => self.screen.fit()?,
@@ -284,84 +276,5 @@ impl App {
                 tracing::warn!("{error:#}");
             }
         });
-    }
-}
-
-/// The terminal while it shows screens.
-struct Screen(Terminal<CrosstermBackend<Stdout>>);
-
-impl Screen {
-    fn open() -> Result<Self> {
-        enable_raw_mode().context("switching the terminal to single keys")?;
-        execute!(stdout(), EnterAlternateScreen).context("clearing the terminal")?;
-        let viewport = Viewport::Fixed(size());
-        let backend = CrosstermBackend::new(stdout());
-        let terminal = Terminal::with_options(backend, TerminalOptions { viewport });
-        let mut screen = Self(terminal.context("opening the terminal")?);
-        screen.fit()?;
-        Ok(screen)
-    }
-
-    /// Takes the terminal's present size and draws everything anew.
-    fn fit(&mut self) -> Result<()> {
-        self.0.resize(size()).context("clearing the terminal")
-    }
-
-    fn draw(&mut self, state: &State) -> Result<()> {
-        self.0.draw(|frame| draw(state, frame)).context("drawing")?;
-        Ok(())
-    }
-
-    fn close(&mut self) -> Result<()> {
-        execute!(stdout(), LeaveAlternateScreen, Show).context("clearing the terminal")?;
-        disable_raw_mode().context("switching the terminal back to lines")
-    }
-}
-
-fn size() -> Rect {
-    let told = rustix::termios::tcgetwinsize(rustix::stdio::stdin());
-    let (columns, rows) = match told {
-        Ok(told) if told.ws_col > 0 && told.ws_row > 0 => (told.ws_col, told.ws_row),
-        _ => SMALLEST,
-    };
-    Rect::new(0, 0, columns, rows)
-}
-
-fn key(event: KeyEvent) -> Option<Key> {
-    if event.kind == KeyEventKind::Release {
-        return None;
-    }
-    if event.modifiers.contains(KeyModifiers::CONTROL) {
-        return match event.code {
-            KeyCode::Char('c') => Some(Key::Leave),
-            KeyCode::Char('l') => Some(Key::Redraw),
-            KeyCode::Char('u') => Some(Key::Clear),
-            // For terminals whose function keys do not get through.
-            KeyCode::Char('t') => Some(Key::Test),
-            // What some serial terminals send for Backspace and Enter.
-            KeyCode::Char('h') => Some(Key::Backspace),
-            KeyCode::Char('j') => Some(Key::Enter),
-            _ => None,
-        };
-    }
-    match event.code {
-        KeyCode::Char(c) => Some(Key::Char(c)),
-        KeyCode::Enter => Some(Key::Enter),
-        KeyCode::Esc => Some(Key::Esc),
-        KeyCode::Tab => Some(Key::Tab),
-        KeyCode::BackTab => Some(Key::BackTab),
-        KeyCode::Up => Some(Key::Up),
-        KeyCode::Down => Some(Key::Down),
-        KeyCode::Left => Some(Key::Left),
-        KeyCode::Right => Some(Key::Right),
-        KeyCode::Home => Some(Key::Home),
-        KeyCode::End => Some(Key::End),
-        KeyCode::PageUp => Some(Key::PageUp),
-        KeyCode::PageDown => Some(Key::PageDown),
-        KeyCode::Backspace => Some(Key::Backspace),
-        KeyCode::Delete => Some(Key::Delete),
-        KeyCode::F(2) => Some(Key::Log),
-        KeyCode::F(3) => Some(Key::Test),
-        _ => None,
     }
 }

@@ -7,13 +7,11 @@
 mod api;
 mod certificates;
 mod command;
-mod console;
 mod derived;
 mod failure;
 mod fields;
 mod generic;
 mod help;
-mod http;
 mod names;
 mod nearest;
 mod options;

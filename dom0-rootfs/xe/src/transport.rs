@@ -3,27 +3,21 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
-use certificate_pin::Verifier;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, StreamOwned};
-use xapi_model::{Call, Reply, xmlrpc};
+use anyhow::{Context, Result};
+use xapi_client::{Connection, SOCKET, open_tls, relay};
+use xapi_model::{Call, Reply};
 
 use crate::certificates::Trust;
-use crate::console;
 use crate::failure::Failure;
-use crate::http::{Connection, Stream};
 use crate::options::{Options, home};
 
-/// Where the toolstack listens for root of its own host.
-const SOCKET: &str = "/run/xenith/xapi.sock";
+/// What the server is told of this program.
+const AGENT: &str = concat!("xe/", env!("CARGO_PKG_VERSION"));
 
 /// Carries calls and files.
 pub(crate) trait Transport {
@@ -79,12 +73,14 @@ impl Target {
                 let stream = UnixStream::connect(path).with_context(|| {
                     format!("connecting to the toolstack of this host at {}", path.display())
                 })?;
-                Ok(Connection::new(Box::new(stream), "localhost".to_owned()))
+                Ok(Connection::new(Box::new(stream), "localhost".to_owned(), AGENT))
             }
             Target::Tls { server, port, trust } => {
-                let stream = open_tls(server, *port, trust)
-                    .with_context(|| format!("connecting to {server} port {port}"))?;
-                Ok(Connection::new(stream, server.clone()))
+                let stream = open_tls(server, *port, &|shown| {
+                    trust.check(&format!("{server}:{port}"), shown)
+                })
+                .with_context(|| format!("connecting to {server} port {port}"))?;
+                Ok(Connection::new(stream, server.clone(), AGENT))
             }
         }
     }
@@ -92,47 +88,6 @@ impl Target {
 
 fn is_socket(path: &PathBuf) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
-}
-
-fn open_tls(server: &str, port: u16, trust: &Trust) -> Result<Box<dyn Stream>> {
-    let bare = server.trim_start_matches('[').trim_end_matches(']');
-    let config = Verifier::any().client()?;
-    let name = ServerName::try_from(bare.to_owned())?;
-    let mut tcp = TcpStream::connect((bare, port))?;
-    tcp.set_nodelay(true)?;
-    let mut tls = ClientConnection::new(Arc::new(config), name)?;
-    while tls.is_handshaking() {
-        tls.complete_io(&mut tcp)?;
-    }
-    let shown = tls.peer_certificates().and_then(|all| all.first());
-    let shown = shown.ok_or_else(|| anyhow!("the server showed no certificate"))?;
-    trust.check(&format!("{server}:{port}"), shown)?;
-    Ok(Box::new(Tls(StreamOwned::new(tls, tcp))))
-}
-
-/// A TLS connection that tells its socket.
-struct Tls(StreamOwned<ClientConnection, TcpStream>);
-
-impl Read for Tls {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl Write for Tls {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl AsFd for Tls {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.sock.as_fd()
-    }
 }
 
 /// Connects.
@@ -148,11 +103,7 @@ struct Remote {
 
 impl Transport for Remote {
     fn call(&mut self, call: &Call) -> Result<Reply> {
-        let text = xmlrpc::encode_call(call);
-        let length = text.len() as u64;
-        let answer = self.connection.exchange("POST", "/", length, &mut text.as_bytes())?;
-        let answer = String::from_utf8(answer).context("reading an answer")?;
-        xmlrpc::decode_reply(&answer).context("reading an answer")
+        self.connection.call(call)
     }
 
     fn put(&mut self, path: &str, length: u64, file: &mut dyn Read) -> Result<()> {
@@ -169,18 +120,19 @@ impl Transport for Remote {
         let mut screen = std::io::stdout().lock();
         // Not through the standard library's buffer, which would hide what is typed from poll.
         let mut keys = File::from(std::io::stdin().as_fd().try_clone_to_owned()?);
-        console::relay(&begun, &mut *stream, &mut keys, &mut screen)
+        relay(&begun, &mut *stream, &mut keys, &mut screen)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+    use std::sync::Arc;
     use std::thread;
 
     use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-    use rustls::{ServerConfig, ServerConnection};
-    use xapi_model::Value;
+    use rustls::{ServerConfig, ServerConnection, StreamOwned};
+    use xapi_model::{Value, xmlrpc};
 
     use super::*;
 

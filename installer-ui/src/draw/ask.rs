@@ -2,8 +2,8 @@
 //! Welcome, host name, login.
 
 use installer_core::discovery::{Firmware, Virtualization};
+use widgets::Body;
 
-use super::body::Body;
 use crate::state::State;
 
 pub(super) fn welcome(state: &State) -> Body {

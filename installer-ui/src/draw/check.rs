@@ -4,10 +4,9 @@
 use installer_core::medium::Checked;
 use installer_core::pace::Pace;
 use installer_core::size::Size;
+use widgets::{Body, WIDTH, wrap};
 
-use super::body::{Body, WIDTH};
 use super::progress;
-use crate::wrap::wrap;
 
 /// Lines of findings that fit.
 const SHOWN: usize = 12;

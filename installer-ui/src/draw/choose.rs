@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can be done on this machine.
 
-use super::body::Body;
+use widgets::Body;
+
 use crate::state::{Choice, State};
 
 pub(super) fn body(state: &State) -> Body {

@@ -4,10 +4,9 @@
 use installer_core::discovery::Disk;
 use installer_core::plan::Refusal;
 use installer_core::size::Size;
+use widgets::{Body, wrap};
 
-use super::body::Body;
 use crate::state::{STORAGE, State};
-use crate::wrap::wrap;
 
 /// Disks that fit on the screen.
 const SHOWN: usize = 8;

@@ -2,8 +2,8 @@
 //! What will and will not work on this machine.
 
 use installer_core::hardware::Severity;
+use widgets::Body;
 
-use super::body::Body;
 use crate::state::{HARDWARE_SHOWN, State};
 
 pub(super) fn body(state: &State) -> Body {

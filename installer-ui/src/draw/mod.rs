@@ -2,7 +2,6 @@
 //! What the state looks like. ASCII and reverse video only, so that every terminal shows it.
 
 mod ask;
-mod body;
 mod check;
 mod choose;
 mod disk;
@@ -16,15 +15,9 @@ mod summary;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
-use ratatui::text::Line;
+use widgets::{BODY_ROWS, Body, Page, wrap};
 
 use crate::state::{LEAVE, Screen, State};
-use crate::wrap::wrap;
-use body::Body;
-
-/// Rows between the title and the message.
-const BODY_ROWS: u16 = 19;
 
 /// The questions in their order.
 const QUESTIONS: &[Screen] = &[
@@ -49,33 +42,18 @@ pub fn draw(state: &State, frame: &mut Frame<'_>) {
         (None, Some(selected)) => leave(selected),
         (None, None) => screen(state),
     };
-    bar(frame, 0, &format!(" Xenith installer - {title}"), &counter(state));
-    let width = area.width.saturating_sub(4);
-    for (row, line) in (2..).zip(body.lines.iter().take(usize::from(BODY_ROWS))) {
-        frame.render_widget(line, Rect { x: 2, y: row, width, height: 1 }.intersection(area));
+    let message = match (state.log_open, state.leave) {
+        (None, None) => state.message.as_deref(),
+        _ => None,
+    };
+    Page {
+        title: &format!("Xenith installer - {title}"),
+        right: &counter(state),
+        body,
+        message,
+        keys: help,
     }
-    if let Some((x, y)) = body.cursor.filter(|(_, y)| *y < BODY_ROWS) {
-        frame.set_cursor_position((2 + x, 2 + y));
-    }
-    if let (Some(message), None, None) = (&state.message, state.log_open, state.leave) {
-        let bold = Style::new().add_modifier(Modifier::BOLD);
-        for (row, text) in (21..23).zip(wrap(&format!("! {message}"), usize::from(width))) {
-            let place = Rect { x: 2, y: row, width, height: 1 };
-            frame.render_widget(Line::styled(text, bold), place.intersection(area));
-        }
-    }
-    bar(frame, area.height.saturating_sub(1), &format!(" {help}"), "");
-}
-
-/// A reversed row, one text at each end.
-fn bar(frame: &mut Frame<'_>, row: u16, left: &str, right: &str) {
-    let area = frame.area();
-    let width = usize::from(area.width);
-    let room = width.saturating_sub(left.chars().count());
-    let text = format!("{left}{right:>room$}");
-    let line = Line::styled(text, Style::new().add_modifier(Modifier::REVERSED));
-    let place = Rect { x: 0, y: row, width: area.width, height: 1 };
-    frame.render_widget(line, place.intersection(area));
+    .draw(frame);
 }
 
 fn counter(state: &State) -> String {

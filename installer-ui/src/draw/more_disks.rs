@@ -3,8 +3,8 @@
 
 use installer_core::discovery::Disk;
 use installer_core::size::Size;
+use widgets::Body;
 
-use super::body::Body;
 use super::disk::details;
 use crate::state::{PURPOSES, State};
 

@@ -3,10 +3,9 @@
 
 use installer_core::discovery::Nic;
 use installer_core::hardware::{Finding, Severity};
+use widgets::{Body, wrap};
 
-use super::body::Body;
 use crate::state::{BONDS, IPV4, IPV6, Item, NetworkForm, State};
-use crate::wrap::wrap;
 
 /// Lines of findings that fit.
 const SHOWN: usize = 16;
@@ -116,7 +115,7 @@ pub(super) fn tested(findings: Option<&[Finding]>, scroll: usize) -> Body {
     for finding in findings {
         let line = finding.to_string();
         let (mark, text) = line.split_at(line.floor_char_boundary(MARK));
-        for (index, part) in wrap(text, super::body::WIDTH - MARK).into_iter().enumerate() {
+        for (index, part) in wrap(text, widgets::WIDTH - MARK).into_iter().enumerate() {
             lines.push(format!("{:MARK$}{part}", if index == 0 { mark } else { "" }));
         }
     }

@@ -2,8 +2,8 @@
 //! The installation while it runs, and how it ended.
 
 use installer_core::events::Step;
+use widgets::Body;
 
-use super::body::Body;
 use crate::state::State;
 
 /// Columns of the bar.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Keyboard, terms, and time zone.
 
-use super::body::Body;
+use widgets::Body;
+
 use crate::state::{LICENCE_SHOWN, PICK_SHOWN, Pick, State};
 
 pub(super) fn keymap(state: &State) -> Body {

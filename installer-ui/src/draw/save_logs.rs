@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Where the logs go, and whether they got there.
 
-use super::body::Body;
+use widgets::Body;
+
 use crate::state::{Saving, State, WAYS};
 
 /// Columns of a volume beside its label.

@@ -2,10 +2,9 @@
 //! The plan, and the consent below it.
 
 use installer_core::plan::Plan;
+use widgets::{Body, wrap};
 
-use super::body::Body;
 use crate::state::State;
-use crate::wrap::wrap;
 
 /// Lines of the plan that fit above the consent.
 const SHOWN: usize = 16;

@@ -12,7 +12,7 @@ use installer_core::medium::Checked;
 use installer_core::pace::Pace;
 use installer_core::plan::Ids;
 use ratatui::backend::{CrosstermBackend, TestBackend};
-use ratatui::style::Color;
+use ratatui::style::{Color, Modifier};
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use super::*;

@@ -2,9 +2,9 @@
 //! What is found out about the machine, in lines that are scrolled.
 
 use installer_core::hardware::Severity;
+use widgets::wrap;
 
 use super::{Action, Key, Screen, State};
-use crate::wrap::wrap;
 
 /// Lines of it that a screen shows.
 pub const HARDWARE_SHOWN: usize = 16;

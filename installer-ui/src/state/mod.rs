@@ -2,7 +2,6 @@
 //! The screens as a fold: events go in, actions come out, nothing else happens here.
 
 mod choose;
-mod field;
 mod form;
 mod hardware;
 mod keys;
@@ -26,7 +25,6 @@ use installer_core::pace::Pace;
 use installer_core::plan::{Ids, Plan};
 
 pub use choose::Choice;
-pub use field::Field;
 pub use form::{Form, STORAGE};
 pub use hardware::HARDWARE_SHOWN;
 pub use more_disks::{PURPOSES, Purpose};
@@ -35,37 +33,7 @@ pub use pick::{PICK_SHOWN, Pick};
 pub use regional::{LICENCE_SHOWN, RegionalForm};
 pub use run::Run;
 pub use save_logs::{SaveLogs, Saving, WAYS};
-
-/// A key, whatever the terminal sent for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Key {
-    Char(char),
-    Enter,
-    /// Goes back.
-    Esc,
-    Tab,
-    BackTab,
-    Up,
-    Down,
-    Left,
-    Right,
-    Home,
-    End,
-    PageUp,
-    PageDown,
-    Backspace,
-    Delete,
-    /// Empties a field (Ctrl-U).
-    Clear,
-    /// Shows the log (F2).
-    Log,
-    /// Tries what the screen asks for (F3).
-    Test,
-    /// Opens the menu to leave (Ctrl-C).
-    Leave,
-    /// Draws everything anew (Ctrl-L).
-    Redraw,
-}
+pub use widgets::{Field, Key};
 
 /// Something that happened.
 #[derive(Debug)]

@@ -4,45 +4,49 @@
 use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
-use crate::state::Field;
-use crate::wrap::wrap;
+use crate::{Field, wrap};
 
 /// Columns of text; screens are drawn for 80 columns.
-pub(super) const WIDTH: usize = 76;
+pub const WIDTH: usize = 76;
 /// Columns of a field.
 const FIELD: usize = 50;
 
 /// What is between title and message.
 #[derive(Debug, Default)]
-pub(super) struct Body {
-    pub(super) lines: Vec<Line<'static>>,
-    /// Column and row.
-    pub(super) cursor: Option<(u16, u16)>,
+pub struct Body {
+    /// In their order, from the top.
+    pub lines: Vec<Line<'static>>,
+    /// Column and row of the cursor.
+    pub cursor: Option<(u16, u16)>,
 }
 
 impl Body {
-    pub(super) fn text(&mut self, text: &str) {
+    /// One line.
+    pub fn text(&mut self, text: &str) {
         self.lines.push(Line::raw(text.to_owned()));
     }
 
-    pub(super) fn wrapped(&mut self, text: &str) {
+    /// A text in as many lines as it needs.
+    pub fn wrapped(&mut self, text: &str) {
         for line in wrap(text, WIDTH) {
             self.text(&line);
         }
     }
 
-    pub(super) fn bold(&mut self, text: &str) {
+    /// One line that stands out.
+    pub fn bold(&mut self, text: &str) {
         let style = Style::new().add_modifier(Modifier::BOLD);
         self.lines.push(Line::styled(text.to_owned(), style));
     }
 
-    pub(super) fn gap(&mut self) {
+    /// An empty line.
+    pub fn gap(&mut self) {
         self.text("");
     }
 
     /// Lines of which only a window of `rows` is shown, from line `first` on at the most; a further
     /// row says what is above and below.
-    pub(super) fn window(&mut self, lines: &[String], first: usize, rows: usize) {
+    pub fn window(&mut self, lines: &[String], first: usize, rows: usize) {
         let first = first.min(lines.len().saturating_sub(rows));
         lines.iter().skip(first).take(rows).for_each(|line| self.text(line));
         let below = lines.len().saturating_sub(first + rows);
@@ -55,7 +59,7 @@ impl Body {
     }
 
     /// An entry of a list; the selected one is marked without attributes too.
-    pub(super) fn choice(&mut self, selected: bool, text: &str) {
+    pub fn choice(&mut self, selected: bool, text: &str) {
         match selected {
             true => {
                 let style = Style::new().add_modifier(Modifier::REVERSED);
@@ -66,7 +70,7 @@ impl Body {
     }
 
     /// Something that Left and Right change.
-    pub(super) fn toggle(&mut self, focused: bool, label: &str, value: &str) {
+    pub fn toggle(&mut self, focused: bool, label: &str, value: &str) {
         let text = match focused {
             true => format!("> {label:<16} < {value} >"),
             false => format!("  {label:<16}   {value}"),
@@ -79,7 +83,7 @@ impl Body {
     }
 
     /// Something that is typed.
-    pub(super) fn field(&mut self, focused: bool, label: &str, field: &Field, masked: bool) {
+    pub fn field(&mut self, focused: bool, label: &str, field: &Field, masked: bool) {
         let mut shown: Vec<char> = field.text().chars().collect();
         if masked {
             shown.fill('*');

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One line of text that a person edits.
 
-use super::Key;
+use crate::Key;
 
 /// Longest text, in characters; nothing that is asked for is longer.
 const LONGEST: usize = 200;

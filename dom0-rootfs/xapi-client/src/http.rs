@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsFd;
 
 use anyhow::{Context, Result, bail};
+use xapi_model::{Call, Reply, xmlrpc};
 
 /// Anything that bytes go through both ways, with the descriptor that they go through.
-pub(crate) trait Stream: Read + Write + AsFd {}
+pub trait Stream: Read + Write + AsFd {}
 
 impl<T: Read + Write + AsFd> Stream for T {}
 
@@ -28,9 +29,16 @@ impl std::fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// A connection, kept open from one request to the next.
-pub(crate) struct Connection {
+pub struct Connection {
     stream: BufReader<Box<dyn Stream>>,
     host: String,
+    agent: &'static str,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("host", &self.host).finish_non_exhaustive()
+    }
 }
 
 /// How the length of a body is told.
@@ -42,12 +50,28 @@ enum Length {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Box<dyn Stream>, host: String) -> Self {
-        Self { stream: BufReader::new(stream), host }
+    /// Over a stream to the server `host`; `agent` is the client's name and version.
+    pub fn new(stream: Box<dyn Stream>, host: String, agent: &'static str) -> Self {
+        Self { stream: BufReader::new(stream), host, agent }
+    }
+
+    /// Sends a call and waits for the answer.
+    ///
+    /// # Errors
+    /// The connection broke, or what came is no answer.
+    pub fn call(&mut self, call: &Call) -> Result<Reply> {
+        let text = xmlrpc::encode_call(call);
+        let length = text.len() as u64;
+        let answer = self.exchange("POST", "/", length, &mut text.as_bytes())?;
+        let answer = String::from_utf8(answer).context("reading an answer")?;
+        xmlrpc::decode_reply(&answer).context("reading an answer")
     }
 
     /// Sends a request with a body of known length and reads the answer's body whole.
-    pub(crate) fn exchange(
+    ///
+    /// # Errors
+    /// The connection broke, or the server refused.
+    pub fn exchange(
         &mut self,
         method: &str,
         path: &str,
@@ -66,13 +90,19 @@ impl Connection {
     }
 
     /// Asks for something and writes the answer's body to `sink`.
-    pub(crate) fn get(&mut self, path: &str, sink: &mut dyn Write) -> Result<()> {
+    ///
+    /// # Errors
+    /// The connection broke, the server refused, or `sink` did.
+    pub fn get(&mut self, path: &str, sink: &mut dyn Write) -> Result<()> {
         self.send("GET", path, 0, &mut std::io::empty())?;
         self.receive(sink)
     }
 
     /// Asks for the connection itself. Gives what came already, and the connection.
-    pub(crate) fn upgrade(mut self, path: &str) -> Result<(Vec<u8>, Box<dyn Stream>)> {
+    ///
+    /// # Errors
+    /// The connection broke, or the server refused.
+    pub fn upgrade(mut self, path: &str) -> Result<(Vec<u8>, Box<dyn Stream>)> {
         self.send("CONNECT", path, 0, &mut std::io::empty())?;
         let (status, reason, length) = self.head()?;
         if status != 200 {
@@ -87,10 +117,9 @@ impl Connection {
 
     fn send(&mut self, method: &str, path: &str, length: u64, body: &mut dyn Read) -> Result<()> {
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: xe/{}\r\nContent-Type: text/xml\r\n\
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\nContent-Type: text/xml\r\n\
              Content-Length: {length}\r\n\r\n",
-            self.host,
-            env!("CARGO_PKG_VERSION"),
+            self.host, self.agent,
         );
         let stream = self.stream.get_mut();
         stream.write_all(head.as_bytes()).context("sending a request")?;
@@ -223,7 +252,7 @@ mod tests {
         let sent = std::rc::Rc::default();
         let answers = Cursor::new(answers.as_bytes().to_vec());
         let ready = Ready { answers, sent: std::rc::Rc::clone(&sent) };
-        (Connection::new(Box::new(ready), "host".into()), sent)
+        (Connection::new(Box::new(ready), "host".into(), "test/1"), sent)
     }
 
     #[test]

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
 
-use crate::http::Stream;
+use crate::Stream;
 
 /// Ctrl-], which ends it, as in telnet.
 const ESCAPE: u8 = 0x1d;
@@ -43,7 +43,7 @@ impl Drop for Raw<'_> {
 /// Passes on what is typed and shows what comes, until Ctrl-] or until the server hangs up. Without
 /// a terminal the end of what is typed ends nothing.
 /// `begun` is what came with the connection.
-pub(crate) fn relay<K: Read + AsFd>(
+pub fn relay<K: Read + AsFd>(
     begun: &[u8],
     stream: &mut dyn Stream,
     keys: &mut K,
