@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The recipe `programs`: our own Rust programs, compiled in the sandbox.
 //!
-//! Artifact: `usr/sbin/xenith-toolstack`, `usr/bin/xe` and `usr/sbin/xenith-installer`, static
-//! position-independent programs that depend on nothing in Dom0, and
+//! Artifact: `usr/sbin/xenith-toolstack`, `usr/bin/xe`, `usr/sbin/xenith-screen` and
+//! `usr/sbin/xenith-installer`, static position-independent programs that depend on nothing in Dom0, and
 //! `usr/libexec/xenith/xenops-worker`, which links the libraries of the recipe `xen-tools`; and
 //! `usr/share/doc/xenith/copyright`, their terms.
 //!
@@ -60,6 +60,13 @@ const PROGRAMS: &[Program] = &[
         link: Link::Static,
     },
     Program { package: "xe", features: &[], name: "xe", folder: "usr/bin", link: Link::Static },
+    Program {
+        package: "screen",
+        features: &[],
+        name: "xenith-screen",
+        folder: "usr/sbin",
+        link: Link::Static,
+    },
     Program {
         package: "xenops",
         features: &["libxl"],

@@ -180,7 +180,9 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
         let found = shell::run(&mut vm.serial, command)?;
         anyhow::ensure!(found == expected, "{command}: {found} instead of {expected}");
     }
-    vm.picture("15-host", "node1 login:", None, LIMIT)
+    vm.picture("15-host", "Xenith - node1", None, LIMIT)?;
+    vm.keys(&["alt+f2"])?;
+    vm.picture("16-login", "node1 login:", None, LIMIT)
 }
 
 /// What a server of SSH says first (RFC 4253, section 4.2).
