@@ -354,9 +354,9 @@ def suspend(host, vm, console):
     return console
 
 
-def fetch_figures(host, path, **query):
+def fetch_figures(host, path, query=()):
     """GETs one of the host's handlers of figures."""
-    query = urllib.parse.urlencode({"session_id": host.session._session, **query})
+    query = urllib.parse.urlencode({"session_id": host.session._session, **dict(query)})
     connection = http.client.HTTPSConnection(*host.address, context=host.context, timeout=60)
     connection.request("GET", f"{path}?{query}")
     answer = connection.getresponse()
@@ -378,8 +378,8 @@ def figures(host, vm):
         assert time.monotonic() < end, f"no figures: {missing}"
         now = time.strptime(str(host.api.host.get_servertime(this)), "%Y%m%dT%H:%M:%SZ")
         start = calendar.timegm(now) - 60
-        rows = json.loads(fetch_figures(
-            host, "/rrd_updates", start=start, cf="AVERAGE", interval=5, host="true", json="true"))
+        query = {"start": start, "cf": "AVERAGE", "interval": 5, "host": "true", "json": "true"}
+        rows = json.loads(fetch_figures(host, "/rrd_updates", query))
         legend = rows["meta"]["legend"]
         known = {name: [row["values"][at] for row in rows["data"]] for at, name in enumerate(legend)}
         missing = [name for name in wanted
