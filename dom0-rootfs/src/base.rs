@@ -4,6 +4,7 @@
 //! Artifact: `tree/`, `vmlinuz`, `initrd.img`, `packages` (a line each: name, version). Nothing of ours
 //! is in it apart from `init/`, so a change of our programs does not unpack packages again.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use appliance_model::lock::Package;
@@ -16,7 +17,7 @@ use crate::glob::Patterns;
 use crate::tree::{Tree, failed};
 use crate::{initramfs, modules};
 
-const REVISION: u32 = 3;
+const REVISION: u32 = 4;
 
 /// Stays whatever a profile trims: the terms that the packages are passed on under. (The names in
 /// `usr/share/doc` itself are links between packages that share theirs.)
@@ -118,10 +119,13 @@ impl Recipe for Base {
         let time = u32::try_from(build.source_date_epoch())?;
         let root_fs = file_system(self.profile.image.format);
         let inside = |path: &str| format!("/out/tree/{path}");
-        let (libraries, mdadm) = (inside(initramfs::LIBRARIES), inside(initramfs::MDADM));
-        let list = ["--library-path", libraries.as_str(), "--list", mdadm.as_str()];
-        let list = sandbox.output(&inside(initramfs::LOADER), list)?;
-        let libraries = initramfs::libraries(&String::from_utf8(list)?)?;
+        let folder = inside(initramfs::LIBRARIES);
+        let mut libraries = BTreeSet::new();
+        for program in initramfs::PROGRAMS.map(inside) {
+            let list = ["--library-path", folder.as_str(), "--list", program.as_str()];
+            let list = sandbox.output(&inside(initramfs::LOADER), list)?;
+            libraries.extend(initramfs::libraries(&String::from_utf8(list)?)?);
+        }
         initramfs::write(&tree, &version, root_fs, &libraries, time, &cpio)?;
         sandbox.run(
             "zstd",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The initramfs: busybox, the drivers that lead to the root image, mdadm for mirrors, and `init/init`.
+//! The initramfs: busybox, the drivers that lead to the root image, mdadm for mirrors, dmsetup for disks
+//! over several paths, and `init/init`.
 //!
 //! Netboot has a second archive behind it, with the drivers of network cards and `init/netboot`, so that
 //! no medium and no installed host carries them.
@@ -17,6 +18,8 @@ use crate::tree::{Tree, TreeError, failed};
 
 /// The program, with two places to fill in.
 const INIT: &str = include_str!("../init/init");
+/// Read by the program where disks are reached over several paths.
+const MULTIPATH: &str = include_str!("../init/multipath");
 /// The list of modules; its form is explained in it.
 const MODULES: &str = include_str!("../init/modules");
 /// Read by the program where there is no medium.
@@ -27,8 +30,9 @@ const NETBOOT_MODULES: &str = include_str!("../init/netboot-modules");
 /// Text that stands for the root image's file system.
 const ROOT_FS: &str = "@ROOT_FS@";
 
-/// Puts mirrors together. It is the only program that is not static, so its libraries come along.
-pub(crate) const MDADM: &str = "usr/sbin/mdadm";
+/// What puts mirrors, and disks over several paths, together. Only these programs are not static, so their
+/// libraries come along.
+pub(crate) const PROGRAMS: [&str; 2] = ["usr/sbin/mdadm", "usr/sbin/dmsetup"];
 /// What starts programs that are not static, in the tree and, by the name that is in them, in the archive.
 pub(crate) const LOADER: &str = "usr/lib64/ld-linux-x86-64.so.2";
 /// The folder of the libraries in the tree.
@@ -50,7 +54,7 @@ pub(crate) enum InitramfsError {
         module: String,
     },
     /// The loader did not find what a program needs.
-    #[error("{MDADM} needs {library}, which is not in {LIBRARIES}")]
+    #[error("a program of the initramfs needs {library}, which is not in {LIBRARIES}")]
     NoLibrary {
         /// Its name.
         library: String,
@@ -64,8 +68,8 @@ pub(crate) enum InitramfsError {
 }
 
 /// The texts that decide the initramfs apart from the tree, for the recipe's key.
-pub(crate) fn texts() -> [&'static str; 2] {
-    [INIT, MODULES]
+pub(crate) fn texts() -> [&'static str; 3] {
+    [INIT, MULTIPATH, MODULES]
 }
 
 /// The same of what netboot has beside it.
@@ -91,12 +95,13 @@ pub(crate) fn libraries(list: &str) -> Result<Vec<String>, InitramfsError> {
     Ok(libraries)
 }
 
-/// Writes the archive of `tree`, whose modules have been indexed, to `to`. `libraries` are mdadm's.
+/// Writes the archive of `tree`, whose modules have been indexed, to `to`. `libraries` are
+/// those of [`PROGRAMS`].
 pub(crate) fn write(
     tree: &Tree,
     version: &str,
     root_fs: &str,
-    libraries: &[String],
+    libraries: &BTreeSet<String>,
     time: u32,
     to: &Path,
 ) -> Result<(), InitramfsError> {
@@ -109,7 +114,10 @@ pub(crate) fn write(
     // The kernel calls /sbin/modprobe when it wants a module.
     cpio.symlink("sbin", "bin")?;
     copy(&mut cpio, &tree.path("usr/bin/busybox"), "bin/busybox", 0o755)?;
-    copy(&mut cpio, &tree.path(MDADM), "bin/mdadm", 0o755)?;
+    for program in PROGRAMS {
+        let name = program.rsplit('/').next().unwrap_or(program);
+        copy(&mut cpio, &tree.path(program), &format!("bin/{name}"), 0o755)?;
+    }
     cpio.folders("lib64")?;
     let loader = LOADER.trim_start_matches("usr/");
     copy(&mut cpio, &tree.path(LOADER), loader, 0o755)?;
@@ -120,6 +128,7 @@ pub(crate) fn write(
     }
     let init = INIT.replace(ROOT_FS, root_fs).replace("@MODULES@", &chosen.at_once.join(" "));
     cpio.file("init", 0o755, init.len() as u64, init.as_bytes())?;
+    cpio.file("multipath", 0o644, MULTIPATH.len() as u64, MULTIPATH.as_bytes())?;
     put_modules(&mut cpio, tree, version, &chosen.paths, &BTreeSet::new())?;
     cpio.finish()?;
     Ok(())
@@ -285,7 +294,9 @@ mod tests {
     fn tree(dir: &Path) -> Tree {
         let tree = Tree::at(dir.join("tree"));
         tree.write("usr/bin/busybox", b"busy", 0o755).unwrap();
-        tree.write(MDADM, b"raid", 0o755).unwrap();
+        for program in PROGRAMS {
+            tree.write(program, b"program", 0o755).unwrap();
+        }
         tree.write(LOADER, b"load", 0o755).unwrap();
         tree.write(&format!("{LIBRARIES}/libc.so.6"), b"<libc>", 0o644).unwrap();
         let lists = MODULES.replace(ROOT_FS, "squashfs") + NETBOOT_MODULES;
@@ -316,7 +327,8 @@ mod tests {
         let tree = tree(dir.path());
         let build = |file: &str| {
             let path = dir.path().join(file);
-            write(&tree, "6.1", "squashfs", &["libc.so.6".to_owned()], 7, &path).unwrap();
+            write(&tree, "6.1", "squashfs", &BTreeSet::from(["libc.so.6".to_owned()]), 7, &path)
+                .unwrap();
             std::fs::read(path).unwrap()
         };
         let (one, two) = (build("1"), build("2"));
@@ -327,6 +339,8 @@ mod tests {
             "mount -t squashfs",
             "modprobe -a -b -q loop squashfs",
             "bin/mdadm",
+            "bin/dmsetup",
+            "map_disks() {",
             "lib64/ld-linux-x86-64.so.2",
             "<libc>",
         ] {

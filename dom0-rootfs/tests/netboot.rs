@@ -2,45 +2,21 @@
 //! `init/netboot` under the very busybox that the initramfs has, against servers that fail in every
 //! way that matters. (The package is fetched first if the store does not have it.)
 
+mod busybox;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 
-use isobuild::debian::unpack_all;
 use isobuild::digest;
-use isobuild::fetch::{Downloader, Mirrors};
-use isobuild::interrupt::Interrupt;
-use isobuild::lock;
-use isobuild::progress::Plain;
-use isobuild::store::Store;
 use tempfile::TempDir;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/init/netboot");
 /// Large enough that a break in the middle is one.
 const IMAGE: usize = 3_000_000;
-
-fn busybox() -> &'static Path {
-    static BUSYBOX: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = BUSYBOX.get_or_init(|| {
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let lock = lock::load(&repository.join("profiles/lock.toml")).unwrap();
-        let package = lock.package("busybox-static").unwrap();
-        let store = Store::of_user().unwrap();
-        let mirrors = Mirrors::find(None, Some(lock.timestamp())).unwrap();
-        let fetcher = Downloader::new(&store, mirrors, false, &Plain, Interrupt::new());
-        fetcher.fetch_all(std::slice::from_ref(&package.file)).unwrap();
-        let dir = TempDir::new().unwrap();
-        let debs = [store.object(&package.file.sha256)];
-        unpack_all(&debs, dir.path(), 1, &Interrupt::new()).unwrap();
-        let path = dir.path().join("usr/bin/busybox");
-        (dir, path)
-    });
-    path
-}
 
 /// What the server does to a request, beside giving out the file.
 #[derive(Clone, Copy)]
@@ -138,7 +114,7 @@ impl Server {
 
 #[expect(clippy::disallowed_methods, reason = "the program is what is tested")]
 fn run(args: &[&str]) -> Output {
-    Command::new(busybox()).args(args).env_clear().output().unwrap()
+    Command::new(busybox::path()).args(args).env_clear().output().unwrap()
 }
 
 fn answer(served: &Served, mut stream: TcpStream) {
