@@ -26,6 +26,9 @@ use crate::log::FOLDER;
 /// The last plan that was carried out, without secrets; it goes with the logs.
 pub const PLAN: &str = "/run/xenith/plan.txt";
 
+/// Says that there are disks over several paths: `xenith-multipath.service` runs then.
+const MULTIPATH: &str = "/run/xenith/multipath";
+
 /// This machine as it is installed.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -39,9 +42,13 @@ impl Machine {
         Self { roots: Roots { loop_devices, ..Roots::default() }, medium }
     }
 
-    /// Looks at the machine, once udev has handled what it knows of.
+    /// Looks at the machine, once udev has handled what it knows of and paths to the same disk are one.
     pub fn look(&self) -> Result<Discovery> {
         settle()?;
+        if Discovery::has_loose_paths(&self.roots) {
+            put_paths_together();
+            settle()?;
+        }
         Ok(Discovery::look(&self.roots, &self.medium)?)
     }
 
@@ -49,6 +56,25 @@ impl Machine {
     pub fn volumes(&self) -> Result<Vec<Volume>> {
         settle()?;
         Ok(Volume::of(&Discovery::disks(&self.roots, &self.medium)?))
+    }
+}
+
+/// Makes multipath devices of disks that are reached over several paths, which writes nothing to them. Where
+/// it does not succeed, the disks are refused later.
+fn put_paths_together() {
+    if let Err(error) = fs::write(MULTIPATH, "") {
+        tracing::warn!("writing {MULTIPATH}: {error}");
+    }
+    for program in [
+        Program::new("modprobe").args(["-a", "dm-multipath", "dm-service-time"]),
+        Program::new("multipath").args(["-v2"]),
+        // From now on it looks after the paths.
+        Program::new("systemctl").args(["start", "xenith-multipath.service"]),
+    ] {
+        match program.run() {
+            Ok(said) => said.lines().for_each(|line| tracing::info!("multipath: {line}")),
+            Err(error) => tracing::warn!("putting paths together: {error}"),
+        }
     }
 }
 

@@ -21,9 +21,13 @@ pub fn grub_cfg(plan: &Plan) -> String {
         "" => String::new(),
         arrays => format!("xenith.arrays={arrays} "),
     };
+    let multipath = match plan.multipaths().join(",").as_str() {
+        "" => String::new(),
+        names => format!("xenith.multipath={names} "),
+    };
     let dom0 = format!(
         "{DOM0} xenith.mode=installed xenith.slot=a xenith.root={root} xenith.state={state} \
-         {arrays}xenith.build={build}"
+         {arrays}{multipath}xenith.build={build}"
     );
     let dom0 = with_options(&dom0, &plan.medium.boot_options.dom0);
     let mut text = String::from(
@@ -57,7 +61,19 @@ fn with_options(line: &str, options: &[BootOption]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::tests::{answers, ids, machine};
+    use crate::answers::{Answers, DiskChoice};
+    use crate::plan::tests::{answers, ids, machine, multipath};
+
+    #[test]
+    fn disks_over_several_paths_are_named() {
+        let mut found = machine();
+        found.disks[0] = multipath("3600a", ["sda", "sde"], 480_000_000_000);
+        let disk = DiskChoice::Device("/dev/mapper/3600a".into());
+        let plan = Plan::make(&Answers { disk, ..answers() }, &found, ids()).unwrap();
+        let text = grub_cfg(&plan);
+        let word = "0014 xenith.multipath=3600a xenith.build=";
+        assert_eq!(text.matches(word).count(), 2, "{text}");
+    }
 
     #[test]
     fn a_menu_reads_like_this() {

@@ -63,7 +63,9 @@ pub(super) fn details(body: &mut Body, disk: &Disk, refused: &str) {
     }
     let serial = disk.serial.as_deref().unwrap_or("not told");
     let removable = if disk.removable { ", removable" } else { "" };
-    body.text(&format!("Serial {serial}, {}-byte sectors{removable}", disk.sector_size));
+    let paths = disk.multipath.as_ref().map(|paths| format!(", {}", paths.words()));
+    let paths = paths.unwrap_or_default();
+    body.text(&format!("Serial {serial}, {}-byte sectors{removable}{paths}", disk.sector_size));
     let contents: Vec<String> = disk
         .contents
         .iter()

@@ -26,6 +26,7 @@ pub(crate) fn disk(name: &str, size: u64, model: &str) -> Disk {
         contents: vec![],
         uses: vec![],
         path_of: None,
+        multipath: None,
         unreadable: None,
         host_table: None,
         holders: vec![],

@@ -76,7 +76,11 @@ mod tests {
             crate::discovery::Holder::Other("bcache0".into()),
         ];
         found.disks[0].contents[1].part_of = Some("vg0".into());
-        found.disks[1].path_of = Some("/dev/mapper/mpatha".into());
+        found.disks[1].path_of = Some("/dev/sdx".into());
+        found.disks[2].multipath = Some(crate::discovery::Multipath {
+            wwid: Some("3600a".into()),
+            paths: vec!["/dev/sdc".into(), "/dev/sdy".into()],
+        });
         let text = found.to_json().unwrap();
         golden::is("inventories/good/machine-of-the-tests.json", &format!("{text}\n"));
         assert_eq!(Discovery::from_json(&text).unwrap(), found);

@@ -6,6 +6,7 @@ mod inventory;
 mod machine;
 mod medium;
 mod mounts;
+mod multipath;
 mod nic;
 mod roots;
 mod table;
@@ -13,10 +14,11 @@ mod unusable;
 
 use std::path::PathBuf;
 
-pub use disk::{Content, Disk, Holder};
+pub use disk::{Content, Disk, Holder, partition};
 pub use inventory::InventoryError;
 pub use machine::{Firmware, Machine, Virtualization};
 pub use medium::Medium;
+pub use multipath::Multipath;
 pub use nic::Nic;
 pub use roots::Roots;
 pub use table::{HostPartition, HostTable};
@@ -105,6 +107,11 @@ impl Discovery {
         let mounts = mounts::Mounts::read(roots)?;
         let below = mounts.device_of(medium).map(|device| disk::disks_below(roots, &device));
         disk::look(roots, &mounts, &below.unwrap_or_default())
+    }
+
+    /// Whether there are several paths to one disk that are not put together yet.
+    pub fn has_loose_paths(roots: &Roots) -> bool {
+        multipath::are_loose(roots)
     }
 
     /// The network cards alone.

@@ -183,21 +183,115 @@ fn paths_to_one_disk_are_recognised() {
         let text = format!("E:ID_WWN=0x600a\nE:ID_SERIAL={serial}\n");
         tree.put(&format!("udev/b{number}"), &text);
     }
-    tree.block("", "dm-7", "253:7", 40_000_000);
-    tree.put("sys/block/dm-7/dm/name", "mpatha\n");
-    tree.put("sys/block/dm-7/dm/uuid", "mpath-3600a\n");
-    fs::create_dir_all(tree.path("sys/block/sdd/holders/dm-7")).unwrap();
     let found = tree.look();
     let paths: Vec<Option<&str>> = found.disks.iter().map(|disk| disk.path_of.as_deref()).collect();
     let expected = [
         None,
         Some("/dev/sdc, /dev/sdd"),
         Some("/dev/sdb, /dev/sdd"),
-        Some("/dev/mapper/mpatha"),
+        Some("/dev/sdb, /dev/sdc"),
         None,
     ];
     assert_eq!(paths, expected);
-    assert!(Refusal::of(&found.disks[1]).unwrap().to_string().contains("see /dev/sdc, /dev/sdd;"));
+    assert!(Refusal::of(&found.disks[1]).unwrap().to_string().contains("see /dev/sdc, /dev/sdd,"));
+}
+
+/// Two paths to one disk with a partition.
+fn paths(wwid: &str) -> Tree {
+    let tree = machine();
+    for (name, number) in [("sdb", "8:16"), ("sdc", "8:32")] {
+        tree.block("", name, number, 40_000_000);
+        tree.put(&format!("sys/block/{name}/device/model"), "ARRAY\n");
+        tree.put(&format!("sys/block/{name}/device/wwid"), wwid);
+        let text = format!(
+            "S:disk/by-path/{name}\nE:ID_WWN=0x600a\nE:ID_SERIAL=3600a\nE:ID_SERIAL_SHORT=600a\n"
+        );
+        tree.put(&format!("udev/b{number}"), &text);
+    }
+    tree
+}
+
+/// Puts the paths together.
+fn map(tree: &Tree, paths: &[&str]) {
+    tree.block("", "dm-7", "253:7", 40_000_000);
+    tree.put("sys/block/dm-7/dm/name", "3600a\n");
+    tree.put("sys/block/dm-7/dm/uuid", "mpath-3600a\n");
+    tree.put("udev/b253:7", "S:disk/by-id/wwn-0x600a\n");
+    for path in paths {
+        fs::create_dir_all(tree.path(&format!("sys/block/{path}/holders/dm-7"))).unwrap();
+        fs::create_dir_all(tree.path(&format!("sys/block/dm-7/slaves/{path}"))).unwrap();
+    }
+    tree.block("", "dm-8", "253:8", 1000);
+    tree.put("sys/block/dm-8/dm/name", "3600a-part1\n");
+    tree.put("sys/block/dm-8/dm/uuid", "part1-mpath-3600a\n");
+    fs::create_dir_all(tree.path("sys/block/dm-7/holders/dm-8")).unwrap();
+}
+
+#[test]
+fn paths_that_are_put_together_are_one_disk() {
+    let tree = paths("naa.600A\n");
+    map(&tree, &["sdb", "sdc"]);
+    let line = "1 0 253:8 / /x rw - ext4 /dev/mapper/3600a-part1 rw\n";
+    tree.put("proc/self/mountinfo", line);
+    let found = tree.look();
+    let [disk, _] = found.disks.as_slice() else { panic!("{:?}", found.disks) };
+    assert_eq!(disk.path, Path::new("/dev/mapper/3600a"));
+    assert_eq!(disk.model.as_deref(), Some("ARRAY"));
+    assert_eq!(disk.serial.as_deref(), Some("600a"));
+    let multipath = disk.multipath.as_ref().unwrap();
+    assert_eq!(multipath.wwid.as_deref(), Some("3600a"));
+    assert_eq!(multipath.paths, [Path::new("/dev/sdb"), Path::new("/dev/sdc")]);
+    for name in ["/dev/sdc", "/dev/disk/by-path/sdb", "/dev/disk/by-id/wwn-0x600a"] {
+        assert!(disk.links.iter().any(|link| link == name), "{name}: {:?}", disk.links);
+    }
+    let contents: Vec<&str> = disk.contents.iter().map(|found| found.device.as_str()).collect();
+    assert_eq!(contents, ["3600a-part1"]);
+    assert_eq!(disk.partition_name(1), "3600a-part1");
+    assert_eq!(disk.holders, [Holder::Mapper("3600a-part1".into())]);
+    assert_eq!(disk.uses, ["dm-8 is mounted at /x"]);
+    assert_eq!(disk.path_of, None);
+}
+
+#[test]
+fn a_path_beside_the_others_map_is_refused() {
+    let tree = paths("naa.600a\n");
+    map(&tree, &["sdb"]);
+    let found = tree.look();
+    let names: Vec<(&str, Option<&str>)> = found
+        .disks
+        .iter()
+        .map(|disk| (disk.path.to_str().unwrap(), disk.path_of.as_deref()))
+        .collect();
+    let expected =
+        [("/dev/mapper/3600a", None), ("/dev/sda", None), ("/dev/sdc", Some("/dev/mapper/3600a"))];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_multipath_disk_needs_a_name_that_the_kernel_tells() {
+    for wwid in ["t10.ATA     DISK 1\n", "naa.600b\n", "naa.\n", "naa.60-a\n", "\n"] {
+        let tree = paths(wwid);
+        map(&tree, &["sdb", "sdc"]);
+        let found = tree.look();
+        assert_eq!(found.disks[0].multipath.as_ref().unwrap().wwid, None, "{wwid}");
+        assert_eq!(Refusal::of(&found.disks[0]), Some(Refusal::Nameless));
+    }
+}
+
+#[test]
+fn paths_are_loose_until_they_are_put_together() {
+    let loose = |tree: &Tree| {
+        Discovery::has_loose_paths(&Roots { sys: tree.path("sys"), ..Roots::default() })
+    };
+    assert!(!loose(&machine()));
+    let tree = paths("naa.600a\n");
+    assert!(loose(&tree));
+    map(&tree, &["sdb"]);
+    assert!(loose(&tree), "one is outside");
+    fs::create_dir_all(tree.path("sys/block/sdc/holders/dm-7")).unwrap();
+    assert!(!loose(&tree));
+    tree.put("sys/block/sdc/device/wwid", "naa.600b\n");
+    assert!(!loose(&tree));
 }
 
 #[test]

@@ -153,7 +153,8 @@ fn disks(found: &Discovery, findings: &mut Vec<Finding>) {
 
 fn name(disk: &Disk) -> String {
     let model = disk.model.as_deref().unwrap_or("unknown model");
-    format!("{} {}, {model}", disk.path.display(), Size(disk.size))
+    let paths = disk.multipath.as_ref().map(|paths| format!(", over {}", paths.words()));
+    format!("{} {}, {model}{}", disk.path.display(), Size(disk.size), paths.unwrap_or_default())
 }
 
 fn network(found: &Discovery, findings: &mut Vec<Finding>) {

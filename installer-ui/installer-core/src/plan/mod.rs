@@ -215,6 +215,12 @@ impl Plan {
         all.filter(|(role, _)| self.mirror.is_some() && role.is_mirrored()).collect()
     }
 
+    /// Names in the world of the host's disks that are reached over several paths.
+    pub fn multipaths(&self) -> Vec<&str> {
+        let multipaths = self.wiped().filter_map(|disk| disk.multipath.as_ref());
+        multipaths.filter_map(|multipath| multipath.wwid.as_deref()).collect()
+    }
+
     /// Every disk that gets partitions, the first one first.
     pub fn disks(&self) -> impl Iterator<Item = (&Disk, &DiskLayout)> {
         let second = self.mirror.as_ref().map(|mirror| (&mirror.disk, &mirror.layout));

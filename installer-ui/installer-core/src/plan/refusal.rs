@@ -25,10 +25,16 @@ pub enum Refusal {
     InUse(Vec<String>),
     /// One of several paths to a disk: what is written over it alone is lost or torn.
     #[error(
-        "it is one path of several to the same disk, see {0}; there is no support for multipath yet: \
-         leave one path connected, or use another disk"
+        "it is one path of several to the same disk, see {0}, and they could not be put together as one \
+         (multipath): look at the log, or leave one path connected"
     )]
     Path(String),
+    /// It has a name in the world that only udev tells.
+    #[error(
+        "it is reached over several paths, and has no name (NAA or EUI-64 of SCSI) by which a host can \
+         find it at start"
+    )]
+    Nameless,
     /// Something is on top of it that cannot be taken down.
     #[error("the kernel keeps {0} on top of it")]
     Held(String),
@@ -76,6 +82,9 @@ impl Refusal {
         });
         if let Some(device) = &disk.path_of {
             return Some(Self::Path(device.clone()));
+        }
+        if disk.multipath.as_ref().is_some_and(|multipath| multipath.wwid.is_none()) {
+            return Some(Self::Nameless);
         }
         if disk.read_only {
             return Some(Self::ReadOnly);
@@ -170,6 +179,15 @@ pub enum PlanError {
     /// One disk cannot have two purposes.
     #[error("{} is named twice; each disk has one purpose", disk.display())]
     NamedTwice {
+        /// Which.
+        disk: PathBuf,
+    },
+    /// Two kinds of safety in one, of which the initramfs starts one only.
+    #[error(
+        "{} is reached over several paths and cannot be in a mirror: choose one disk over several \
+         paths, or two disks with one path each", disk.display()
+    )]
+    MirrorPaths {
         /// Which.
         disk: PathBuf,
     },

@@ -124,6 +124,11 @@ impl Plan {
 
     fn write_disk(&self, f: &mut fmt::Formatter<'_>, title: &str, disk: &Disk) -> fmt::Result {
         writeln!(f, "  {title:<8}  {}", Self::disk_line(disk))?;
+        if let Some(multipath) = &disk.multipath {
+            let paths: Vec<String> =
+                multipath.paths.iter().map(|path| path.display().to_string()).collect();
+            writeln!(f, "            reached over {}: {}", multipath.words(), paths.join(", "))?;
+        }
         if self.kept.is_some() {
             return Ok(());
         }

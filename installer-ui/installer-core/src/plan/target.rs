@@ -35,6 +35,7 @@ impl<'a> Target<'a> {
             Some(second) => {
                 usable(second)?;
                 alike(disk, second)?;
+                one_path([disk, second])?;
                 let smaller = disk.size.min(second.size);
                 let half = |disk: &Disk, guids| {
                     lay_out(disk, DiskLayout::mirrored(disk.size, smaller, sector_size, guids))
@@ -55,6 +56,9 @@ impl<'a> Target<'a> {
         mut ids: Ids,
     ) -> Result<Self, PlanError> {
         let host = kept::choose_host(&answers.disk, found)?;
+        if let Some(mirror) = &host.mirror {
+            one_path([host.disk, &mirror.disk])?;
+        }
         let kept = Some(Kept::of(&host, found));
         // The initramfs finds the arrays by these.
         ids.mirror.arrays = host.arrays;
@@ -87,6 +91,14 @@ fn lay_out(disk: &Disk, layout: Result<DiskLayout, LayoutError>) -> Result<DiskL
         disk: disk.path.clone(),
         refusal: Refusal::TooSmall(disk.size),
     })
+}
+
+/// Arrays are put together of disks, not of what lies over them.
+fn one_path(disks: [&Disk; 2]) -> Result<(), PlanError> {
+    match disks.into_iter().find(|disk| disk.multipath.is_some()) {
+        Some(disk) => Err(PlanError::MirrorPaths { disk: disk.path.clone() }),
+        None => Ok(()),
+    }
 }
 
 /// What lies on a disk that is wiped and on one that is not.

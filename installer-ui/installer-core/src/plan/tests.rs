@@ -11,7 +11,7 @@ use super::*;
 use crate::answers::{
     BondChoice, DiskChoice, DiskRules, Glob, InterfaceChoice, NetworkAnswer, StorageAnswer,
 };
-use crate::discovery::{Content, Firmware, Holder, Machine, Nic, Virtualization};
+use crate::discovery::{Content, Firmware, Holder, Machine, Multipath, Nic, Virtualization};
 
 pub(crate) fn disk(name: &str, size: u64) -> Disk {
     let serial = format!("SER-{name}");
@@ -28,6 +28,7 @@ pub(crate) fn disk(name: &str, size: u64) -> Disk {
         contents: vec![],
         uses: vec![],
         path_of: None,
+        multipath: None,
         unreadable: None,
         host_table: None,
         holders: vec![],
@@ -207,8 +208,9 @@ fn a_disk_is_found_by_each_of_its_names() {
 #[test]
 fn unusable_disks_are_refused_with_the_reason() {
     type Change = fn(&mut Disk);
-    let cases: [(Change, &str); 10] = [
-        (|d| d.path_of = Some("/dev/mapper/mpatha".into()), "or use another disk"),
+    let cases: [(Change, &str); 11] = [
+        (|d| d.path_of = Some("/dev/sdx".into()), "leave one path connected"),
+        (|d| d.multipath = Some(Multipath { wwid: None, paths: vec![] }), "find it at start"),
         (|d| d.unreadable = Some("I/O error".into()), "it cannot be read: I/O error"),
         (|d| d.size = 15_999_999_999, "it is too small: 15.9 GB, at least 16.0 GB are needed"),
         (|d| d.uses = vec!["sda1 is mounted at /x".into()], "it is in use: sda1 is mounted at /x"),
@@ -431,6 +433,49 @@ fn a_mirror_needs_two_disks_that_are_alike_enough() {
     found.medium.root_image_size = 1 << 30;
     assert!(Plan::make(&answers(), &found, ids()).is_ok());
     assert!(pair(device("/dev/sda"), device("/dev/sdb"), &found).is_err());
+}
+
+/// A disk over two paths.
+pub(crate) fn multipath(wwid: &str, paths: [&str; 2], size: u64) -> Disk {
+    let mut disk = disk(&format!("mapper/{wwid}"), size);
+    disk.serial = Some(wwid[1..].to_owned());
+    let paths: Vec<PathBuf> = paths.iter().map(|name| PathBuf::from("/dev").join(name)).collect();
+    disk.links.extend_from_slice(&paths);
+    disk.multipath = Some(Multipath { wwid: Some(wwid.into()), paths });
+    disk
+}
+
+#[test]
+fn a_disk_over_several_paths_reads_like_this() {
+    let mut found = machine();
+    found.disks[0] = multipath("3600a", ["sda", "sde"], 480_000_000_000);
+    let device = |name: &str| DiskChoice::Device(name.into());
+    let make = |disk| Plan::make(&Answers { disk, ..answers() }, &found, ids());
+    let plan = make(device("/dev/mapper/3600a")).unwrap();
+    let text = plan.to_string();
+    let expected = "
+  disk      /dev/mapper/3600a  480 GB  TESTDISK  (serial 600a)
+            reached over 2 paths: /dev/sda, /dev/sde
+            nothing was recognised on it
+";
+    assert!(text.contains(expected), "{text}");
+    assert_eq!(plan.multipaths(), ["3600a"]);
+    let by_path = make(device("/dev/sde")).unwrap();
+    assert_eq!(by_path.disk, plan.disk, "a path's name means the disk");
+
+    let text = pair(device("/dev/sdb"), device("/dev/mapper/3600a"), &found).unwrap_err();
+    let expected = "/dev/mapper/3600a is reached over several paths and cannot be in a mirror: choose \
+                    one disk over several paths, or two disks with one path each";
+    assert_eq!(text.to_string(), expected);
+
+    // It may be storage beside another system disk.
+    let storage = StorageAnswer {
+        kind: LocalSrKind::Ext,
+        on_system: false,
+        disks: vec![device("/dev/mapper/3600a")],
+    };
+    let answers = Answers { disk: device("/dev/sdb"), storage: Some(storage), ..answers() };
+    assert_eq!(Plan::make(&answers, &found, ids()).unwrap().multipaths(), ["3600a"]);
 }
 
 fn with_storage(on_system: bool, disks: &[&str], found: &Discovery) -> Result<Plan, PlanError> {

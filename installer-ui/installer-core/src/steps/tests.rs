@@ -13,7 +13,7 @@ use crate::discovery::Holder;
 use crate::hooks::Script;
 use crate::layout::EntryKind;
 use crate::plan::ARRAY_START;
-use crate::plan::tests::{answers, ids, machine};
+use crate::plan::tests::{answers, ids, machine, multipath};
 use crate::system::fake::Fake;
 
 pub(super) fn plan() -> Plan {
@@ -240,6 +240,28 @@ fn with_storage(on_system: bool) -> Plan {
     let disks = vec![choice("/dev/sdb"), choice("/dev/sdc")];
     let storage = Some(StorageAnswer { kind: LocalSrKind::LvmThin, on_system, disks });
     Plan::make(&Answers { storage, ..answers() }, &found, ids()).unwrap()
+}
+
+#[test]
+fn a_disk_over_several_paths_is_written_through_its_map() {
+    let mut found = machine();
+    found.disks[0] = multipath("3600a", ["sda", "sde"], 20_000_000_000);
+    found.disks[0].holders = vec![Holder::Mapper("3600a-part1".into())];
+    let disk = DiskChoice::Device("/dev/sde".into());
+    let plan = Plan::make(&Answers { disk, ..answers() }, &found, ids()).unwrap();
+    // The machine has no path by itself.
+    let mut fake = fake(&plan);
+    run(&plan, &mut fake).1.unwrap();
+    assert!(fake.starts());
+    let image = &fake.files[&plan.source(paths::ROOT_IMAGE)];
+    assert_eq!(&fake.partition_bytes(0, 3, image.len()), image);
+    let group = "xsr-00000000-0000-0000-0000-00000000005a";
+    assert_eq!(fake.programs[0], "dmsetup remove --retry 3600a-part1");
+    let create = format!("vgcreate --yes {group} /dev/mapper/3600a-part6");
+    assert_eq!(fake.programs[1], create);
+    let files: BTreeMap<String, Vec<u8>> = fake.esp_files(0).into_iter().collect();
+    let menu = String::from_utf8(files["/boot/grub/grub.cfg"].clone()).unwrap();
+    assert!(menu.contains(" xenith.multipath=3600a "), "{menu}");
 }
 
 #[test]

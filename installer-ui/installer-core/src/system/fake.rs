@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Ext4, RecordsError, System, SystemError};
 use crate::copy::ALIGNMENT;
+use crate::discovery::partition;
 use crate::hooks::Stage;
 use crate::layout::Entry;
 use crate::program::{Program, ProgramError};
@@ -125,6 +126,7 @@ impl Fake {
             match name.strip_prefix(disk.path.to_str().unwrap()) {
                 Some("") => return vec![(index, 0, disk.size)],
                 Some(number) => {
+                    let number = number.trim_start_matches("-part");
                     let (start, size) = disk.partitions[number.parse::<usize>().unwrap() - 1];
                     return vec![(index, start, size)];
                 }
@@ -466,7 +468,7 @@ impl System for Fake {
     }
 
     fn partition(&self, disk: &Path, number: u32) -> PathBuf {
-        format!("{}{number}", disk.display()).into()
+        partition(disk, number)
     }
 
     fn reread_partitions(&mut self, disk: &Path, layout: &DiskLayout) -> Result<(), SystemError> {

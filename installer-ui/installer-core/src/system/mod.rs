@@ -5,6 +5,7 @@ mod device;
 #[cfg(test)]
 pub(crate) mod fake;
 mod kept;
+mod multipath;
 mod real;
 mod stage;
 

@@ -12,8 +12,9 @@ use image_formats::gpt::DiskLayout;
 use rustix::fs::{Advice, FlockOperation, OFlags};
 
 use super::stage::{io, remove, stage};
-use super::{Ext4, RecordsError, System, SystemError, kept};
+use super::{Ext4, RecordsError, System, SystemError, kept, multipath};
 use crate::copy::ALIGNMENT;
+use crate::discovery::partition;
 use crate::hooks::Stage;
 use crate::layout::Entry;
 use crate::program::Program;
@@ -32,10 +33,16 @@ pub struct RealSystem {
     direct: HashMap<PathBuf, Option<File>>,
 }
 
-fn is_partition(device: &Path) -> bool {
+/// Whether the kernel would count what lies on or beside a device as its users: a partition, whose disk is
+/// open too, or a multipath device, on which its partitions are devices of their own.
+fn is_beside(device: &Path) -> bool {
+    sys(device).join("partition").exists() || multipath::number(device).is_some()
+}
+
+/// The kernel's folder of a device.
+fn sys(device: &Path) -> PathBuf {
     let name = fs::canonicalize(device).unwrap_or_else(|_| device.to_owned());
-    let name = name.file_name().unwrap_or_default();
-    Path::new("/sys/class/block").join(name).join("partition").exists()
+    Path::new("/sys/class/block").join(name.file_name().unwrap_or_default())
 }
 
 impl RealSystem {
@@ -43,8 +50,8 @@ impl RealSystem {
         if !self.open.contains_key(path) {
             // The kernel refuses whoever asks for a disk alone of which anything is mounted, so one
             // that came into use after the plan was made is not written to. Partitions are opened
-            // beside the disk.
-            let alone = if is_partition(path) { 0 } else { OFlags::EXCL.bits() };
+            // beside the disk; those of a multipath device were taken down before it is written to.
+            let alone = if is_beside(path) { 0 } else { OFlags::EXCL.bits() };
             let alone = i32::try_from(alone).unwrap_or_default();
             let file = OpenOptions::new().read(true).write(true).custom_flags(alone).open(path);
             let file = file.map_err(io("opening", path))?;
@@ -157,17 +164,22 @@ impl System for RealSystem {
     }
 
     fn partition(&self, disk: &Path, number: u32) -> PathBuf {
-        let disk = disk.display().to_string();
-        match disk.ends_with(|c: char| c.is_ascii_digit()) {
-            true => format!("{disk}p{number}").into(),
-            false => format!("{disk}{number}").into(),
-        }
+        partition(disk, number)
     }
 
     fn reread_partitions(&mut self, disk: &Path, layout: &DiskLayout) -> Result<(), SystemError> {
         self.close();
         self.settle()?;
         let path = disk.display().to_string();
+        if let Some(number) = multipath::number(disk) {
+            self.run(&multipath::map_partitions(disk))?;
+            self.settle()?;
+            return layout.partitions().iter().try_for_each(|planned| {
+                let partition = self.partition(disk, planned.role.number());
+                let found = self.run(&multipath::table(&partition))?;
+                multipath::check(partition, &found, &number, planned, layout)
+            });
+        }
         self.run(&Program::new("partx").args(["--update"]).arg(path))?;
         self.settle()?;
         for planned in layout.partitions() {
@@ -193,6 +205,10 @@ impl System for RealSystem {
     fn forget_partitions(&mut self, disk: &Path) -> Result<(), SystemError> {
         self.close();
         self.settle()?;
+        // Those of a multipath device were taken down, and do not come back without a table.
+        if multipath::number(disk).is_some() {
+            return Ok(());
+        }
         let path = disk.display().to_string();
         self.run(&Program::new("blockdev").args(["--rereadpt"]).arg(path))?;
         self.settle()
