@@ -46,8 +46,8 @@ struct Cli {
     #[arg(long, value_name = "FILE")]
     figures: Option<PathBuf>,
     /// Only cases whose name contains one of these; those that measure (bench-…), boot over the network
-    /// (netboot-…), try other disks (disks-…, raid-…) or faults (fault-…), need several machines (net-…), make
-    /// pictures (picture-…), look at a guest's life (life-…) or at users of the host (users-…) only if it
+    /// (netboot-…), try other disks (disks-…, multipath-…, raid-…) or faults (fault-…), need several machines
+    /// (net-…), make pictures (picture-…), look at a guest's life (life-…) or at users of the host (users-…) only if it
     /// begins like theirs.
     filters: Vec<String>,
 }

@@ -42,8 +42,16 @@ pub struct Setup {
     pub no_reboot: bool,
     /// Between the first disk and its file.
     pub layer: Layer,
+    /// So many of the first disks are paths to the same one, whose name in the world is
+    /// [`Setup::WWN`]: they have one file.
+    pub paths: usize,
     /// A BIOS speaks on the serial port too.
     pub bios_on_serial: bool,
+}
+
+impl Setup {
+    /// Name in the world, an NAA, of a disk that is reached over several paths.
+    pub const WWN: u64 = 0x5000_c500_15ea_71ac;
 }
 
 /// A virtual machine; dropping it cuts its power.
@@ -70,7 +78,9 @@ impl Vm {
         } else {
             Firmware::Bios
         };
+        let paths = std::iter::repeat_n(Layer::Path(Setup::WWN), setup.paths);
         let layers = std::iter::once(setup.layer.clone()).chain(std::iter::repeat(Layer::None));
+        let layers = paths.chain(layers.skip(usize::from(setup.paths > 0)));
         let drives =
             setup.disks.iter().zip(layers).map(|((file, serial), layer)| emulator::Drive {
                 file: format!("{FOLDER}/{file}"),
@@ -209,6 +219,11 @@ impl Vm {
     /// Takes the medium of a CD drive out, although it is in use.
     pub fn eject_medium(&mut self) -> Result<()> {
         self.qmp.run("eject", json!({ "device": "medium", "force": true })).map(drop)
+    }
+
+    /// Takes path `index` to a disk away: the machine hears of it and lets go of the device.
+    pub fn pull_path(&mut self, index: usize) -> Result<()> {
+        self.qmp.run("device_del", json!({ "id": format!("path{index}") })).map(drop)
     }
 
     /// Plugs the network cable in or out.

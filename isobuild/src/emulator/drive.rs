@@ -29,6 +29,9 @@ pub enum Layer {
     Log(String),
     /// Some requests fail (QEMU's `blkdebug`).
     Fault(Fault),
+    /// One path of several to a SCSI disk with this name in the world (an NAA, SCSI SPC): other drives have
+    /// the same file, each at a controller of its own. The device is called `path<index>`.
+    Path(u64),
 }
 
 /// Requests that fail, every time.
@@ -51,6 +54,10 @@ impl Drive {
         match &self.layer {
             Layer::None => format!(
                 "{id},file={file},format={format},cache={cache},discard=unmap,detect-zeroes=unmap"
+            ),
+            Layer::Path(_) => format!(
+                "{id},file={file},format={format},cache={cache},discard=unmap,detect-zeroes=unmap,\
+                 file.locking=off"
             ),
             // A flush has to reach the layer, and no more than that.
             Layer::Log(log) => format!(
@@ -88,6 +95,13 @@ impl Drive {
                 format!("virtio-scsi-pci,id=scsi{index}"),
                 format!("{},bus=scsi{index}.0", device("scsi-hd")),
             ],
+            Layer::Path(name) => vec![
+                format!("virtio-scsi-pci,id=scsi{index}"),
+                format!(
+                    "{},bus=scsi{index}.0,id=path{index},wwn={name:#x},share-rw=on",
+                    device("scsi-hd")
+                ),
+            ],
             _ => vec![device("virtio-blk-pci")],
         }
     }
@@ -119,6 +133,20 @@ mod tests {
         assert!(logged.starts_with("if=none,id=disk1,driver=blklogwrites,cache=writeback,"));
         assert!(logged.contains(",file.file.filename=/vm/disk.img,"), "{logged}");
         assert!(logged.contains(",log.filename=/vm/log,"), "{logged}");
+    }
+
+    #[test]
+    fn paths_share_a_file_and_a_name() {
+        let drive = drive(Layer::Path(0x5000_0000_0000_0001));
+        assert!(drive.options(1).ends_with(",file.locking=off"), "{}", drive.options(1));
+        assert_eq!(
+            drive.devices(1, 3),
+            [
+                "virtio-scsi-pci,id=scsi1",
+                "scsi-hd,drive=disk1,serial=S,bootindex=3,bus=scsi1.0,id=path1,\
+                 wwn=0x5000000000000001,share-rw=on"
+            ]
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod disks;
 mod faults;
 mod installed;
 mod life;
+mod multipath;
 mod netboot;
 mod network;
 mod power_cuts;
@@ -30,6 +31,7 @@ const ON_DEMAND: &[(&str, bool)] = &[
     ("fault-", true),
     ("install-serial", true),
     ("life-", true),
+    ("multipath-", true),
     ("net-", true),
     ("netboot-", true),
     ("picture-", false),
@@ -65,6 +67,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(life::cases());
     cases.extend(disks::cases());
     cases.extend(raid::cases());
+    cases.extend(multipath::cases());
     cases.extend(reinstall::cases());
     cases.extend(faults::cases());
     cases.extend(power_cuts::cases());
@@ -93,6 +96,7 @@ mod tests {
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
         assert_eq!(chosen("life-"), ["life-pvh", "life-checkpoint"]);
+        assert_eq!(chosen("multipath-"), ["multipath-bios", "multipath-uefi"]);
         assert_eq!(chosen("reinstall-"), ["reinstall-keep"]);
         assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
         assert_eq!(chosen("").len(), 7);
