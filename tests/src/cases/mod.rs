@@ -95,7 +95,8 @@ mod tests {
         assert_eq!(chosen("net-"), ["net-lacp-vlan"]);
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
-        assert_eq!(chosen("life-"), ["life-pvh", "life-checkpoint"]);
+        let life = ["life-pvh", "life-checkpoint", "life-guard", "life-balloon"];
+        assert_eq!(chosen("life-"), life);
         assert_eq!(chosen("multipath-"), ["multipath-bios", "multipath-uefi"]);
         assert_eq!(chosen("reinstall-"), ["reinstall-keep"]);
         assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
