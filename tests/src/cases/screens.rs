@@ -121,7 +121,7 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
         Picture("4-choose", "Xenith installer - what to do"),
         Keys(&["ctrl+c"]),
         Picture("leave", "Xenith installer - leave"),
-        Keys(&["esc", "down", "down", "down", "ret", "ret"]),
+        Keys(&["esc", "down", "down", "down", "down", "ret", "ret"]),
         Picture("save-logs", "sda1 vfat \"LOGS\""),
         Keys(&["ret"]),
         Picture("saved-logs", "which can be pulled out"),
