@@ -196,7 +196,11 @@ fn put_into(toolstack: &Toolstack, vif: &Ref, link: &str) -> Result<(), ApiError
         Ok((network.text("bridge").to_owned(), port::of_vif(objects, vif)))
     })??;
     let network = &toolstack.network;
-    let put = network.unplug(link).and_then(|()| network.plug(&bridge, link, &port));
+    let put = network.unplug(link).and_then(|()| {
+        network.plug(&bridge, link, &port)?;
+        // A link is not new here: it may have rules from before a start of the daemon.
+        network.guard(link, &port.guard)
+    });
     put.map_err(|e| failure::network(&e))
 }
 
