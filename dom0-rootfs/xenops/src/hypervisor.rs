@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 use uuid::Uuid;
 
 use crate::error::XenopsError;
+use crate::platform::Platform;
 use crate::usage::Usage;
 
 /// Number of a running domain, given by Xen; Dom0 is 0.
@@ -209,6 +210,9 @@ pub enum GuestKind {
         disk_controller: DiskController,
         /// What the firmware says of the machine (SMBIOS), by libxl's names: `system_manufacturer`.
         smbios: BTreeMap<String, String>,
+        /// The rest of the machine.
+        #[serde(default)]
+        platform: Platform,
     },
 }
 

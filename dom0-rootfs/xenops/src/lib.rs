@@ -9,6 +9,7 @@ pub mod image;
 mod known;
 #[cfg(any(feature = "libxl", test))]
 mod libxl;
+mod platform;
 mod simulator;
 mod spec;
 #[cfg(test)]
@@ -23,8 +24,9 @@ pub use error::XenopsError;
 pub use hypervisor::*;
 #[cfg(feature = "libxl")]
 pub use libxl::{Libxl, run_as_script, understood};
+pub use platform::{Platform, Video, Viridian};
 pub use simulator::{Call, Manners, SimulatedHost, Simulator};
-pub use spec::{CheckedSpec, MAX_VCPUS, MIN_MEMORY_KIB};
+pub use spec::{CheckedSpec, MAX_VCPUS, MAX_VIDEO_MIB, MIN_MEMORY_KIB};
 pub use usage::{DiskUsage, DomainUsage, LinkUsage, NicUsage, Traffic, Usage};
 pub use vdev::Vdev;
 pub use worker::{Deadlines, OPERATIONS, ServeError, Worker, answer_once, serve};

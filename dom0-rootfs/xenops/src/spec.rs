@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 
 use crate::error::XenopsError;
 use crate::hypervisor::{Disk, DomainSpec, GuestKind, HostInfo, Nic};
+use crate::platform::{Platform, Viridian};
 use crate::vdev::Vdev;
 
 /// Virtual CPUs that any guest may have at most.
 pub const MAX_VCPUS: u32 = 128;
 /// The least memory a guest can start with, in KiB.
 pub const MIN_MEMORY_KIB: u64 = 4 * 1024;
+/// The most memory of an emulated graphics card, in MiB.
+pub const MAX_VIDEO_MIB: u32 = 256;
 
 /// A specification without contradictions that this host can run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +143,8 @@ fn check_kind(kind: &GuestKind) -> Result<(), XenopsError> {
             }
             check_text("cmdline", &boot.cmdline)
         }
-        GuestKind::Hvm { boot_order, smbios, .. } => {
+        GuestKind::Hvm { boot_order, smbios, platform, .. } => {
+            check_platform(platform)?;
             for (key, value) in smbios {
                 check_text(key, value)?;
             }
@@ -153,6 +157,23 @@ fn check_kind(kind: &GuestKind) -> Result<(), XenopsError> {
             Ok(())
         }
     }
+}
+
+fn check_platform(platform: &Platform) -> Result<(), XenopsError> {
+    if !platform.viridian.is_empty() && !platform.viridian.contains(&Viridian::Base) {
+        return Err(XenopsError::bad_spec("platform.viridian", "has no base"));
+    }
+    // Sizes of the card's memory are powers of two; QEMU takes no others.
+    let least = platform.video.least_mib();
+    if platform.video_mib < least || platform.video_mib > MAX_VIDEO_MIB {
+        let detail = format!("{} is not between {least} and {MAX_VIDEO_MIB}", platform.video_mib);
+        return Err(XenopsError::bad_spec("platform.video_mib", detail));
+    }
+    if !platform.video_mib.is_power_of_two() {
+        let detail = format!("{} is no power of two", platform.video_mib);
+        return Err(XenopsError::bad_spec("platform.video_mib", detail));
+    }
+    Ok(())
 }
 
 fn check_disks(disks: &[Disk], kind: &GuestKind) -> Result<Vec<Vdev>, XenopsError> {
@@ -291,6 +312,20 @@ mod tests {
             })
         };
         assert_eq!([boot(""), boot("cc"), boot("x")], ["boot_order"; 3]);
+        let machine = |platform: Platform| {
+            refused(move |s| {
+                if let GuestKind::Hvm { platform: of, .. } = &mut s.kind {
+                    *of = platform;
+                }
+            })
+        };
+        for video_mib in [0, 15, 17, 512] {
+            let platform = Platform { video_mib, ..Platform::default() };
+            assert_eq!(machine(platform), "platform.video_mib");
+        }
+        let viridian = [Viridian::Timers].into();
+        let platform = Platform { viridian, ..Platform::default() };
+        assert_eq!(machine(platform), "platform.viridian");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::hypervisor::{
     DirectBoot, Disk, DiskController, DomainSpec, Firmware, GuestKind, HostInfo, Nic, Scheduling,
 };
+use crate::platform::Platform;
 
 pub(crate) fn host() -> HostInfo {
     HostInfo {
@@ -66,6 +67,7 @@ pub(crate) fn hvm() -> DomainSpec {
             boot_order: "dc".into(),
             firmware: Firmware::Bios,
             disk_controller: DiskController::Ahci,
+            platform: Platform::default(),
         },
         ..pvh()
     };

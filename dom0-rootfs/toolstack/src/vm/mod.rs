@@ -9,6 +9,7 @@ pub mod held;
 pub mod hotplug;
 pub mod operation;
 pub mod plan;
+mod platform;
 pub mod port;
 pub mod start;
 pub mod steps;

@@ -12,6 +12,7 @@ use xenops::{DirectBoot, DiskController, DomainSpec, Firmware, GuestKind, Nic};
 
 use super::bios_strings;
 use super::devices::{self, DomainType};
+use super::platform;
 use super::port;
 use crate::host_network;
 use crate::store::{Object, Objects};
@@ -126,6 +127,7 @@ fn guest_kind(vm: &Object, kind: DomainType, boot: &BootFiles) -> Result<GuestKi
                 _ => DiskController::Ide,
             },
             smbios: bios_strings::smbios(vm),
+            platform: platform::of(vm),
         },
         DomainType::Pv => GuestKind::Pv(direct(vm, &boot.pv, &boot.kernels)?),
         DomainType::Pvh => GuestKind::Pvh(direct(vm, &boot.pvh, &boot.kernels)?),

@@ -135,7 +135,13 @@ pub static VM: Class = class(
             "order: boot devices (c disk, d CD, n network); firmware: bios or uefi.",
         ),
         fixed("HVM_shadow_multiplier", Float, "Shadow memory; not used.").or(Literal::Float(1.0)),
-        rw("platform", STRING_MAP, "hdtype: ide or ahci, for disks; other keys are kept for clients."),
+        rw(
+            "platform",
+            STRING_MAP,
+            "What a fully virtualized guest finds: hdtype (ide or ahci, for disks), vga (std or cirrus), videoram (MiB), \
+             usb_tablet, hpet, timeoffset (seconds), viridian and viridian_time_ref_count, _reference_tsc, _apic_assist, \
+             _crash_ctl, _stimer and others of Windows. Other keys are kept for clients.",
+        ),
         rw("PCI_bus", STRING, "Free for clients; no PCI devices are passed through."),
         rw("other_config", STRING_MAP, "Free for clients.").keyed(SORTING),
         ro("domid", Int, "Number of its domain; -1 when it does not run.").or(Literal::Int(-1)),

@@ -14,6 +14,7 @@ use serde::{Serialize, Serializer};
 use crate::hypervisor::{
     DirectBoot, Disk, DiskController, DomainSpec, Firmware, GuestKind, Nic, Scheduling,
 };
+use crate::platform::Video;
 use crate::spec::CheckedSpec;
 
 /// What libxl runs in place of its hotplug scripts. It has to run something: devices are
@@ -90,6 +91,11 @@ struct BuildInfo<'a> {
     max_memkb: u64,
     target_memkb: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    video_memkb: Option<u32>,
+    /// Seconds modulo 2^32: libxl's field has no sign, what it is handed to has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtc_timeoffset: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sched_params: Option<SchedParams>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device_model_version: Option<&'static str>,
@@ -129,7 +135,12 @@ struct Hvm<'a> {
     bios: &'static str,
     boot: &'a str,
     hdtype: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    viridian_enable: Vec<u32>,
+    hpet: DefBool,
     vga: Vga,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usbdevice: Option<&'static str>,
     vnc: Vnc,
     xen_platform_pci: DefBool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -227,6 +238,8 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
         numa_placement: DefBool(false),
         max_memkb: spec.memory_max_kib,
         target_memkb: spec.memory_kib,
+        video_memkb: None,
+        rtc_timeoffset: None,
         sched_params: sched_params(spec.scheduling),
         device_model_version: None,
         direct: None,
@@ -248,7 +261,10 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
             info.direct = Some(direct(boot));
             info.pvh = Some(Nothing {});
         }
-        GuestKind::Hvm { boot_order, firmware, disk_controller, smbios } => {
+        GuestKind::Hvm { boot_order, firmware, disk_controller, smbios, platform } => {
+            info.video_memkb = Some(platform.video_mib * 1024);
+            info.rtc_timeoffset =
+                (platform.clock_offset != 0).then_some(platform.clock_offset.cast_unsigned());
             info.device_model_version = Some("qemu_xen");
             info.hvm = Some(Hvm {
                 bios: match firmware {
@@ -260,7 +276,15 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
                     DiskController::Ide => "ide",
                     DiskController::Ahci => "ahci",
                 },
-                vga: Vga { kind: "std" },
+                viridian_enable: platform.viridian.iter().map(|v| v.number()).collect(),
+                hpet: DefBool(platform.hpet),
+                vga: Vga {
+                    kind: match platform.video {
+                        Video::Standard => "std",
+                        Video::Cirrus => "cirrus",
+                    },
+                },
+                usbdevice: platform.tablet.then_some("tablet"),
                 vnc: Vnc {
                     enable: DefBool(true),
                     findunused: DefBool(false),
@@ -360,6 +384,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::platform::{Platform, Viridian};
     use crate::testing;
 
     fn config(spec: &DomainSpec) -> Value {
@@ -437,12 +462,14 @@ mod tests {
         assert_eq!(
             config["b_info"]["type.hvm"],
             json!({
-                "bios": "seabios", "boot": "dc", "hdtype": "ahci",
+                "bios": "seabios", "boot": "dc", "hdtype": "ahci", "hpet": "True",
                 "smbios": [{"key": "system_manufacturer", "value": "Us"}], "vga": {"kind": "std"},
                 "vnc": {"enable": "True", "findunused": "False", "listen": "unix:/run/vnc/1"},
                 "xen_platform_pci": "True",
             })
         );
+        assert_eq!(config["b_info"]["video_memkb"], 16 << 10);
+        assert_eq!(config["b_info"].get("rtc_timeoffset"), None);
         assert_eq!(config["b_info"].get("kernel"), None);
         assert_eq!(config["disks"][0]["script"], "/usr/worker");
         assert_eq!(
@@ -453,6 +480,28 @@ mod tests {
             })
         );
         assert_eq!(config["nics"][0]["nictype"], "vif_ioemu");
+    }
+
+    #[test]
+    fn the_machine_of_a_windows_guest() {
+        let mut spec = testing::hvm();
+        let GuestKind::Hvm { platform, .. } = &mut spec.kind else { panic!("no HVM guest") };
+        *platform = Platform {
+            viridian: [Viridian::Base, Viridian::ReferenceTsc, Viridian::ApicAssist].into(),
+            hpet: false,
+            tablet: true,
+            video: Video::Cirrus,
+            video_mib: 8,
+            clock_offset: -3600,
+        };
+        let info = config(&spec)["b_info"].clone();
+        assert_eq!(info["video_memkb"], 8 << 10);
+        assert_eq!(info["rtc_timeoffset"], u32::MAX - 3599);
+        let hvm = &info["type.hvm"];
+        assert_eq!(hvm["viridian_enable"], json!([0, 3, 5]));
+        assert_eq!(hvm["hpet"], "False");
+        assert_eq!(hvm["usbdevice"], "tablet");
+        assert_eq!(hvm["vga"], json!({"kind": "cirrus"}));
     }
 
     #[test]
