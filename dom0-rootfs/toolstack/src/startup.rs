@@ -151,7 +151,6 @@ fn first_objects(t: &mut Transaction<'_>, handover: &Handover) -> Result<(), Api
         vec![("name_label", handover.pool_name.as_str().into()), ("master", host.clone().into())],
     );
     control_domain(t, &host, &hostname);
-    templates::make(t);
     if let Some(local) = &handover.local_sr {
         let kind = match local.kind {
             LocalSrKind::Ext => "ext",
@@ -209,6 +208,7 @@ fn facts(
         t.set_note(BOOT, Some(boot));
     }
     rbac::make(t);
+    templates::make(t);
     if !t.objects().all("user").any(|user| user.text("short_name") == ROOT) {
         let fields = vec![("short_name", ROOT.into()), ("fullname", "superuser".into())];
         t.create(&classes::USER, fields);

@@ -7,7 +7,7 @@ use crate::common::{Served, Wire, eventually, record};
 use toolstack::toolstack::Context;
 use toolstack::vm::stop;
 use xapi_model::{Ref, Value};
-use xenops::{DomId, GuestKind, Manners, Scheduling, ShutdownReason};
+use xenops::{DomId, GuestKind, Manners, Platform, Scheduling, ShutdownReason, Video, Viridian};
 
 fn allowed(client: &crate::common::Client, vm: &str) -> Vec<String> {
     let allowed = client.ok("VM.get_allowed_operations", vec![vm.into()]);
@@ -19,6 +19,8 @@ fn a_vm_is_made_runs_and_goes() {
     for wire in [Wire::Xml, Wire::Json] {
         let served = Served::new();
         let client = served.login(wire);
+        let count = || client.ok("VM_metrics.get_all", vec![]).as_set().unwrap().len();
+        let metrics = count();
         let made = client.make_vm("guest");
         let vm = made.vm.as_str();
         assert!(allowed(&client, vm).contains(&"start".to_owned()));
@@ -64,7 +66,7 @@ fn a_vm_is_made_runs_and_goes() {
             let error = client.err(&format!("{class}.get_record"), vec![object.into()]);
             assert_eq!(error.code, "HANDLE_INVALID", "{class}");
         }
-        assert_eq!(client.ok("VM_metrics.get_all", vec![]).as_set().unwrap().len(), 4);
+        assert_eq!(count(), metrics);
     }
 }
 
@@ -271,6 +273,76 @@ fn templates_make_their_disks() {
         client.err("VM.destroy", vec![template.as_str().into()]).code,
         "OPERATION_NOT_ALLOWED"
     );
+}
+
+/// Every template that comes with the appliance makes a VM that starts, with its disk.
+#[test]
+fn all_templates_make_vms_that_start() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let all = client.ok("VM.get_all_records", vec![]);
+    let templates: Vec<(&String, &Value)> = all
+        .as_map()
+        .unwrap()
+        .iter()
+        .filter(|(_, vm)| vm.as_map().unwrap()["is_default_template"] == true.into())
+        .collect();
+    assert_eq!(templates.len(), 15);
+    for (domid, (template, record)) in (1..).zip(&templates) {
+        let record = record.as_map().unwrap();
+        let name = record["name_label"].text();
+        let vm = client.text("VM.clone", vec![template.as_str().into(), name.as_str().into()]);
+        client.ok("VM.provision", vec![vm.as_str().into()]);
+        // The simulated machine has less than some ask for.
+        client.ok("VM.set_memory", vec![vm.as_str().into(), (2i64 << 30).into()]);
+        client.ok("VM.start", vec![vm.as_str().into(), false.into(), false.into()]);
+        let spec = served.hypervisor.spec(DomId(domid)).unwrap();
+        let wanted = usize::from(record["other_config"].as_map().unwrap().contains_key("disks"));
+        assert_eq!(spec.disks.len(), wanted, "{name}");
+        if let GuestKind::Hvm { platform, .. } = spec.kind {
+            assert_eq!(platform.viridian.is_empty(), !name.starts_with("Windows"), "{name}");
+            assert!(platform.hpet && platform.tablet, "{name}");
+        }
+        client.ok("VM.hard_shutdown", vec![vm.as_str().into()]);
+    }
+}
+
+#[test]
+fn settings_of_the_platform_reach_the_machine() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    let template = client.named("VM", "Other install media");
+    let vm = client.text("VM.clone", vec![template.as_str().into(), "pc".into()]);
+    client.ok("VM.provision", vec![vm.as_str().into()]);
+    let machine = |domid, settings: &[(&str, &str)]| {
+        let settings = Value::string_map(settings.iter().copied());
+        client.ok("VM.set_platform", vec![vm.as_str().into(), settings]);
+        client.ok("VM.start", vec![vm.as_str().into(), false.into(), false.into()]);
+        let spec = served.hypervisor.spec(DomId(domid)).unwrap();
+        client.ok("VM.hard_shutdown", vec![vm.as_str().into()]);
+        let GuestKind::Hvm { platform, .. } = spec.kind else { panic!("no HVM guest") };
+        platform
+    };
+    let usual = Platform { tablet: true, ..Platform::default() };
+    assert_eq!(machine(1, &[]), usual);
+    let nonsense = [("hpet", "maybe"), ("videoram", "-8"), ("timeoffset", "x"), ("viridian", "")];
+    assert_eq!(machine(2, &nonsense), usual);
+    let set = [
+        ("viridian", "true"),
+        ("viridian_reference_tsc", "1"),
+        ("viridian_stimer", "false"),
+        ("hpet", "false"),
+        ("usb_tablet", "false"),
+        ("vga", "cirrus"),
+        ("videoram", "9"),
+        ("timeoffset", "-3600"),
+    ];
+    let machine = machine(3, &set);
+    let viridian = [Viridian::Base, Viridian::Frequencies, Viridian::ReferenceTsc].into();
+    let (video, clock_offset) = (Video::Cirrus, -3600);
+    let wanted =
+        Platform { viridian, hpet: false, tablet: false, video, video_mib: 16, clock_offset };
+    assert_eq!(machine, wanted);
 }
 
 #[test]
