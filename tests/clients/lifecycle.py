@@ -15,6 +15,10 @@
                                                        each locking mode
     lifecycle.py URL PASSWORD balloon DISK             have a PVH guest give memory back and take it, also for
                                                        another VM and with less than it could have at its start
+    lifecycle.py URL PASSWORD provision DISK SEED WORD have a PVH guest read its settings from a disk (SEED) and say WORD,
+                                                       and start an HVM guest by UEFI
+    lifecycle.py URL PASSWORD netinstall               have an HVM guest of a distribution's template install itself over
+                                                       the network, and start from its disk
     lifecycle.py URL PASSWORD after FILE               the records and the guest left are whole; remove the guest
 """
 
@@ -34,11 +38,13 @@ TEMPLATES = {
     "pv": "Linux PV (own boot loader)",
     "pvh": "Linux PVH (own boot loader)",
     "hvm": "Other install media",
+    "uefi": "Other install media",
+    "distribution": "Debian Trixie 13",
 }
 POOL = "proving ground"
 NETWORK = "between guests"
 LEFT = "left running"
-GUEST_MIB = {"pv": 128, "pvh": 128, "hvm": 192}
+GUEST_MIB = {"pv": 128, "pvh": 128, "hvm": 192, "uefi": 256, "distribution": 256}
 REBOOT = {"pv": "hard_reboot", "pvh": "clean_reboot"}
 # What a power cut must not change, by class.
 LASTING = {
@@ -184,30 +190,45 @@ def from_record(host, kind, name):
     return host.api.VM.create(record)
 
 
-def create(host, kind, name, disk, make=from_template):
-    """A guest with an uploaded disk and a card on the management network."""
-    vm = make(host, kind, name)
-    assert not host.api.VM.get_is_a_template(vm)
+def limit_memory(host, vm, kind):
     memory = str(GUEST_MIB[kind] << 20)
     host.api.VM.set_memory_limits(vm, memory, memory, memory, memory)
-    with open(disk, "rb") as image:
-        size = image.seek(0, 2)
+
+
+def add_disk(host, vm, device, name, image, mode="RW"):
+    """Gives a VM a disk with the contents of a raw image; returns its VDI."""
+    with open(image, "rb") as file:
+        size = file.seek(0, 2)
     vdi = host.api.VDI.create({
-        "name_label": f"{name} disk", "name_description": "", "SR": host.default_sr(),
+        "name_label": name, "name_description": "", "SR": host.default_sr(),
         "virtual_size": str(size), "type": "user", "sharable": False, "read_only": False,
         "other_config": {}, "xenstore_data": {}, "sm_config": {}, "tags": [],
     })
-    host.upload(vdi, disk)
+    host.upload(vdi, image)
     host.api.VBD.create({
-        "VM": vm, "VDI": vdi, "userdevice": "0", "bootable": True, "mode": "RW", "type": "Disk",
-        "empty": False, "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {},
-        "unpluggable": True,
+        "VM": vm, "VDI": vdi, "userdevice": device, "bootable": device == "0", "mode": mode,
+        "type": "Disk", "empty": False, "other_config": {}, "qos_algorithm_type": "",
+        "qos_algorithm_params": {}, "unpluggable": True,
     })
+    return vdi
+
+
+def add_card(host, vm):
+    """Gives a VM a card on the management network."""
     host.api.VIF.create({
         "VM": vm, "network": host.management_network(), "device": "0", "MAC": "", "MTU": "1500",
         "other_config": {}, "qos_algorithm_type": "", "qos_algorithm_params": {},
         "locking_mode": "network_default", "ipv4_allowed": [], "ipv6_allowed": [],
     })
+
+
+def create(host, kind, name, disk, make=from_template):
+    """A guest with an uploaded disk and a card on the management network."""
+    vm = make(host, kind, name)
+    assert not host.api.VM.get_is_a_template(vm)
+    limit_memory(host, vm, kind)
+    vdi = add_disk(host, vm, "0", f"{name} disk", disk)
+    add_card(host, vm)
     return vm, vdi
 
 
@@ -589,6 +610,58 @@ def balloon(host, disk):
     remove(host, vm, vdi)
 
 
+def start(host, vm):
+    """Starts a VM and returns its console, which has all that the guest says."""
+    host.api.VM.start(vm, True, False)
+    console = host.console(vm)
+    host.api.VM.unpause(vm)
+    return console
+
+
+def provision(host, disk, seed, word):
+    vm, vdi = create(host, "pvh", "from an image", disk)
+    settings = add_disk(host, vm, "1", "settings", seed, mode="RO")
+    console = start(host, vm)
+    read_until(console, "guest: is called web-1")
+    read_until(console, f"guest: user data says {word}")
+    read_until(console, "guest: ready")
+    host.call_and_wait("VM.clean_shutdown", vm)
+    host.api.VDI.destroy(settings)
+    remove(host, vm, vdi)
+    say("a disk image took its settings from a second disk")
+
+    vm, vdi = create(host, "uefi", "by UEFI", disk)
+    host.api.VM.set_HVM_boot_params(vm, {"order": "cd", "firmware": "uefi"})
+    console = start(host, vm)
+    read_until(console, "guest: firmware UEFI")
+    read_until(console, "guest: ready")
+    host.call_and_wait("VM.clean_shutdown", vm)
+    remove(host, vm, vdi)
+    say("a guest was started by UEFI")
+
+
+def net_install(host):
+    vm = from_template(host, "distribution", "over the network")
+    limit_memory(host, vm, "distribution")
+    add_card(host, vm)
+    (vbd,) = host.api.VM.get_VBDs(vm)
+    vdi = host.api.VBD.get_VDI(vbd)
+    console = start(host, vm)
+    # Nothing on its disk, no CD: the firmware comes to the network.
+    domain = host.api.VM.get_domid(vm)
+    read_until(console, "guest: installed")
+    token, end = "", time.monotonic() + 300
+    while host.api.VM.get_domid(vm) in (domain, "-1"):
+        assert time.monotonic() < end, "it does not restart"
+        token = host.api.event_from(["vm"], token, 10.0)["token"]
+    console = host.console(vm)
+    read_until(console, "boots 1")
+    read_until(console, "guest: ready")
+    host.call_and_wait("VM.clean_shutdown", vm)
+    remove(host, vm, vdi)
+    say("a guest installed itself over the network")
+
+
 def after_power_cut(host, file):
     with open(file, encoding="utf-8") as notes:
         before, now = json.load(notes), host.lasting()
@@ -629,6 +702,10 @@ def main():
         guard(host, rest[0])
     elif action == "balloon":
         balloon(host, rest[0])
+    elif action == "provision":
+        provision(host, *rest)
+    elif action == "netinstall":
+        net_install(host)
     elif action == "after":
         after_power_cut(host, *rest)
     else:

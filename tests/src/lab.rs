@@ -19,6 +19,8 @@ pub struct Lab {
     pub netboot: Option<PathBuf>,
     /// Raw disk image that the test guests boot from, see [`crate::guest`].
     pub guest_disk: PathBuf,
+    /// Folder with [`crate::guest::KERNEL`] and [`crate::guest::INITRD`] of the test guests.
+    pub guest_boot: PathBuf,
     /// Folder with the Python client's packages.
     pub clients: PathBuf,
     /// A folder for each case's files is made below it.

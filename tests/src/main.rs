@@ -83,6 +83,7 @@ fn run(cli: Cli) -> Result<bool> {
         iso: absolute(&cli.iso)?,
         netboot: cli.netboot.as_ref().map(absolute).transpose()?,
         guest_disk: absolute(&cli.work.join("guest.img"))?,
+        guest_boot: PathBuf::new(),
         clients: PathBuf::new(),
         work: absolute(&cli.work)?,
         accelerator: Accelerator::Tcg,
@@ -92,7 +93,8 @@ fn run(cli: Cli) -> Result<bool> {
         kernel: absolute(&cli.rootfs.join("vmlinuz"))?,
         root_image: absolute(&cli.rootfs.join("root.img"))?,
     };
-    guest::write_disk(&parts, &lab.folder("guest")?, &lab.guest_disk)
+    lab.guest_boot = lab.folder("guest")?;
+    guest::write_disk(&parts, &lab.guest_boot, &lab.guest_disk)
         .context("making the test guests' disk")?;
     lab.clients = e2e::clients::install(&lab)?;
     let outcomes = runner::run(&lab, &chosen, cli.jobs);

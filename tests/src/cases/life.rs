@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What becomes of a guest while it runs: devices that come and go, suspend, checkpoint.
 
+use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use isobuild::emulator::Forward;
+use image_formats::fat::{FatVolume, FatWriter};
+use isobuild::emulator::{FOLDER, Forward, NetBoot};
 
 use super::boot::{LIMIT, READY};
+use crate::guest;
 use crate::install::{self, From};
 use crate::lab::{Lab, free_port};
 use crate::runner::Case;
 use crate::vm::{Setup, Vm};
+use crate::web;
 
 /// One for each kind of change.
 pub fn cases() -> Vec<Case> {
@@ -35,18 +40,86 @@ pub fn cases() -> Vec<Case> {
             about: "a PVH guest whose memory changes, by itself and for another VM; on request",
             run: |lab, folder, _| drive(lab, folder, "balloon"),
         },
+        Case {
+            name: "life-provision",
+            about: "guests come to be: an image with settings on a second disk, by UEFI, over the network; on request",
+            run: |lab, folder, _| provision(lab, folder),
+        },
     ]
 }
 
 fn drive(lab: &Lab, folder: &Path, action: &str) -> Result<()> {
-    install::install(lab, folder, false, "lvm-thin", From::Volume)?;
-    let api = free_port()?;
-    let setup = Setup {
-        disks: vec![install::system_disk()],
-        forwards: vec![Forward { host_port: api, address: String::new(), port: 443 }],
-        ..Setup::default()
-    };
-    let mut vm = Vm::start(lab, folder, "first", &setup)?;
-    vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
-    lab.client(api, &folder.join("client.log"), &[action, "/guest.img"])
+    let host = Host::install(lab, folder, None)?;
+    lab.client(host.api, &folder.join("client.log"), &[action, "/guest.img"])
+}
+
+/// A host that runs.
+struct Host {
+    /// The port where its API is.
+    api: u16,
+    _vm: Vm,
+}
+
+impl Host {
+    /// Installs a host and starts it; `net_boot` is what its guests find in its network.
+    fn install(lab: &Lab, folder: &Path, net_boot: Option<NetBoot>) -> Result<Self> {
+        install::install(lab, folder, false, "lvm-thin", From::Volume)?;
+        let api = free_port()?;
+        let setup = Setup {
+            disks: vec![install::system_disk()],
+            forwards: vec![Forward { host_port: api, address: String::new(), port: 443 }],
+            net_boot,
+            ..Setup::default()
+        };
+        let mut vm = Vm::start(lab, folder, "first", &setup)?;
+        vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
+        Ok(Self { api, _vm: vm })
+    }
+}
+
+/// The script of iPXE, in the folder that is served.
+const SCRIPT: &str = "guest.ipxe";
+/// What only the settings' disk knows.
+const WORD: &str = "halcyon";
+
+fn provision(lab: &Lab, folder: &Path) -> Result<()> {
+    let served = folder.join("served");
+    fs::create_dir(&served).context("making the folder that is served")?;
+    for name in [guest::KERNEL, guest::INITRD] {
+        let from = lab.guest_boot.join(name);
+        fs::copy(&from, served.join(name))
+            .with_context(|| format!("copying {}", from.display()))?;
+    }
+    fs::copy(&lab.guest_disk, served.join("guest.img")).context("copying the guest's disk")?;
+    let port = web::serve(&served)?;
+    let script = format!(
+        "#!ipxe\nkernel {} console=hvc0 quiet install=http://10.0.2.2:{port}/guest.img\n\
+         initrd {}\nboot\n",
+        guest::KERNEL,
+        guest::INITRD
+    );
+    fs::write(served.join(SCRIPT), script).context("writing the script of iPXE")?;
+    write_settings(&folder.join("settings.img"))?;
+
+    let net_boot =
+        NetBoot { tftp: format!("{FOLDER}/served"), file: SCRIPT.to_owned(), first: false };
+    let host = Host::install(lab, folder, Some(net_boot))?;
+    let provision = ["provision", "/guest.img", "/case/settings.img", WORD];
+    lab.client(host.api, &folder.join("provision.log"), &provision)?;
+    lab.client(host.api, &folder.join("netinstall.log"), &["netinstall"])
+}
+
+/// A disk with settings as cloud-init's data source NoCloud reads them.
+fn write_settings(path: &Path) -> Result<()> {
+    let bytes = 2 << 20;
+    let mut volume = vec![0; bytes as usize];
+    let format = FatVolume { bytes, label: "CIDATA", id: 2 };
+    let mut fat = FatWriter::format(Cursor::new(&mut volume), &format)
+        .context("making the file system of the settings")?;
+    let meta = "instance-id: first\nlocal-hostname: web-1\n";
+    fat.file("meta-data", meta.as_bytes()).context("writing the settings")?;
+    let user = format!("#!/bin/sh\necho \"guest: user data says {WORD}\"\n");
+    fat.file("user-data", user.as_bytes()).context("writing the settings")?;
+    fat.finish().context("finishing the file system of the settings")?;
+    fs::write(path, volume).with_context(|| format!("writing {}", path.display()))
 }
