@@ -10,6 +10,11 @@ use crate::shell;
 /// Where the host sees the test guests' disk; see [`disk`].
 const SOURCE: &str = "/dev/disk/by-id/virtio-GUEST";
 
+/// Template of PVH guests.
+pub const PVH: &str = "Linux PVH (own boot loader)";
+/// Template of HVM guests.
+pub const HVM: &str = "Other install media";
+
 /// What was made.
 pub struct Inner {
     /// The VM's uuid.
@@ -25,13 +30,11 @@ pub fn disk(lab: &Lab, folder: &std::path::Path) -> Result<(String, String)> {
     Ok((file.to_owned(), "GUEST".to_owned()))
 }
 
-/// A PVH guest with a disk on the default SR and a card in the management network.
-pub fn create(lab: &Lab, serial: &mut Serial, name: &str) -> Result<Inner> {
+/// A guest made of `template`, with a disk on the default SR and a card in the management network.
+pub fn create(lab: &Lab, serial: &mut Serial, name: &str, template: &str) -> Result<Inner> {
     let sr = shell::run(serial, "xe pool-list params=default-SR --minimal")?;
-    let vm = shell::run(
-        serial,
-        &format!("xe vm-install template='Linux PVH (own boot loader)' new-name-label={name}"),
-    )?;
+    let vm =
+        shell::run(serial, &format!("xe vm-install template='{template}' new-name-label={name}"))?;
     let size = std::fs::metadata(&lab.guest_disk).context("sizing the guest's disk")?.len();
     let vdi = shell::run(
         serial,

@@ -88,7 +88,7 @@ fn uefi(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
     let found = shell::run(serial, "xe sr-probe type=lvmthin")?;
     anyhow::ensure!(found.contains(&sr), "SR {sr} is not among those found:\n{found}");
     let network = shell::run(serial, "xe network-create name-label='between guests'")?;
-    let Inner { vm: vm_uuid, vdi } = inner::create(lab, serial, "inner")?;
+    let Inner { vm: vm_uuid, vdi } = inner::create(lab, serial, "inner", inner::PVH)?;
     shell::run(
         serial,
         &format!("xe vif-create vm-uuid={vm_uuid} network-uuid={network} device=1 mac=random"),

@@ -5,15 +5,18 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use image_formats::fat::{FatVolume, FatWriter};
 use isobuild::emulator::{FOLDER, Forward, NetBoot};
 
 use super::boot::{LIMIT, READY};
 use crate::guest;
-use crate::install::{self, From};
+use crate::inner;
+use crate::install::{self, From, PASSWORD};
 use crate::lab::{Lab, free_port};
 use crate::runner::Case;
+use crate::serial::Serial;
+use crate::shell;
 use crate::vm::{Setup, Vm};
 use crate::web;
 
@@ -39,6 +42,11 @@ pub fn cases() -> Vec<Case> {
             name: "life-balloon",
             about: "a PVH guest whose memory changes, by itself and for another VM; on request",
             run: |lab, folder, _| drive(lab, folder, "balloon"),
+        },
+        Case {
+            name: "life-cycles",
+            about: "30 starts and stops leave the host as it was; on request",
+            run: |lab, folder, _| cycles(lab, folder),
         },
         Case {
             name: "life-provision",
@@ -75,6 +83,78 @@ impl Host {
         vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
         Ok(Self { api, _vm: vm })
     }
+}
+
+/// Starts before the host is looked at, for what is made once; and starts that leave nothing.
+const WARM: usize = 5;
+const CYCLES: usize = 30;
+/// As many as are done well within the time that a command may take.
+const AT_ONCE: usize = 5;
+
+fn cycles(lab: &Lab, folder: &Path) -> Result<()> {
+    install::install(lab, folder, false, "lvm-thin", From::Volume)?;
+    let disks = vec![install::system_disk(), inner::disk(lab, folder)?];
+    let mut vm = Vm::start(lab, folder, "host", &Setup { disks, ..Setup::default() })?;
+    vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
+    let serial = &mut vm.serial;
+    shell::log_in(serial, PASSWORD)?;
+    let guest = inner::create(lab, serial, "cycles", inner::PVH)?.vm;
+    let cycle = |serial: &mut Serial, times: usize| {
+        let once =
+            format!("xe vm-start uuid={guest} paused=true && xe vm-shutdown uuid={guest} --force");
+        for _ in 0..times / AT_ONCE {
+            shell::run(
+                serial,
+                &format!(
+                    "for n in $(seq {AT_ONCE}); do {once} || break; done; xe vm-list uuid={guest} power-state=halted --minimal | grep -q ."
+                ),
+            )?;
+        }
+        anyhow::Ok(())
+    };
+    cycle(serial, WARM)?;
+    let before = left(serial)?;
+    cycle(serial, CYCLES)?;
+    let after = left(serial)?;
+    println!("before: {before:?}\nafter:  {after:?}");
+    for ((what, before), (_, after)) in before.iter().zip(&after) {
+        // Allocators keep some; everything else is counted.
+        let most = if what.ends_with("KiB") { before + before / 20 } else { *before };
+        ensure!(*after <= most, "{what}: {before} before {CYCLES} starts and stops, {after} after");
+    }
+    Ok(())
+}
+
+/// What starts and stops could leave on a host.
+fn left(serial: &mut Serial) -> Result<Vec<(String, u64)>> {
+    let mut all = Vec::new();
+    // The kernel keeps 15 letters of a process's name.
+    for process in ["xenith-toolstac", "xenops-worker"] {
+        let of = |file: &str| format!("/proc/$(pgrep -xo {process})/{file}");
+        all.push((
+            format!("{process}, KiB"),
+            format!("awk '/VmRSS/{{print $2}}' {}", of("status")),
+        ));
+        all.push((format!("{process}, descriptors"), format!("ls {} | wc -l", of("fd"))));
+        all.push((format!("{process}, threads"), format!("ls {} | wc -l", of("task"))));
+    }
+    for (what, command) in [
+        ("domains", "xl list | wc -l"),
+        ("nodes of xenstore", "xenstore-ls | wc -l"),
+        ("links", "ls /sys/class/net | wc -l"),
+        ("block devices", "ls /sys/class/block | wc -l"),
+        ("ports of the switch", "ovs-vsctl list-ports xenbr0 | wc -l"),
+        ("tables of nftables", "nft list tables | wc -l"),
+        ("processes", "ls -d /proc/[0-9]*/exe | wc -l"),
+    ] {
+        all.push((what.to_owned(), command.to_owned()));
+    }
+    let counted = all.into_iter().map(|(what, command)| {
+        let text = shell::run(serial, &command)?;
+        let last = text.lines().last().unwrap_or_default().trim();
+        Ok((what, last.parse().with_context(|| format!("{command} printed {text:?}"))?))
+    });
+    counted.collect()
 }
 
 /// The script of iPXE, in the folder that is served.

@@ -48,7 +48,7 @@ fn keep(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
     let serial = &mut vm.serial;
     shell::log_in(serial, PASSWORD)?;
-    let made = inner::create(lab, serial, "inner")?;
+    let made = inner::create(lab, serial, "inner", inner::PVH)?;
     shell::run(
         serial,
         &format!("xe vm-param-set uuid={} name-description='kept by hand'", made.vm),

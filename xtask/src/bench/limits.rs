@@ -25,6 +25,9 @@ const LIMITS: &[Limit] = &[
     limit("host", "toolstack ready", "CPU s", 110.0),
     limit("host", "Dom0 memory used", "MiB", 300.0),
     limit("host", "toolstack resident", "MiB", 40.0),
+    limit("host", "VM.start / xl create PVH", "x", 0.2),
+    limit("host", "VM.hard_shutdown / xl destroy PVH", "x", 0.2),
+    limit("host", "VM.start / xl create HVM", "x", 0.5),
 ];
 
 /// The limit of a figure, if it has one.

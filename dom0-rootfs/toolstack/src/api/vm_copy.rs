@@ -84,8 +84,10 @@ fn copy(context: &Context, args: &Args<'_>, how: How) -> Reply {
         made: None,
     };
     match making.how {
-        How::Clone | How::Copy(_) => steps::run(COPY, &mut making, |_, _| {}),
-        How::Snapshot(_) => alone(context, &from, || steps::run(SNAPSHOT, &mut making, |_, _| {})),
+        How::Clone | How::Copy(_) => steps::run(COPY, &mut making, |_, _| {}).map(drop),
+        How::Snapshot(_) => {
+            alone(context, &from, || steps::run(SNAPSHOT, &mut making, |_, _| {}).map(drop))
+        }
         How::Checkpoint => alone(context, &from, || checkpoint(&mut making)),
     }?;
     Ok(making.made.unwrap_or_else(Ref::null).into())
@@ -140,10 +142,10 @@ fn checkpoint(making: &mut Making) -> Result<(), ApiError> {
         .toolstack
         .look("VM", &making.from, |vm, _| vm.text("power_state").to_owned())?;
     if state == "Suspended" {
-        return steps::run(SUSPENDED_CHECKPOINT, making, |_, _| {});
+        return steps::run(SUSPENDED_CHECKPOINT, making, |_, _| {}).map(drop);
     }
     making.image = Some(Image::new(&making.context, &making.from)?);
-    steps::run(CHECKPOINT, making, |making, done| making.context.progress(done))
+    steps::run(CHECKPOINT, making, |making, done| making.context.progress(done)).map(drop)
 }
 
 fn save(making: &mut Making) -> Result<(), ApiError> {

@@ -90,7 +90,8 @@ fn bring_up(context: &Context, vm: &Ref, paused: bool, from: &'static str) -> Re
         created: None,
         recorded: false,
     };
-    steps::run(STEPS, &mut starting, |starting, done| starting.context.progress(done))?;
+    let took = steps::run(STEPS, &mut starting, |starting, done| starting.context.progress(done))?;
+    tracing::info!(%took, "started {}", starting.plan.spec.uuid);
     if let Some((image, _)) = starting.image.clone() {
         if let Err(error) = close_image(&mut starting) {
             tracing::error!(%error, %image, "closing a suspend image");

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -132,14 +132,24 @@ impl Libxl {
             let admitted =
                 self.admission.admit(needed_kib(spec), || Ok(host(ctx)?.memory_free_kib))?;
             let links = Links::listen()?;
+            let began = Instant::now();
             let domain = DomId(make(ctx, &config).map_err(failed)?);
+            let built = Instant::now();
             drop(admitted);
             let offered = match config::offered_later(spec) {
                 true => ctx.set_vcpus(domain.0, spec.vcpus).map_err(failed),
                 false => Ok(()),
             };
             match offered.and_then(|()| connect_devices(domain, &checked, &numbers, &links)) {
-                Ok(created) => Ok(created),
+                Ok(created) => {
+                    let took = format!(
+                        "libxl {}, connecting devices {}",
+                        built.duration_since(began).as_millis(),
+                        built.elapsed().as_millis()
+                    );
+                    tracing::info!(domain = domain.0, took, "built the domain");
+                    Ok(created)
+                }
                 Err(error) => {
                     if let Err(detail) = ctx.destroy(domain.0) {
                         tracing::error!(domain = domain.0, %detail, "destroying a domain that cannot be made whole failed");

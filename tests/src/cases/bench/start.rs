@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Starting a guest, by the toolstack and by `xl`, in turns in the same boot: seconds to the moment the
+//! command returns with the domain built and its devices connected, what that is made of, and what it
+//! costs in programs, processes and requests to xenstore.
+
+use anyhow::{Context, Result};
+
+use super::number;
+use crate::inner::{self, HVM, PVH};
+use crate::lab::Lab;
+use crate::runner::Figures;
+use crate::serial::Serial;
+use crate::shell;
+
+/// How often a guest is started each way.
+const ROUNDS: usize = 5;
+/// Where the kernel tells of programs and processes.
+const TRACING: &str = "/sys/kernel/tracing";
+/// Where xenstored logs its requests.
+const REQUESTS: &str = "/run/bench.xenstore";
+
+/// A kind of guest, made once for each way.
+struct Kind {
+    name: &'static str,
+    template: &'static str,
+    /// Memory in MiB.
+    memory: u32,
+    /// What `xl` is told of it beside memory, disk and card.
+    xl: &'static str,
+}
+
+const KINDS: &[Kind] = &[
+    Kind {
+        name: "PVH",
+        template: PVH,
+        memory: 64,
+        xl: "type='pvh'\\nkernel='/usr/lib/grub-xen/grub-i386-xen_pvh.bin'\\n",
+    },
+    // As the template's: without these `xl` has another PC.
+    Kind {
+        name: "HVM",
+        template: HVM,
+        memory: 128,
+        xl: "type='hvm'\\nhdtype='ahci'\\nvga='stdvga'\\nusbdevice='tablet'\\nvnc=1\\n",
+    },
+];
+
+/// Measures all kinds.
+pub(super) fn measure(lab: &Lab, serial: &mut Serial, figures: &Figures) -> Result<()> {
+    // Its scripts know Linux bridges; they and the disk's file are all that differs.
+    shell::run(serial, "modprobe bridge && ip link add xlbr0 type bridge && ip link set xlbr0 up")?;
+    shell::run(serial, "cp /dev/disk/by-id/virtio-GUEST /var/tmp/bench.img")?;
+    shell::run(serial, &format!("mount -t tracefs tracefs {TRACING} || mountpoint {TRACING}"))?;
+    shell::run(serial, &format!("xenstore-control logfile {REQUESTS}"))?;
+    KINDS.iter().try_for_each(|kind| {
+        of(kind, lab, serial, figures).with_context(|| format!("starting {} guests", kind.name))
+    })
+}
+
+fn of(kind: &Kind, lab: &Lab, serial: &mut Serial, figures: &Figures) -> Result<()> {
+    let name = kind.name;
+    let guest = inner::create(lab, serial, &format!("bench-{name}"), kind.template)?;
+    let bytes = u64::from(kind.memory) << 20;
+    let limits = ["static-min", "dynamic-min", "dynamic-max", "static-max"];
+    let limits: Vec<_> = limits.iter().map(|name| format!("{name}={bytes}")).collect();
+    shell::run(serial, &format!("xe vm-memory-limits-set uuid={} {}", guest.vm, limits.join(" ")))?;
+    let config = format!(
+        "name='xlbench'\\nmemory={}\\n{}\
+         disk=['format=raw,vdev=xvda,access=rw,target=/var/tmp/bench.img']\\n\
+         vif=['bridge=xlbr0']\\n",
+        kind.memory, kind.xl
+    );
+    shell::run(serial, &format!("printf \"{config}\" >/run/bench.cfg"))?;
+    let ways = [
+        ("VM.start", format!("xe vm-start paused=true uuid={}", guest.vm)),
+        ("xl create", "xl create -q -p /run/bench.cfg".to_owned()),
+        ("VM.hard_shutdown", format!("xe vm-shutdown --force uuid={}", guest.vm)),
+        ("xl destroy", "xl destroy xlbench".to_owned()),
+    ];
+    let mut seconds = [const { Vec::new() }; 4];
+    for _ in 0..ROUNDS {
+        // A start is followed by its own end, so that both ways find the machine the same.
+        for way in [0, 2, 1, 3] {
+            seconds[way].push(timed(serial, &ways[way].1)?);
+        }
+    }
+    for (way, seconds) in ways.iter().zip(&mut seconds) {
+        seconds.sort_by(f64::total_cmp);
+        figures.note(format!("{} {name}, s", way.0), seconds[ROUNDS / 2]);
+    }
+    for (ours, theirs) in [(0, 1), (2, 3)] {
+        let ratio = seconds[ours][ROUNDS / 2] / seconds[theirs][ROUNDS / 2];
+        figures.note(format!("{} / {} {name}, x", ways[ours].0, ways[theirs].0), ratio);
+    }
+    for part in parts(serial, &guest.vm)? {
+        figures.note(format!("VM.start {name}: {}, ms", part.0), part.1);
+    }
+    // Not within the rounds: watching costs time.
+    for way in [0, 2, 1, 3] {
+        let (way, command) = &ways[way];
+        for (what, count) in counted(serial, command)? {
+            figures.note(format!("{way} {name}: {what}, "), count);
+        }
+    }
+    Ok(())
+}
+
+/// Wall seconds of a command that succeeds.
+fn timed(serial: &mut Serial, command: &str) -> Result<f64> {
+    let line = format!(
+        "s=$(date +%s%N) && {{ {command}; }} >/run/bench.out 2>&1 && e=$(date +%s%N) \
+         && echo $((e-s)) || {{ cat /run/bench.out; false; }}"
+    );
+    Ok(number(serial, &line)? / 1e9)
+}
+
+/// What the daemon and its worker say of the last start: each step with its milliseconds.
+fn parts(serial: &mut Serial, vm: &str) -> Result<Vec<(String, f64)>> {
+    let line = |word: &str| {
+        format!("journalctl -u xenith-toolstack -o cat --no-pager | grep -F '{word}' | tail -n 1")
+    };
+    let daemon = shell::run(serial, &line(&format!("started {vm}")))?;
+    let worker = shell::run(serial, &line("built the domain"))?;
+    let mut parts = Vec::new();
+    for text in [daemon, worker] {
+        let steps = text.split_once("took=\"").context("no step has a time")?.1;
+        for step in steps.split('"').next().unwrap_or_default().split(", ") {
+            let (name, ms) = step.rsplit_once(' ').context("a step has a name and a time")?;
+            let ms = ms.parse().with_context(|| format!("reading {step:?}"))?;
+            parts.push((name.to_owned(), ms));
+        }
+    }
+    Ok(parts)
+}
+
+/// Runs a command once, and counts what the whole of Dom0 did meanwhile.
+fn counted(serial: &mut Serial, command: &str) -> Result<[(&'static str, f64); 3]> {
+    let events =
+        ["exec", "fork"].map(|e| format!("{TRACING}/events/sched/sched_process_{e}/enable"));
+    let switch = |on: u8| events.iter().map(move |file| format!("echo {on} >{file};"));
+    let on: String = switch(1).collect();
+    let off: String = switch(0).collect();
+    shell::run(
+        serial,
+        &format!(": >{REQUESTS}; : >{TRACING}/trace; {on} xenstore-control log on"),
+    )?;
+    let result = shell::run(serial, &format!("{{ {command}; }} >/run/bench.out 2>&1"));
+    shell::run(serial, &format!("{off} xenstore-control log off"))?;
+    result?;
+    let mut count =
+        |file: &str, word: &str| number(serial, &format!("grep -c '{word}' {file} || true"));
+    let trace = format!("{TRACING}/trace");
+    Ok([
+        ("programs", count(&trace, "sched_process_exec:")?),
+        // Threads too.
+        ("processes", count(&trace, "sched_process_fork:")?),
+        ("requests to xenstore", count(REQUESTS, "io: IN ")?),
+    ])
+}
