@@ -9,6 +9,7 @@ pub mod https;
 pub mod inner;
 pub mod install;
 pub mod lab;
+pub mod nfs;
 pub mod old_system;
 pub mod qmp;
 pub mod runner;

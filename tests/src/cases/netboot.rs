@@ -11,7 +11,7 @@ use crate::install;
 use crate::lab::Lab;
 use crate::runner::{Case, Figures};
 use crate::vm::{Setup, Vm};
-use crate::{uefi_variables, web};
+use crate::{nfs, uefi_variables, web};
 
 /// Where the folder is in what the case serves, by TFTP and HTTP.
 const PLACE: &str = "net/xenith";
@@ -28,6 +28,11 @@ pub fn cases() -> Vec<Case> {
         Case { name: "netboot-uefi-pxe", about: "UEFI, PXE: GRUB by TFTP", run: uefi_pxe },
         Case { name: "netboot-uefi-http", about: "UEFI, HTTP boot: GRUB by HTTP", run: uefi_http },
         Case { name: "netboot-ipxe", about: "BIOS, iPXE: all by HTTP, fixed address", run: ipxe },
+        Case {
+            name: "netboot-nfs",
+            about: "BIOS, iPXE: answers from an NFS server",
+            run: answers_over_nfs,
+        },
         Case {
             name: "netboot-tampered",
             about: "BIOS, iPXE: an image with one other byte is refused",
@@ -146,6 +151,16 @@ fn ipxe(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     let settings = server.read("netboot.ipxe")?;
     let fixed = "set options xenith.ip=10.0.2.77/24,10.0.2.2,10.0.2.3\n";
     server.write("netboot.ipxe", &(settings + fixed))?;
+    let setup = Server::setup(folder, false, format!("{}/xenith.ipxe", server.url), false)?;
+    server.install(lab, folder, &setup)
+}
+
+fn answers_over_nfs(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
+    let server = Server::start(lab, folder)?;
+    let nfs = nfs::Server::start(lab, folder)?;
+    let answers = nfs.give("answers.toml", &install::answers("ext"))?;
+    fs::remove_file(server.folder.join("answers.toml")).context("removing the usual answers")?;
+    server.write("netboot.ipxe", &format!("#!ipxe\nset answers {answers}\n"))?;
     let setup = Server::setup(folder, false, format!("{}/xenith.ipxe", server.url), false)?;
     server.install(lab, folder, &setup)
 }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A real NFS server on the loopback address: NFS-Ganesha, by NFS 4, with files in its memory, as it needs
+//! more rights than a sandbox has to serve a folder. Files are written to it by NFS too.
+//!
+//! Machines see the loopback address as 10.0.2.2.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use isobuild::sandbox::{Child, Sandbox, Streams};
+
+use crate::lab::{Lab, free_port};
+
+/// What is exported.
+pub const EXPORT: &str = "/answers";
+/// Where the case's folder is in the sandbox.
+const FOLDER: &str = "/case";
+/// How long the server may take until it listens.
+const LIMIT: Duration = Duration::from_secs(120);
+/// How often it is looked whether it does: it tells nobody.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The server; dropping it ends it.
+pub struct Server {
+    /// Its port.
+    pub port: u16,
+    sandbox: Sandbox,
+    folder: PathBuf,
+    _child: Child,
+}
+
+impl Server {
+    /// Starts one whose configuration and log are in the case's folder.
+    pub fn start(lab: &Lab, folder: &Path) -> Result<Self> {
+        let port = free_port()?;
+        fs::write(folder.join("ganesha.conf"), configuration(port))
+            .context("writing the NFS server's configuration")?;
+        fs::create_dir(folder.join("recovery")).context("making the NFS server's folder")?;
+        let sandbox =
+            lab.sandbox().network(true).bind_rw(folder, FOLDER).log(folder.join("nfs.log"));
+        let args = ["-F", "-f", "/case/ganesha.conf", "-L", "/case/ganesha.log", "-p", "/tmp/pid"];
+        let mut child = sandbox
+            .spawn("ganesha.nfsd", args, Streams::silent())
+            .context("starting the NFS server")?;
+        let end = Instant::now() + LIMIT;
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if let Some(ended) = child.try_wait().context("asking for the NFS server")? {
+                ended.context("the NFS server ended")?;
+            }
+            if Instant::now() > end {
+                bail!(
+                    "the NFS server does not listen; see {}",
+                    folder.join("ganesha.log").display()
+                );
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(Self { port, sandbox, folder: folder.to_owned(), _child: child })
+    }
+
+    /// Writes a file to the export; returns its address, as machines see it.
+    pub fn give(&self, name: &str, text: &str) -> Result<String> {
+        fs::write(self.folder.join(name), text).with_context(|| format!("writing {name}"))?;
+        let to = format!("nfs://127.0.0.1{EXPORT}/{name}?nfsport={}&version=4", self.port);
+        self.sandbox
+            .run("nfs-cp", [format!("{FOLDER}/{name}"), to])
+            .with_context(|| format!("copying {name} to the NFS server"))?;
+        Ok(format!("nfs://10.0.2.2:{}{EXPORT}/{name}", self.port))
+    }
+}
+
+/// NFS 4 alone: the older protocol registers with a portmapper, which would be the machine's own.
+fn configuration(port: u16) -> String {
+    format!(
+        "NFS_CORE_PARAM {{\n\
+         \x20 NFS_Port = {port};\n  Protocols = 4;\n  Bind_addr = 127.0.0.1;\n\
+         \x20 Enable_NLM = false;\n  Enable_RQUOTA = false;\n}}\n\
+         NFSV4 {{\n  Graceless = true;\n  RecoveryRoot = {FOLDER}/recovery;\n}}\n\
+         # Without a size it keeps names and no contents.\n\
+         MEM {{\n  Inode_Size = 65536;\n}}\n\
+         EXPORT {{\n  Export_Id = 1;\n  Path = {EXPORT};\n  Pseudo = {EXPORT};\n\
+         \x20 Access_Type = RW;\n  Squash = No_Root_Squash;\n  SecType = sys;\n\
+         \x20 FSAL {{\n    Name = MEM;\n  }}\n}}\n"
+    )
+}
