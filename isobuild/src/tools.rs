@@ -18,6 +18,8 @@ use crate::store::failed;
 pub const NAME: &str = "tools";
 /// The recipe with the emulator.
 pub const EMULATOR: &str = "emulator";
+/// The recipe with clients of the API.
+pub const CLIENTS: &str = "clients";
 /// The folder of such an artifact that is the root of the tree.
 pub const ROOT: &str = "root";
 
@@ -40,17 +42,13 @@ pub fn sets() -> Result<BTreeMap<String, Request>, SetsError> {
     Ok(toml::from_str(include_str!("../sets.toml"))?)
 }
 
-/// The recipe of the tree that components are built with: artifact `root/`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Tools;
+/// The recipe of the tree of this set: artifact `root/`.
+#[derive(Debug, Clone, Copy)]
+pub struct Tree(pub &'static str);
 
-/// The recipe of the tree with QEMU: artifact `root/`.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Emulator;
-
-impl Recipe for Tools {
+impl Recipe for Tree {
     fn name(&self) -> String {
-        NAME.to_owned()
+        self.0.to_owned()
     }
 
     fn needs(&self) -> Vec<String> {
@@ -58,29 +56,11 @@ impl Recipe for Tools {
     }
 
     fn declare(&self, inputs: &mut Inputs) -> Result<(), BoxError> {
-        declare(NAME, inputs)
+        declare(self.0, inputs)
     }
 
     fn build(&self, build: &Build<'_>) -> Result<(), BoxError> {
-        tree(NAME, build)
-    }
-}
-
-impl Recipe for Emulator {
-    fn name(&self) -> String {
-        EMULATOR.to_owned()
-    }
-
-    fn needs(&self) -> Vec<String> {
-        Vec::new()
-    }
-
-    fn declare(&self, inputs: &mut Inputs) -> Result<(), BoxError> {
-        declare(EMULATOR, inputs)
-    }
-
-    fn build(&self, build: &Build<'_>) -> Result<(), BoxError> {
-        tree(EMULATOR, build)
+        tree(self.0, build)
     }
 }
 
@@ -170,7 +150,7 @@ mod tests {
     #[test]
     fn the_sets_are_well_formed_and_have_base_files() {
         let sets = sets().unwrap();
-        assert_eq!(sets.keys().collect::<Vec<_>>(), [EMULATOR, NAME]);
+        assert_eq!(sets.keys().collect::<Vec<_>>(), [CLIENTS, EMULATOR, NAME]);
         for (name, set) in sets {
             assert!(set.packages.contains(&"base-files".to_owned()), "{name}");
         }

@@ -24,7 +24,7 @@ use isobuild::progress::Plain;
 use isobuild::recipe::Recipe;
 use isobuild::sandbox::{Sandbox, use_helper};
 use isobuild::store::Store;
-use isobuild::tools::{self, Tools};
+use isobuild::tools::{self, Tree};
 use tempfile::TempDir;
 
 struct Built {
@@ -55,7 +55,7 @@ fn built() -> &'static Built {
             interrupt,
             workers: 1,
         };
-        let recipes: Vec<Box<dyn Recipe>> = vec![Box::new(Tools), Box::new(Boot)];
+        let recipes: Vec<Box<dyn Recipe>> = vec![Box::new(Tree(tools::NAME)), Box::new(Boot)];
         let report = engine.build(&recipes, &[tools::NAME, Boot::NAME]).unwrap();
         Built {
             tools: report.artifact(tools::NAME).unwrap().join(tools::ROOT),

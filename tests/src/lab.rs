@@ -11,8 +11,12 @@ use isobuild::sandbox::Sandbox;
 
 /// Shared by all cases of a run.
 pub struct Lab {
-    /// Unpacked `emulator` packages: QEMU, OVMF, Python.
+    /// Unpacked `emulator` packages: QEMU, OVMF.
     pub emulator: PathBuf,
+    /// Unpacked `clients` packages: Python, Node, a fence agent.
+    pub clients: PathBuf,
+    /// The daemon, built for this machine.
+    pub toolstack: PathBuf,
     /// The ISO under test.
     pub iso: PathBuf,
     /// The folder for netboot under test.
@@ -21,8 +25,8 @@ pub struct Lab {
     pub guest_disk: PathBuf,
     /// Folder with [`crate::guest::KERNEL`] and [`crate::guest::INITRD`] of the test guests.
     pub guest_boot: PathBuf,
-    /// Folder with the Python client's packages.
-    pub clients: PathBuf,
+    /// Folder with the newest XenAPI for Python.
+    pub xenapi: PathBuf,
     /// A folder for each case's files is made below it.
     pub work: PathBuf,
     /// How QEMU runs.
@@ -33,6 +37,11 @@ impl Lab {
     /// A sandbox over the emulator tree.
     pub fn sandbox(&self) -> Sandbox {
         Sandbox::over(&self.emulator)
+    }
+
+    /// A sandbox over the clients' tree.
+    pub fn clients(&self) -> Sandbox {
+        Sandbox::over(&self.clients)
     }
 
     /// An empty folder for a case's files.
@@ -51,10 +60,10 @@ impl Lab {
     pub fn client(&self, port: u16, log: &Path, args: &[&str]) -> Result<()> {
         let url = format!("https://127.0.0.1:{port}");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
-        self.sandbox()
+        self.clients()
             .network(true)
             .bind_ro(script, "/client")
-            .bind_ro(&self.clients, "/client-packages")
+            .bind_ro(&self.xenapi, "/client-packages")
             .bind_ro(&self.guest_disk, "/guest.img")
             .env("PYTHONPATH", "/client-packages")
             .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -12,24 +12,34 @@ use e2e::lab::Lab;
 use e2e::runner;
 use isobuild::emulator::Accelerator;
 
-/// End-to-end tests of the ISO in QEMU.
-#[derive(Parser)]
-struct Cli {
+/// What cases with virtual machines want, all of it.
+#[derive(clap::Args)]
+struct Machines {
     /// Folder of unpacked emulator packages.
-    #[arg(long)]
+    #[arg(long, required = false)]
     emulator: PathBuf,
     /// The ISO under test.
-    #[arg(long)]
+    #[arg(long, required = false)]
     iso: PathBuf,
     /// The folder for netboot under test; only its own cases want it.
     #[arg(long)]
     netboot: Option<PathBuf>,
     /// The build's tools tree, which the test guests' disk is made with.
-    #[arg(long)]
+    #[arg(long, required = false)]
     tools: PathBuf,
     /// Folder with Dom0's kernel and root image, which the test guests' disk is made of.
-    #[arg(long)]
+    #[arg(long, required = false)]
     rootfs: PathBuf,
+}
+
+/// End-to-end tests of the ISO in QEMU, and of the toolstack over a made-up host.
+#[derive(Parser)]
+struct Cli {
+    /// Folder of unpacked packages with clients of the API.
+    #[arg(long)]
+    clients: PathBuf,
+    #[command(flatten)]
+    machines: Option<Machines>,
     /// Folder for the cases' files and logs.
     #[arg(long)]
     work: PathBuf,
@@ -51,6 +61,9 @@ struct Cli {
     /// begins like theirs.
     filters: Vec<String>,
 }
+
+/// The toolstack's daemon, which cargo builds into the folder of this program.
+const TOOLSTACK: &str = "xenith-toolstack";
 
 fn main() -> ExitCode {
     isobuild::sandbox::enter_if_asked();
@@ -79,24 +92,39 @@ fn run(cli: Cli) -> Result<bool> {
     };
     std::fs::create_dir_all(&cli.work).with_context(|| format!("making {}", cli.work.display()))?;
     let mut lab = Lab {
-        emulator: absolute(&cli.emulator)?,
-        iso: absolute(&cli.iso)?,
-        netboot: cli.netboot.as_ref().map(absolute).transpose()?,
+        emulator: PathBuf::new(),
+        clients: absolute(&cli.clients)?,
+        toolstack: beside_this(TOOLSTACK)?,
+        iso: PathBuf::new(),
+        netboot: None,
         guest_disk: absolute(&cli.work.join("guest.img"))?,
         guest_boot: PathBuf::new(),
-        clients: PathBuf::new(),
+        xenapi: PathBuf::new(),
         work: absolute(&cli.work)?,
         accelerator: Accelerator::Tcg,
     };
-    let parts = Parts {
-        tools: absolute(&cli.tools)?,
-        kernel: absolute(&cli.rootfs.join("vmlinuz"))?,
-        root_image: absolute(&cli.rootfs.join("root.img"))?,
-    };
-    lab.guest_boot = lab.folder("guest")?;
-    guest::write_disk(&parts, &lab.guest_boot, &lab.guest_disk)
-        .context("making the test guests' disk")?;
-    lab.clients = e2e::clients::install(&lab)?;
+    match &cli.machines {
+        Some(machines) => {
+            lab.emulator = absolute(&machines.emulator)?;
+            lab.iso = absolute(&machines.iso)?;
+            lab.netboot = machines.netboot.as_ref().map(absolute).transpose()?;
+            let parts = Parts {
+                tools: absolute(&machines.tools)?,
+                kernel: absolute(&machines.rootfs.join("vmlinuz"))?,
+                root_image: absolute(&machines.rootfs.join("root.img"))?,
+            };
+            lab.guest_boot = lab.folder("guest")?;
+            guest::write_disk(&parts, &lab.guest_boot, &lab.guest_disk)
+                .context("making the test guests' disk")?;
+        }
+        None => {
+            let wanting = chosen.iter().find(|case| cases::needs_machines(case.name));
+            if let Some(case) = wanting {
+                anyhow::bail!("{} wants --emulator, --iso, --tools and --rootfs", case.name);
+            }
+        }
+    }
+    lab.xenapi = e2e::clients::install_python(&lab, e2e::clients::NEWEST)?;
     let outcomes = runner::run(&lab, &chosen, cli.jobs);
     let failed = outcomes.iter().filter(|outcome| outcome.error.is_some()).count();
     if let Some(path) = &cli.figures {
@@ -104,4 +132,9 @@ fn run(cli: Cli) -> Result<bool> {
     }
     println!("{} passed, {failed} failed", outcomes.len() - failed);
     Ok(failed == 0 && !outcomes.is_empty())
+}
+
+fn beside_this(program: &str) -> Result<PathBuf> {
+    let this = std::env::current_exe().context("finding this program")?;
+    Ok(this.with_file_name(program))
 }

@@ -20,7 +20,7 @@ use isobuild::progress::{self, Reporter};
 use isobuild::recipe::Recipe;
 use isobuild::report::Report;
 use isobuild::store::Store;
-use isobuild::tools::{Emulator, Tools};
+use isobuild::tools::{self, Tree};
 
 use crate::profiles::Profiles;
 use crate::program::workspace_root;
@@ -116,7 +116,7 @@ impl Pipeline {
         Ok(lock::load(&self.profiles().lock_path())?)
     }
 
-    /// Every recipe that `profile` needs, and the emulator.
+    /// Every recipe that `profile` needs, and what tests need.
     pub fn recipes(&self, profile: &Profile) -> Result<Vec<Box<dyn Recipe>>> {
         let kconfig = self.repository.join("hypervisor/kconfig");
         let kconfig = Kconfig::load(&kconfig, &profile.xen.fragments)
@@ -128,8 +128,9 @@ impl Pipeline {
         };
         let layers = vec![layer("xen-tools", "dom0"), layer("programs", "")];
         Ok(vec![
-            Box::new(Tools),
-            Box::new(Emulator),
+            Box::new(Tree(tools::NAME)),
+            Box::new(Tree(tools::EMULATOR)),
+            Box::new(Tree(tools::CLIENTS)),
             Box::new(Xen::new(kconfig)),
             Box::new(XenTools),
             Box::new(Programs::new(&self.repository, &self.store, self.sources.offline)),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `cargo xtask test`: every check, cheapest first.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use isobuild::tools;
 
@@ -14,6 +16,9 @@ const PROFILE: &str = "ci";
 
 /// How the names of the cases begin that boot over the network.
 const NETBOOT: &str = "netboot-";
+
+/// How the names of the cases begin that need no virtual machine.
+const CLIENTS: &str = "clients-";
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -53,7 +58,11 @@ pub fn run(options: &Options) -> Result<()> {
     if options.cases.is_empty() && !options.fast {
         repro::run(&repro::Options::quick(PROFILE, &options.sources))?;
     }
-    if !options.fast {
+    let clients = |case: &String| case.starts_with(CLIENTS);
+    if options.fast || (!options.cases.is_empty() && options.cases.iter().all(clients)) {
+        let wanted = if options.fast { vec![CLIENTS.to_owned()] } else { options.cases.clone() };
+        without_machines(&options.sources)?.args(wanted).run()?;
+    } else {
         let mut cases = end_to_end(&options.sources)?;
         let netboot = |case: &String| NETBOOT.starts_with(case) || case.starts_with(NETBOOT);
         if options.full || options.cases.iter().any(netboot) {
@@ -71,6 +80,7 @@ pub fn run(options: &Options) -> Result<()> {
 /// Builds what the end-to-end program wants; returns the call of it, to which options and names of
 /// cases can be added.
 pub fn end_to_end(sources: &SourceOptions) -> Result<Cargo> {
+    let call = without_machines(sources)?;
     let build_options = build_options(sources);
     let iso = build::iso(&build_options.into())?;
     let pipeline = Pipeline::new(sources)?;
@@ -78,19 +88,35 @@ pub fn end_to_end(sources: &SourceOptions) -> Result<Cargo> {
     let rootfs = dom0_rootfs::Rootfs::recipe_name(&profile.name);
     let report = pipeline.build(&profile, &[tools::NAME, tools::EMULATOR, &rootfs])?;
     let tree = |name| artifact(&report, name).map(|folder| folder.join(tools::ROOT));
+    Ok(with(
+        call,
+        [
+            ("--emulator", tree(tools::EMULATOR)?),
+            ("--tools", tree(tools::NAME)?),
+            ("--rootfs", artifact(&report, &rootfs)?.to_owned()),
+            ("--iso", iso),
+        ],
+    ))
+}
 
-    let mut call = Cargo::new("run").sources(sources);
-    call = call.args(["--package", "e2e", "--locked", "--"]);
-    for (option, value) in [
-        ("--emulator", tree(tools::EMULATOR)?),
-        ("--tools", tree(tools::NAME)?),
-        ("--rootfs", artifact(&report, &rootfs)?.to_owned()),
-        ("--iso", iso),
-        ("--work", pipeline.output.join("e2e")),
-    ] {
-        call = call.args([option]).args([value]);
-    }
-    Ok(call)
+/// The same for cases that need no virtual machine.
+fn without_machines(sources: &SourceOptions) -> Result<Cargo> {
+    let pipeline = Pipeline::new(sources)?;
+    let report = pipeline.build(&pipeline.profile(PROFILE)?, &[tools::CLIENTS])?;
+    // Where cargo puts it, the end-to-end program finds it.
+    Cargo::new("build").args(["--package", "toolstack", "--locked"]).sources(sources).run()?;
+    let call = Cargo::new("run").sources(sources).args(["--package", "e2e", "--locked", "--"]);
+    Ok(with(
+        call,
+        [
+            ("--clients", artifact(&report, tools::CLIENTS)?.join(tools::ROOT)),
+            ("--work", pipeline.output.join("e2e")),
+        ],
+    ))
+}
+
+fn with<const N: usize>(call: Cargo, options: [(&str, PathBuf); N]) -> Cargo {
+    options.into_iter().fold(call, |call, (option, value)| call.args([option]).args([value]))
 }
 
 fn build_options(sources: &SourceOptions) -> BuildOptions {

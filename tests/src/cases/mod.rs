@@ -3,6 +3,7 @@
 
 mod bench;
 mod boot;
+mod clients;
 mod disks;
 mod faults;
 mod installed;
@@ -41,6 +42,14 @@ const ON_DEMAND: &[(&str, bool)] = &[
     ("way-", true),
 ];
 
+/// How the names of cases begin that need no virtual machine.
+const WITHOUT_MACHINES: &str = "clients-";
+
+/// Whether the case called `name` needs a virtual machine, and so all that is built.
+pub fn needs_machines(name: &str) -> bool {
+    !name.starts_with(WITHOUT_MACHINES)
+}
+
 /// Whether the case called `name` is meant by `filters`: without any, all but those on demand, and
 /// with `full` the long ones of these too; else those whose name contains one, a case on demand only
 /// by a filter that begins like its name.
@@ -59,6 +68,7 @@ pub fn is_chosen(name: &str, full: bool, filters: &[String]) -> bool {
 /// Every case.
 pub fn all() -> Vec<Case> {
     let mut cases = installed::cases();
+    cases.extend(clients::cases());
     cases.extend(boot::cases());
     cases.extend(bench::cases());
     cases.extend(screens::cases());
@@ -100,7 +110,8 @@ mod tests {
         assert_eq!(chosen("multipath-"), ["multipath-bios", "multipath-uefi"]);
         assert_eq!(chosen("reinstall-"), ["reinstall-keep"]);
         assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
-        assert_eq!(chosen("").len(), 7);
+        assert_eq!(chosen("clients-"), ["clients-simulator"]);
+        assert_eq!(chosen("").len(), 8);
     }
 
     #[test]

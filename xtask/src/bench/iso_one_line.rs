@@ -50,8 +50,9 @@ fn run(context: &Context, figures: &mut Vec<Figure>) -> Result<()> {
     let before = place.pipeline(pipeline, &copy, pipeline.store.clone())?;
     let recipes = before.recipes(profile)?;
     let names: Vec<String> = recipes.iter().map(|recipe| recipe.name()).collect();
+    let of_tests = [tools::EMULATOR, tools::CLIENTS];
     let targets: Vec<&str> =
-        names.iter().map(|name| &**name).filter(|name| *name != tools::EMULATOR).collect();
+        names.iter().map(|name| &**name).filter(|name| !of_tests.contains(name)).collect();
     let report = before.build(profile, &targets)?;
 
     let store = place.store(&pipeline.store, &["objects", "kept", "locks"])?;

@@ -1,32 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The real clients that drive the host: packages of PyPI, pinned by hash and kept in the cache.
+//! Packages of PyPI, installed with the sandbox's pip.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use isobuild::fetch;
-use isobuild::sandbox::Sandbox;
 use isobuild::store::Store;
 
+use super::{KEPT, networked};
 use crate::lab::Lab;
 
-/// Variables of the caller's environment that do.
-const VARIABLES: &[&str] = &[
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_FIND_LINKS",
-    "PIP_CERT",
-    "REQUESTS_CA_BUNDLE",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-];
-
-/// The folder of the cache that has what was downloaded.
-const KEPT: &str = "clients";
+/// The list with XenAPI as XenServer publishes it now.
+pub const NEWEST: &str = "xenapi-26";
+/// The list with its release before XenServer numbered it by year, which many still have.
+pub const OLD: &str = "xenapi-2";
 
 /// What both calls of pip are told: every file has the hash that the list says.
 const PINNED: &str = "--disable-pip-version-check --no-cache-dir --require-hashes --no-deps \
@@ -36,23 +23,22 @@ const INSTALL: &str = "install --no-index --find-links /kept --target /packages"
 /// Brings what is missing.
 const DOWNLOAD: &str = "download --dest /kept";
 
-/// Installs the clients with the sandbox's pip into a folder and returns it. They are downloaded
-/// where the cache does not have them.
-pub fn install(lab: &Lab) -> Result<PathBuf> {
+/// Installs the packages of a list into a folder and returns it. They are downloaded where the cache does
+/// not have them.
+pub fn install(lab: &Lab, list: &str) -> Result<PathBuf> {
     let store = Store::of_user().context("opening the cache")?;
     let waiting = || eprintln!("waiting for another run that installs the Python clients");
     let _claim = store.claim(KEPT, waiting).context("claiming the Python clients")?;
     let kept = store.kept(KEPT).context("keeping the Python clients")?;
-    let folder = lab.folder("clients")?;
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/requirements.txt");
+    let folder = lab.folder(list)?;
     let sandbox = lab
-        .sandbox()
+        .clients()
         .log(lab.work.join("clients.log"))
         // pip does not even start without the certificates of who is trusted.
         .bind_ro("/etc", "/etc")
         .bind_rw(kept, "/kept")
         .bind_rw(&folder, "/packages")
-        .bind_ro(requirements, "/requirements.txt");
+        .bind_ro(path(list), "/requirements.txt");
     let pip = |task: &str| {
         let sandbox = if task == DOWNLOAD { networked(&sandbox) } else { sandbox.clone() };
         let words = ["-m", "pip"].into_iter().chain(task.split_whitespace());
@@ -60,6 +46,20 @@ pub fn install(lab: &Lab) -> Result<PathBuf> {
     };
     from_cache_first(&pip, fetch::is_offline())?;
     Ok(folder)
+}
+
+/// The release of XenAPI that a list has.
+pub fn release(list: &str) -> Result<String> {
+    let path = path(list);
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("XenAPI=="));
+    let release = line.and_then(|rest| rest.split_whitespace().next());
+    release.map(str::to_owned).with_context(|| format!("{} has no XenAPI", path.display()))
+}
+
+fn path(list: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(list).with_extension("txt")
 }
 
 /// Asks the network only for what the cache does not have.
@@ -76,24 +76,6 @@ fn from_cache_first(pip: &dyn Fn(&str) -> Result<()>, offline: bool) -> Result<(
     }
     pip(DOWNLOAD).context("fetching the Python clients with pip")?;
     pip(INSTALL).context("installing the Python clients with pip")
-}
-
-/// With the host's network; /etc tells where names are resolved and packages are.
-fn networked(sandbox: &Sandbox) -> Sandbox {
-    let mut sandbox = sandbox.clone().network(true);
-    // There it may only be said where that is written down.
-    let resolver = Path::new("/etc/resolv.conf").canonicalize().ok();
-    if let Some(folder) =
-        resolver.as_deref().and_then(Path::parent).filter(|f| !f.starts_with("/etc"))
-    {
-        sandbox = sandbox.bind_ro(folder, folder);
-    }
-    for name in VARIABLES {
-        if let Ok(value) = std::env::var(name) {
-            sandbox = sandbox.env(*name, value);
-        }
-    }
-    sandbox
 }
 
 #[cfg(test)]

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Real clients against a made-up host. Needs no virtual machine.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::clients::{self, Simulator};
+use crate::lab::Lab;
+use crate::runner::{Case, Figures};
+
+/// One for all clients: they take seconds.
+pub fn cases() -> Vec<Case> {
+    vec![Case {
+        name: "clients-simulator",
+        about: "XenAPI of PyPI (now and 2.x), fence_xenapi, async-xenapi of npm, on a made-up host",
+        run,
+    }]
+}
+
+fn run(lab: &Lab, folder: &Path, _figures: &Figures) -> Result<()> {
+    let old = clients::install_python(lab, clients::OLD)?;
+    let npm = clients::install_npm(lab)?;
+    let simulator = Simulator::start(&lab.toolstack, folder)?;
+    let sandbox = lab
+        .clients()
+        .network(true)
+        .bind_ro(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients"), "/client")
+        .bind_ro(&simulator.certificate, "/host.pem")
+        .bind_ro(&npm, "/npm")
+        .env("NODE_PATH", "/npm")
+        .env("PYTHONPATH", "/packages")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        // Debian's client cannot be told to trust everybody.
+        .env("SSL_CERT_FILE", "/host.pem");
+    let drive = |name: &str, packages: &Path, program: &str, words: &[&str]| {
+        let words = words.iter().copied().chain([&*simulator.url, Simulator::PASSWORD]);
+        let sandbox = sandbox.clone().bind_ro(packages, "/packages");
+        let sandbox = sandbox.log(folder.join(format!("{name}.log")));
+        sandbox.run(program, words).with_context(|| format!("driving a made-up host with {name}"))
+    };
+    for (list, packages) in [(clients::NEWEST, &lab.xenapi), (clients::OLD, &old)] {
+        let release = clients::release(list)?;
+        drive(list, packages, "python3", &["/client/simulated.py", &release])?;
+    }
+    drive("fence_xenapi", &lab.xenapi, "python3", &["/client/fence.py"])?;
+    drive("async-xenapi", &lab.xenapi, "node", &["/client/async.js"])
+}
