@@ -30,7 +30,7 @@ pub static PCI: Class = class(
         ro("subsystem_vendor_id", STRING, "Vendor of the subsystem."),
         ro("subsystem_vendor_name", STRING, "Its name, where the host has a list of them."),
         ro("subsystem_device_id", STRING, "Device of the subsystem."),
-        ro("subsystem_device_name", STRING, "Its name; not looked up."),
+        ro("subsystem_device_name", STRING, "Name of the device of the subsystem; not looked up."),
         ro("driver_name", STRING, "Driver in Dom0; empty: none."),
     ],
     &[],

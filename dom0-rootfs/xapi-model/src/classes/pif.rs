@@ -28,7 +28,7 @@ pub static PIF: Class = class(
         ro("MAC", STRING, "MAC address."),
         ro("MTU", Int, "MTU in bytes."),
         ro("VLAN", Int, "VLAN tag; -1 for none.").or(Literal::Int(-1)),
-        ro("metrics", Ref("PIF_metrics"), "Its metrics."),
+        ro("metrics", Ref("PIF_metrics"), "Figures of the interface."),
         ro("physical", Bool, "It is a network card."),
         ro("currently_attached", Bool, "Its bridge is up."),
         ro("ip_configuration_mode", Enum(&IP_MODE), "How it gets its IPv4 address."),

@@ -39,7 +39,7 @@ pub static SR: Class = class(
         rw("name_label", STRING, "Name."),
         rw("name_description", STRING, "Description."),
         ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
-        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "Operations under way, by their task."),
         mirror("VDIs", Set(&Ref("VDI")), "SR", "VDIs in it."),
         mirror("PBDs", Set(&Ref("PBD")), "SR", "Connections of hosts to it."),
         ro("virtual_allocation", Int, "Sum of its VDIs' sizes in bytes."),

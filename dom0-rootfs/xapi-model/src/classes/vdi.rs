@@ -69,7 +69,7 @@ pub static VDI: Class = class(
         rw("name_label", STRING, "Name."),
         rw("name_description", STRING, "Description."),
         ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
-        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "Operations under way, by their task."),
         fixed("SR", Ref("SR"), "The SR it lies in."),
         mirror("VBDs", Set(&Ref("VBD")), "VDI", "VMs' devices that use it."),
         mirror("crash_dumps", Set(&Ref("crashdump")), "VDI", "Crash dumps in it."),

@@ -20,11 +20,11 @@ pub static VMSS: Class = class(
         UUID,
         rw("name_label", STRING, "Name."),
         rw("name_description", STRING, "Description."),
-        rw("enabled", Bool, "It is followed."),
+        rw("enabled", Bool, "Snapshots are taken by it."),
         fixed("type", Enum(&KIND), "What is taken: snapshots, or checkpoints with memory."),
         fixed("retained_snapshots", Int, "Snapshots of each VM that are kept, 1 to 10.")
             .or(Literal::Int(7)),
-        fixed("frequency", Enum(&FREQUENCY), "How often.").or(Str("daily")),
+        fixed("frequency", Enum(&FREQUENCY), "How often snapshots are taken.").or(Str("daily")),
         fixed(
             "schedule",
             STRING_MAP,
