@@ -85,6 +85,14 @@ impl Command {
         Ok(())
     }
 
+    /// The type of a parameter of the message that it is.
+    pub(crate) fn type_of(&self, param: &str) -> Option<xapi_model::Type> {
+        match &self.action {
+            Action::Message(message) => message.type_of(param),
+            Action::Generic(..) | Action::Verb(_) => None,
+        }
+    }
+
     /// Does it.
     pub(crate) fn run(
         &self,
