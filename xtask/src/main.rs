@@ -43,7 +43,7 @@ enum Task {
     Lock(LockOptions),
     /// Build the ISO twice, in different places, and compare every artifact.
     Repro(repro::Options),
-    /// Write the reference of the API as HTML pages: target/xenith/xenith-<version>-reference.
+    /// Write the reference of the API as HTML pages, and xe's man page: target/xenith/xenith-<version>-reference.
     Reference,
     /// Remove results, and what the user's cache keeps if asked to.
     Clean(clean::Options),

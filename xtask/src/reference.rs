@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::pipeline::VERSION;
-use crate::program::workspace_root;
+use crate::program::{Cargo, workspace_root};
 
 /// Writes the pages into `target/xenith`, in the place of those that were there; returns the folder.
 pub fn run() -> Result<PathBuf> {
@@ -21,9 +21,14 @@ pub fn run() -> Result<PathBuf> {
 
 fn write(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    let write = |name: &str, content: &[u8]| {
+        let path = folder.join(name);
+        fs::write(&path, content).with_context(|| format!("writing {}", path.display()))
+    };
     for page in xapi_reference::pages(VERSION) {
-        let path = folder.join(&page.name);
-        fs::write(&path, page.content).with_context(|| format!("writing {}", path.display()))?;
+        write(&page.name, page.content.as_bytes())?;
     }
-    Ok(())
+    // What xe has is known to xe alone.
+    let xe = Cargo::new("run").args(["--quiet", "--locked", "--package", "xe", "--"]);
+    write("xe.1", &xe.args(["help", "--man"]).output()?)
 }

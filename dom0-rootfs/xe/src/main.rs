@@ -13,6 +13,7 @@ mod failure;
 mod fields;
 mod generic;
 mod help;
+mod man;
 mod names;
 mod nearest;
 mod options;

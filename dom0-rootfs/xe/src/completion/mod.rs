@@ -23,9 +23,8 @@ const BREAKS: &str = "=:";
 /// What is printed where the shell should look for files.
 const FILES: &str = "<file>";
 
-/// Options before a command, and switches after it.
+/// Options before a command.
 const OPTIONS: &[&str] = &["-s", "-p", "-u", "-pw", "-pwf", "--no-ssl-verify", "--minimal"];
-const SWITCHES: &[&str] = &["--minimal", "--multiple", "--force", "--progress"];
 
 /// A way for a word to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,13 +160,18 @@ fn parameters(command: &Command, params: &Params) -> Vec<Candidate> {
         names.push(view.name.clone());
         names.extend(view.fields().into_iter().map(|field| field.name));
     }
-    names.retain(|name| name != "<field>" && params.get(name).is_none());
+    let mut switches = vec!["minimal"];
+    switches.extend(command.selects.is_some().then_some("multiple"));
+    switches.extend(names.iter().any(|name| name == "force").then_some("force"));
+    switches.extend(names.iter().any(|name| name == "filename").then_some("progress"));
+    names.retain(|name| !["<field>", "force"].contains(&name.as_str()));
+    names.retain(|name| params.get(name).is_none());
     let open = names.into_iter().map(|name| match name.contains(':') {
         true => Candidate::open(name),
         false => Candidate::open(format!("{name}=")),
     });
-    let switches = SWITCHES.iter().filter(|switch| params.get(&switch[2..]).is_none());
-    open.chain(switches.map(|switch| Candidate::done(*switch))).collect()
+    switches.retain(|name| params.get(name).is_none());
+    open.chain(switches.iter().map(|name| Candidate::done(format!("--{name}")))).collect()
 }
 
 #[cfg(test)]
@@ -202,6 +206,9 @@ mod tests {
         assert_eq!(shown("xe vm-param-set other"), ["other-config:"]);
         assert_eq!(shown("xe vm-start --mu"), ["--multiple "]);
         assert_eq!(shown("xe vm-start --multiple --mu"), [""; 0]);
+        assert_eq!(shown("xe vm-start force"), [""; 0]);
+        assert_eq!(shown("xe vm-start --"), ["--force ", "--minimal ", "--multiple "]);
+        assert_eq!(shown("xe vdi-import --p"), ["--progress "]);
     }
 
     #[test]
