@@ -19,6 +19,8 @@ pub struct Lab {
     pub netboot: Option<PathBuf>,
     /// Raw disk image that the test guests boot from, see [`crate::guest`].
     pub guest_disk: PathBuf,
+    /// The programs of the host under test, as the image has them, in their folders.
+    pub programs: PathBuf,
     /// Folder with the Python client's packages.
     pub clients: PathBuf,
     /// A folder for each case's files is made below it.
@@ -31,6 +33,17 @@ impl Lab {
     /// A sandbox over the emulator tree.
     pub fn sandbox(&self) -> Sandbox {
         Sandbox::over(&self.emulator)
+    }
+
+    /// The same with the Python client and our scripts, which are in `/client`.
+    pub fn with_client(&self) -> Sandbox {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
+        self.sandbox()
+            .network(true)
+            .bind_ro(scripts, "/client")
+            .bind_ro(&self.clients, "/client-packages")
+            .env("PYTHONPATH", "/client-packages")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
     }
 
     /// An empty folder for a case's files.
@@ -48,14 +61,8 @@ impl Lab {
     /// log's folder as `/case`.
     pub fn client(&self, port: u16, log: &Path, args: &[&str]) -> Result<()> {
         let url = format!("https://127.0.0.1:{port}");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
-        self.sandbox()
-            .network(true)
-            .bind_ro(script, "/client")
-            .bind_ro(&self.clients, "/client-packages")
+        self.with_client()
             .bind_ro(&self.guest_disk, "/guest.img")
-            .env("PYTHONPATH", "/client-packages")
-            .env("PYTHONDONTWRITEBYTECODE", "1")
             .bind_rw(log.parent().unwrap_or(log), "/case")
             .log(log)
             .run(

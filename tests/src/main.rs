@@ -30,6 +30,9 @@ struct Cli {
     /// Folder with Dom0's kernel and root image, which the test guests' disk is made of.
     #[arg(long)]
     rootfs: PathBuf,
+    /// Folder with the host's own programs.
+    #[arg(long)]
+    programs: PathBuf,
     /// Folder for the cases' files and logs.
     #[arg(long)]
     work: PathBuf,
@@ -82,6 +85,7 @@ fn run(cli: Cli) -> Result<bool> {
         emulator: absolute(&cli.emulator)?,
         iso: absolute(&cli.iso)?,
         netboot: cli.netboot.as_ref().map(absolute).transpose()?,
+        programs: absolute(&cli.programs)?,
         guest_disk: absolute(&cli.work.join("guest.img"))?,
         clients: PathBuf::new(),
         work: absolute(&cli.work)?,

@@ -2,6 +2,7 @@
 //! `cargo xtask test`: every check, cheapest first.
 
 use anyhow::Result;
+use dom0_rootfs::programs::Programs;
 use isobuild::tools;
 
 use crate::build::{self, artifact};
@@ -76,7 +77,8 @@ pub fn end_to_end(sources: &SourceOptions) -> Result<Cargo> {
     let pipeline = Pipeline::new(sources)?;
     let profile = pipeline.profile(PROFILE)?;
     let rootfs = dom0_rootfs::Rootfs::recipe_name(&profile.name);
-    let report = pipeline.build(&profile, &[tools::NAME, tools::EMULATOR, &rootfs])?;
+    let targets = [tools::NAME, tools::EMULATOR, Programs::NAME, &rootfs];
+    let report = pipeline.build(&profile, &targets)?;
     let tree = |name| artifact(&report, name).map(|folder| folder.join(tools::ROOT));
 
     let mut call = Cargo::new("run").sources(sources);
@@ -85,6 +87,7 @@ pub fn end_to_end(sources: &SourceOptions) -> Result<Cargo> {
         ("--emulator", tree(tools::EMULATOR)?),
         ("--tools", tree(tools::NAME)?),
         ("--rootfs", artifact(&report, &rootfs)?.to_owned()),
+        ("--programs", artifact(&report, Programs::NAME)?.to_owned()),
         ("--iso", iso),
         ("--work", pipeline.output.join("e2e")),
     ] {

@@ -15,6 +15,7 @@ mod raid;
 mod reinstall;
 mod screens;
 mod serial_install;
+mod tutorials;
 mod users;
 mod ways;
 mod zero_touch;
@@ -61,6 +62,7 @@ pub fn all() -> Vec<Case> {
     let mut cases = installed::cases();
     cases.extend(boot::cases());
     cases.extend(bench::cases());
+    cases.extend(tutorials::cases());
     cases.extend(screens::cases());
     cases.extend(netboot::cases());
     cases.extend(zero_touch::cases());
@@ -100,7 +102,7 @@ mod tests {
         assert_eq!(chosen("multipath-"), ["multipath-bios", "multipath-uefi"]);
         assert_eq!(chosen("reinstall-"), ["reinstall-keep"]);
         assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
-        assert_eq!(chosen("").len(), 7);
+        assert_eq!(chosen("").len(), 8);
     }
 
     #[test]

@@ -11,7 +11,7 @@ fn overlay() -> PathBuf {
 }
 
 /// Runs a script with the xe of these sources in the path.
-fn bash(daemon: &Daemon, args: &[&str], script: &str) -> String {
+pub fn bash(daemon: &Daemon, args: &[&str], script: &str) -> String {
     let xe = Path::new(env!("CARGO_BIN_EXE_xe"));
     let path = std::env::var("PATH").unwrap();
     let mut bash = daemon.at_home(Path::new("bash"));

@@ -4,3 +4,4 @@
 mod completion;
 mod daemon;
 mod life;
+mod tutorials;
