@@ -286,7 +286,7 @@ pub static HOST: Class = class(
             .takes(&[THIS, param("value", STRING, "name of the zone: Europe/Berlin")])
             .fails(&[&INVALID_VALUE]),
         message("set_ntp_mode", Role::PoolOperator, "Changes where it has the time from.")
-            .takes(&[THIS, param("value", Enum(&NTP_MODE), "from where")])
+            .takes(&[THIS, param("value", Enum(&NTP_MODE), "where it has the time from")])
             .fails(&[&INVALID_NTP_CONFIG]),
         message("set_ntp_custom_servers", Role::PoolOperator, "Names servers for the mode Custom.")
             .takes(&[THIS, param("value", STRINGS, "their names or addresses")])
@@ -322,7 +322,7 @@ pub static HOST: Class = class(
             Role::PoolAdmin,
             "Keeps SSH for times when the toolstack does not run.",
         )
-        .takes(&[THIS, param("value", Bool, "whether")]),
+        .takes(&[THIS, param("value", Bool, "SSH is there only while the toolstack does not run")]),
         message("set_console_idle_timeout", Role::PoolAdmin, "Changes when idle shells end.")
             .takes(&[THIS, param("value", Int, "seconds; 0 is never")])
             .fails(&[&INVALID_VALUE]),
@@ -390,18 +390,18 @@ pub static HOST: Class = class(
             .takes(&[HOST_PARAM])
             .gives(Set(&Type::Record("data_source"))),
         message("query_data_source", Role::ReadOnly, "A recorded figure as it is now.")
-            .takes(&[HOST_PARAM, param("data_source", STRING, "which figure")])
+            .takes(&[HOST_PARAM, param("data_source", STRING, "name of the figure")])
             .gives(Float)
             .fails(&[&INVALID_VALUE, &VALUE_NOT_SUPPORTED]),
         message("record_data_source", Role::PoolOperator, "Begins to record a figure.")
-            .takes(&[HOST_PARAM, param("data_source", STRING, "which figure")])
+            .takes(&[HOST_PARAM, param("data_source", STRING, "name of the figure")])
             .fails(&[&INVALID_VALUE]),
         message(
             "forget_data_source_archives",
             Role::PoolOperator,
             "Forgets what was recorded of a figure; a standard one begins anew.",
         )
-        .takes(&[HOST_PARAM, param("data_source", STRING, "which figure")])
+        .takes(&[HOST_PARAM, param("data_source", STRING, "name of the figure")])
         .fails(&[&INVALID_VALUE]),
         message("backup_rrds", Role::PoolAdmin, "Writes all recorded figures to disk, soon.")
             .takes(&[HOST_PARAM, param("delay", Float, "seconds from now on, a day at most")])

@@ -80,7 +80,7 @@ pub static GPU_GROUP: Class = class(
     &[
         message("create", Role::PoolOperator, "Makes a group without cards.")
             .takes(&[
-                param("name_label", STRING, "name"),
+                param("name_label", STRING, "name of the group"),
                 optional("name_description", STRING, Str(""), "description"),
                 optional("other_config", STRING_MAP, Literal::Zero, "free for clients"),
             ])

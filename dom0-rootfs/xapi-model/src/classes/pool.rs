@@ -105,7 +105,7 @@ pub static POOL: Class = class(
         .takes(&[param("configuration", VM_PRIORITIES, "the VMs, and their priorities")])
         .gives(Int),
         message("ha_failover_plan_exists", Role::PoolOperator, "Whether so many hosts may fail.")
-            .takes(&[param("n", Int, "how many")])
+            .takes(&[param("n", Int, "how many hosts fail")])
             .gives(Bool),
         message(
             "ha_compute_vm_failover_plan",
@@ -189,8 +189,8 @@ pub static POOL: Class = class(
             "Sends a text by HTTPS, trusting the authorities alone, and answers the answer.",
         )
         .takes(&[
-            param("host", STRING, "name or address"),
-            param("port", Int, "port"),
+            param("host", STRING, "name or address of the server"),
+            param("port", Int, "TCP port of the server"),
             param("body", STRING, "the text"),
         ])
         .gives(STRING)
@@ -207,7 +207,7 @@ pub static POOL: Class = class(
             Role::PoolOperator,
             "Sends multicast of bridges only where somebody asked for it, or everywhere.",
         )
-        .takes(&[THIS, param("value", Bool, "whether")]),
+        .takes(&[THIS, param("value", Bool, "only where somebody asked for it")]),
         message("has_extension", Role::PoolAdmin, "Whether every host has an extension.")
             .takes(&[THIS, param("name", STRING, "its name")])
             .gives(Bool),
@@ -233,7 +233,7 @@ pub static POOL: Class = class(
             Role::PoolAdmin,
             "Keeps SSH for times when the toolstack does not run, on every host.",
         )
-        .takes(&[THIS, param("value", Bool, "whether")]),
+        .takes(&[THIS, param("value", Bool, "SSH is there only while the toolstack does not run")]),
         message(
             "set_console_idle_timeout",
             Role::PoolAdmin,

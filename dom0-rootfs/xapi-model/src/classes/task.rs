@@ -42,7 +42,10 @@ pub static TASK: Class = class(
     ],
     &[
         message("create", Role::ReadOnly, "Makes a task that the client itself drives.")
-            .takes(&[param("label", STRING, "name"), param("description", STRING, "description")])
+            .takes(&[
+                param("label", STRING, "name of the task"),
+                param("description", STRING, "description of the task"),
+            ])
             .gives(Ref("task"))
             .sync_only(),
         message("destroy", Role::ReadOnly, "Removes a task.").takes(&[SELF]).sync_only(),

@@ -45,8 +45,8 @@ const DRIVER_PARAMS: crate::message::Param =
 
 const INTRODUCED: &[crate::message::Param] = &[
     param("uuid", STRING, "its uuid"),
-    param("name_label", STRING, "name"),
-    param("name_description", STRING, "description"),
+    param("name_label", STRING, "name of the VDI"),
+    param("name_description", STRING, "description of the VDI"),
     param("SR", Ref("SR"), "the SR it lies in"),
     param("type", Enum(&KIND), "what it is for"),
     param("sharable", Bool, "several VMs may write to it at once"),

@@ -42,23 +42,27 @@ pub static VMSS: Class = class(
         .takes(&[param("vmss", Ref("VMSS"), "the schedule")])
         .gives(STRING),
         message("set_type", Role::PoolOperator, "Changes what is taken.")
-            .takes(&[SELF, param("value", Enum(&KIND), "what")])
+            .takes(&[SELF, param("value", Enum(&KIND), "what is taken")])
             .fails(&[&VALUE_NOT_SUPPORTED]),
         message("set_frequency", Role::PoolOperator, "Changes how often it is followed.")
             .takes(&[SELF, param("value", Enum(&FREQUENCY), "how often")])
             .fails(&[&INVALID_VALUE]),
         message("set_schedule", Role::PoolOperator, "Changes when it is followed.")
-            .takes(&[SELF, param("value", STRING_MAP, "when")])
+            .takes(&[SELF, param("value", STRING_MAP, "when it is followed: min, hour and days")])
             .fails(&[&INVALID_VALUE]),
         message("add_to_schedule", Role::PoolOperator, "Changes a part of when it is followed.")
-            .takes(&[SELF, param("key", STRING, "which part"), param("value", STRING, "when")])
+            .takes(&[
+                SELF,
+                param("key", STRING, "part of it: min, hour or days"),
+                param("value", STRING, "value of the part"),
+            ])
             .fails(&[&INVALID_VALUE]),
         message(
             "remove_from_schedule",
             Role::PoolOperator,
             "Removes a part of when it is followed.",
         )
-        .takes(&[SELF, param("key", STRING, "which part")])
+        .takes(&[SELF, param("key", STRING, "part of it: min, hour or days")])
         .fails(&[&INVALID_VALUE]),
         message("set_retained_snapshots", Role::PoolOperator, "Changes how many are kept.")
             .takes(&[SELF, param("value", Int, "how many, 1 to 10")])
