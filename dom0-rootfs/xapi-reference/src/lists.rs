@@ -143,8 +143,11 @@ pub(crate) fn left_out() -> String {
                    accepted that would not be done.</p>\n"
         .to_owned();
     for left_out in absent::ALL {
-        out +=
-            &format!("<h2>{}</h2>\n<p>{}</p>\n<p>", prose(left_out.topic), prose(left_out.reason));
+        out += &format!(
+            "<h2>{}</h2>\n<p>{}</p>\n<p class=\"names\">",
+            prose(left_out.topic),
+            prose(left_out.reason)
+        );
         let classes = left_out
             .classes
             .iter()

@@ -51,7 +51,7 @@ pub(crate) fn picture(class: &'static Class) -> String {
             };
             let bend = if left { (to - 40, to - 20) } else { (from + 20, from + 40) };
             lines += &format!(
-                "<path class=\"grey\" d=\"M{from} {start} H{} C{} {start} {} {end} {} {end} H{to}\"/>\n",
+                "<path class=\"grey\" fill=\"none\" stroke=\"#888\" d=\"M{from} {start} H{} C{} {start} {} {end} {} {end} H{to}\"/>\n",
                 bend.0,
                 (bend.0 + bend.1) / 2,
                 (bend.0 + bend.1) / 2,

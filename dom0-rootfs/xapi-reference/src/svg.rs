@@ -12,10 +12,15 @@ pub(crate) fn picture(width: i32, height: i32, label: &str, inner: &str) -> Stri
     )
 }
 
-/// A rectangle.
+/// A rectangle: a `box` with a border, or a `group` without one. Readers that know no style sheets
+/// get colours for light ground.
 pub(crate) fn rect(kind: &str, x: i32, y: i32, width: i32, height: i32) -> String {
+    let colours = match kind {
+        "group" => "fill=\"#eee\"",
+        _ => "fill=\"#fff\" stroke=\"#222\"",
+    };
     format!(
-        "<rect class=\"{kind}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"4\"/>\n"
+        "<rect class=\"{kind}\" {colours} x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"4\"/>\n"
     )
 }
 

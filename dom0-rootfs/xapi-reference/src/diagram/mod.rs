@@ -82,7 +82,7 @@ fn drawn(net: &Net, wires: &[Wire], colour: &str) -> String {
         .flat_map(|(class, fields)| fields.iter().map(move |field| format!("{class}.{field}")))
         .collect();
     format!(
-        "<g><title>{} ← {}</title>\n<path class=\"wire\" stroke=\"{colour}\" d=\"{path}\"/>\n{dots}</g>\n",
+        "<g><title>{} ← {}</title>\n<path class=\"wire\" fill=\"none\" stroke=\"{colour}\" d=\"{path}\"/>\n{dots}</g>\n",
         net.target,
         fields.join(", ")
     )
