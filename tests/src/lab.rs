@@ -64,9 +64,9 @@ impl Lab {
             .network(true)
             .bind_ro(script, "/client")
             .bind_ro(&self.xenapi, "/client-packages")
-            .bind_ro(&self.guest_disk, "/guest.img")
             .env("PYTHONPATH", "/client-packages")
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .bind_ro(&self.guest_disk, "/guest.img")
             .bind_rw(log.parent().unwrap_or(log), "/case")
             .log(log)
             .run(

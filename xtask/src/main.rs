@@ -7,6 +7,7 @@ mod clean;
 mod pipeline;
 mod profiles;
 mod program;
+mod reference;
 mod repro;
 mod run;
 mod test;
@@ -42,6 +43,8 @@ enum Task {
     Lock(LockOptions),
     /// Build the ISO twice, in different places, and compare every artifact.
     Repro(repro::Options),
+    /// Write the reference of the API as HTML pages, and xe's man page: target/xenith/xenith-<version>-reference.
+    Reference,
     /// Remove results, and what the user's cache keeps if asked to.
     Clean(clean::Options),
     /// Run every check of the project.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Task::Lock(options) => {
             Pipeline::new(&options.sources).and_then(|p| p.refresh_lock(&options.profiles))
         }
+        Task::Reference => reference::run().map(|folder| println!("{}", folder.display())),
         Task::Repro(options) => repro::run(&options),
         Task::Clean(options) => clean::run(&options),
         Task::Test(options) => test::run(&options),

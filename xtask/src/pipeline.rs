@@ -126,7 +126,7 @@ impl Pipeline {
             recipe: recipe.to_owned(),
             folder: folder.to_owned(),
         };
-        let layers = vec![layer("xen-tools", "dom0"), layer("programs", "")];
+        let layers = vec![layer("xen-tools", "dom0"), layer(Programs::NAME, "")];
         Ok(vec![
             Box::new(Tree(tools::NAME)),
             Box::new(Tree(tools::EMULATOR)),

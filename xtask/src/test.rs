@@ -9,7 +9,7 @@ use isobuild::tools;
 use crate::build::{self, artifact};
 use crate::pipeline::{BuildOptions, Pipeline, SourceOptions};
 use crate::program::Cargo;
-use crate::{repro, tidy};
+use crate::{reference, repro, tidy};
 
 /// The profile that the end-to-end cases boot.
 const PROFILE: &str = "ci";
@@ -54,6 +54,7 @@ pub fn run(options: &Options) -> Result<()> {
         let doc = Cargo::new("doc").args(["--workspace", "--lib", "--no-deps", "--locked"]);
         doc.env("RUSTDOCFLAGS", "-D warnings").sources(&options.sources).run()?;
         Cargo::new("test").args(["--workspace", "--locked"]).sources(&options.sources).run()?;
+        reference::run()?;
     }
     if options.cases.is_empty() && !options.fast {
         repro::run(&repro::Options::quick(PROFILE, &options.sources))?;

@@ -87,6 +87,9 @@ pub struct Programs {
 }
 
 impl Programs {
+    /// The recipe's name.
+    pub const NAME: &'static str = "programs";
+
     /// The programs of the workspace at `repository`; `store` keeps cargo's target folder.
     /// `offline`: crates are not fetched, they must be there.
     pub fn new(repository: &Path, store: &Store, offline: bool) -> Self {
@@ -101,7 +104,7 @@ impl Programs {
 
 impl Recipe for Programs {
     fn name(&self) -> String {
-        "programs".to_owned()
+        Self::NAME.to_owned()
     }
 
     fn needs(&self) -> Vec<String> {

@@ -5,24 +5,15 @@ use xapi_model::{ApiError, Described, Kind, Ref, Role, Value, catalogue, classes
 
 use crate::store::{Object, Objects, Transaction};
 
-/// A role's uuid, the same in every pool and on XenServer, and whom it is for.
-fn about(role: Role) -> (&'static str, &'static str) {
+/// A role's uuid, the same in every pool and on XenServer.
+fn uuid(role: Role) -> &'static str {
     match role {
-        Role::PoolAdmin => (
-            "0165f154-ba3e-034e-6b27-5d271af109ba",
-            "May do everything, the roles of others included",
-        ),
-        Role::PoolOperator => (
-            "b9ce9791-0604-50cd-0649-09b3284c7dfd",
-            "Manages hosts, storage and networks of the pool, but no roles",
-        ),
-        Role::VmPowerAdmin => (
-            "7955168d-7bec-10ed-105f-c6a7e6e63249",
-            "Also snapshots, memory limits and the host that a VM runs on",
-        ),
-        Role::VmAdmin => ("aaa00ab5-7340-bfbc-0d1b-7cf342639a6e", "Makes and destroys VMs"),
-        Role::VmOperator => ("fb8d4ff9-310c-a959-0613-54101535d3d5", "Starts and stops VMs"),
-        Role::ReadOnly => ("7233b8e3-eacb-d7da-2c95-f2e581cdbf4e", "Looks and changes nothing"),
+        Role::PoolAdmin => "0165f154-ba3e-034e-6b27-5d271af109ba",
+        Role::PoolOperator => "b9ce9791-0604-50cd-0649-09b3284c7dfd",
+        Role::VmPowerAdmin => "7955168d-7bec-10ed-105f-c6a7e6e63249",
+        Role::VmAdmin => "aaa00ab5-7340-bfbc-0d1b-7cf342639a6e",
+        Role::VmOperator => "fb8d4ff9-310c-a959-0613-54101535d3d5",
+        Role::ReadOnly => "7233b8e3-eacb-d7da-2c95-f2e581cdbf4e",
     }
 }
 
@@ -30,11 +21,11 @@ fn about(role: Role) -> (&'static str, &'static str) {
 pub fn make(t: &mut Transaction<'_>) {
     let mut weaker: Vec<Ref> = Vec::new();
     for role in Role::ALL {
-        let (uuid, description) = about(role);
+        let uuid = uuid(role);
         let known = t.objects().by_uuid("role", uuid).map(|role| role.reference().clone());
         let made = known.unwrap_or_else(|| t.create(&classes::ROLE, vec![("uuid", uuid.into())]));
         t.set(&made, "name_label", role.name());
-        t.set(&made, "name_description", description);
+        t.set(&made, "name_description", role.doc());
         t.set(&made, "subroles", Value::Set(weaker.iter().map(Value::from).collect()));
         weaker.push(made);
     }
@@ -42,12 +33,12 @@ pub fn make(t: &mut Transaction<'_>) {
 
 /// The role that an object of the class stands for.
 pub fn of_object(role: &Object) -> Option<Role> {
-    Role::ALL.into_iter().find(|known| about(*known).0 == role.uuid())
+    Role::ALL.into_iter().find(|known| uuid(*known) == role.uuid())
 }
 
 /// The object of a role.
 pub fn object(objects: &Objects, role: Role) -> Option<Ref> {
-    objects.by_uuid("role", about(role).0).map(|role| role.reference().clone())
+    objects.by_uuid("role", uuid(role)).map(|role| role.reference().clone())
 }
 
 /// The strongest role of a subject.

@@ -166,7 +166,8 @@ fn of_class(class: &'static Class) -> Vec<Described> {
     let read = class.read;
     if class.listed {
         let records = Type::Map(kept(reference), kept(record));
-        let expression = param("expr", Type::String, "field \"name__label\" = \"x\" and …");
+        let expression =
+            param("expr", Type::String, "an expression, as `field \"name__label\" = \"x\" and …`");
         add("get_all", Kind::GetAll, &[], Type::Set(kept(reference)), read);
         add("get_all_records", Kind::GetAllRecords, &[], records, read);
         add("get_all_records_where", Kind::GetAllRecordsWhere, &[expression], records, read);

@@ -15,6 +15,7 @@ pub mod errors;
 mod field;
 pub mod http;
 pub mod jsonrpc;
+pub mod left_out;
 mod limits;
 mod message;
 mod role;

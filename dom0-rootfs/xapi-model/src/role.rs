@@ -41,6 +41,18 @@ impl Role {
         }
     }
 
+    /// Whom it is for, as its object says.
+    pub fn doc(self) -> &'static str {
+        match self {
+            Role::ReadOnly => "Looks and changes nothing",
+            Role::VmOperator => "Starts and stops VMs",
+            Role::VmAdmin => "Makes and destroys VMs",
+            Role::VmPowerAdmin => "Also snapshots, memory limits and the host that a VM runs on",
+            Role::PoolOperator => "Manages hosts, storage and networks of the pool, but no roles",
+            Role::PoolAdmin => "May do everything, the roles of others included",
+        }
+    }
+
     /// Whether a holder of this role may call a message that needs `needed`.
     pub fn may(self, needed: Role) -> bool {
         self >= needed

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use xapi_model::{Literal, Type, Value, catalogue, classes, coerce, errors};
+use xapi_model::{Literal, Type, Value, catalogue, classes, coerce, errors, http, left_out};
 
 #[test]
 fn names_are_unique() {
@@ -75,4 +75,66 @@ fn values_are_coerced_as_clients_send_them() {
     assert_eq!(coerce(&state.ty, "running".into()), Ok(Value::Enum("Running")));
     let mismatch = coerce(&Type::STRING_MAP, Value::Map([("a".into(), true.into())].into()));
     assert_eq!(mismatch.unwrap_err().at, "[a]");
+}
+
+/// The class of a reference, however deep it is.
+fn target(ty: &Type) -> Option<&'static str> {
+    match ty {
+        Type::Ref(class) | Type::Record(class) => Some(class),
+        Type::Set(item) => target(item),
+        Type::Map(key, value) => target(key).or_else(|| target(value)),
+        _ => None,
+    }
+}
+
+#[test]
+fn what_is_left_out_is_not_there_and_said_once() {
+    let mut seen = BTreeSet::new();
+    for left_out in left_out::ALL {
+        assert!(!left_out.reason.is_empty() && seen.insert(left_out.topic), "{}", left_out.topic);
+        for class in left_out.classes {
+            assert!(classes::find(class).is_none(), "{class} is described: it is not left out");
+            assert!(seen.insert(class), "{class} is there twice");
+        }
+        for message in left_out.messages {
+            let (class, _) = message.split_once('.').unwrap();
+            assert!(classes::find(class).is_some(), "{message}: no such class");
+            let found = catalogue().find(message);
+            assert!(found.is_none(), "{message} is described: it is not left out");
+            assert!(seen.insert(message), "{message} is there twice");
+        }
+    }
+}
+
+#[test]
+fn references_lead_to_classes_or_to_what_is_left_out() {
+    let fields = classes::ALL.iter().flat_map(|class| class.fields).map(|field| field.ty);
+    let messages = catalogue().all();
+    let types = messages.flat_map(|m| m.params.iter().map(|p| p.ty).chain([m.result]));
+    for class in fields.chain(types).filter_map(|ty| target(&ty)) {
+        let known = classes::ALL.iter().any(|known| known.name == class);
+        assert!(known || left_out::of_class(class).is_some(), "{class}");
+    }
+}
+
+#[test]
+fn everything_is_described() {
+    let sentence = |what: &str, doc: &str| {
+        assert!(doc.ends_with('.') && doc.len() > 4, "{what}: {doc:?}");
+    };
+    for class in classes::ALL {
+        sentence(class.name, class.doc);
+        for field in class.fields {
+            sentence(&format!("{}.{}", class.name, field.name), field.doc);
+        }
+    }
+    for message in catalogue().all() {
+        let name = message.full_name();
+        sentence(&name, &message.doc());
+        for param in &message.params {
+            assert!(param.doc.len() > 2, "{name} {}: {:?}", param.name, param.doc);
+        }
+    }
+    errors::ALL.iter().for_each(|error| sentence(error.name, error.doc));
+    http::ALL.iter().for_each(|handler| sentence(handler.name, handler.doc));
 }

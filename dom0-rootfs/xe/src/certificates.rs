@@ -7,7 +7,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use certificate_pin::Fingerprint;
@@ -29,14 +29,8 @@ impl Trust {
             return Ok(());
         };
         let shown = Fingerprint::of(certificate);
-        let text = match fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error).context(format!("reading {}", path.display())),
-        };
-        let known = text.lines().filter_map(|line| line.split_once(' '));
-        if let Some((_, known)) = known.into_iter().find(|(name, _)| *name == server) {
-            if known.trim() == shown.to_string() {
+        if let Some(known) = kept(path, server)? {
+            if known == shown.to_string() {
                 return Ok(());
             }
             bail!(
@@ -56,6 +50,25 @@ impl Trust {
         eprintln!("{server} is new; its certificate is kept in {}: {shown}", path.display());
         Ok(())
     }
+
+    /// Whether a server was seen before, or any certificate will do.
+    pub(crate) fn knows(&self, server: &str) -> bool {
+        match self {
+            Trust::Any => true,
+            Trust::File(path) => matches!(kept(path, server), Ok(Some(_))),
+        }
+    }
+}
+
+/// The fingerprint that is kept of a server.
+fn kept(path: &Path, server: &str) -> Result<Option<String>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).context(format!("reading {}", path.display())),
+    };
+    let mut known = text.lines().filter_map(|line| line.split_once(' '));
+    Ok(known.find(|(name, _)| *name == server).map(|(_, known)| known.trim().to_owned()))
 }
 
 #[cfg(test)]
@@ -67,8 +80,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let trust = Trust::File(dir.path().join("known"));
         let (one, two) = (CertificateDer::from(vec![1]), CertificateDer::from(vec![2]));
+        assert!(!trust.knows("a:443") && Trust::Any.knows("a:443"));
         trust.check("a:443", &one).unwrap();
         trust.check("a:443", &one).unwrap();
+        assert!(trust.knows("a:443"));
         trust.check("b:443", &two).unwrap();
         let error = trust.check("a:443", &two).unwrap_err();
         assert!(error.to_string().starts_with("a:443 shows another certificate"), "{error}");

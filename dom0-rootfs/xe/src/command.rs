@@ -85,6 +85,22 @@ impl Command {
         Ok(())
     }
 
+    /// The kind of object that it is for, if every kind has such a command: `list`.
+    pub(crate) fn kind(&self) -> Option<&View> {
+        match &self.action {
+            Action::Generic(view, _) => Some(view),
+            Action::Message(_) | Action::Verb(_) => None,
+        }
+    }
+
+    /// The type of a parameter of the message that it is.
+    pub(crate) fn type_of(&self, param: &str) -> Option<xapi_model::Type> {
+        match &self.action {
+            Action::Message(message) => message.type_of(param),
+            Action::Generic(..) | Action::Verb(_) => None,
+        }
+    }
+
     /// Does it.
     pub(crate) fn run(
         &self,

@@ -107,6 +107,14 @@ impl Message {
         may.map(Self::named).collect()
     }
 
+    /// The type of a parameter, or of a field of the object that is made.
+    pub(crate) fn type_of(&self, name: &str) -> Option<Type> {
+        if self.0.kind == Kind::Create {
+            return settable(self.0.class).find(|(known, _)| known == name).map(|(_, f)| f.ty);
+        }
+        self.others().iter().find(|p| names::param(p.name, &p.ty) == name).map(|p| p.ty)
+    }
+
     pub(crate) fn run(
         &self,
         api: &mut Api,

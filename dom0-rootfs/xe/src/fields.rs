@@ -246,7 +246,7 @@ pub(crate) fn shown(api: &mut Api, ty: &Type, value: &Value) -> Result<String, F
 }
 
 /// Enums that XenServer's xe does not show as they go over the wire.
-fn enum_text(kind: &EnumType, value: &str) -> String {
+pub(crate) fn enum_text(kind: &EnumType, value: &str) -> String {
     let sentence = |text: &str| {
         let mut letters = text.chars();
         let first = letters.next().map(|letter| letter.to_ascii_uppercase());

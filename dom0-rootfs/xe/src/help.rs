@@ -3,12 +3,16 @@
 
 use crate::command::{self, Command};
 use crate::failure::Failure;
+use crate::man;
 use crate::options::USAGE;
 use crate::output::Output;
 use crate::params::{Params, STANDARD};
 
-/// `help`, `help --all`, `help <command> …`.
+/// `help`, `help --all`, `help <command> …`, and `help --man`, which is the man page.
 pub(crate) fn print(out: &mut Output<'_>, params: &Params) -> Result<(), Failure> {
+    if params.flag("man")? {
+        return out.text(&man::page());
+    }
     let asked: Vec<&str> = params
         .0
         .iter()
@@ -110,6 +114,11 @@ mod tests {
         let long = help("help --all");
         assert!(long.contains("vbd-param-get") && long.contains("host-list"), "{long}");
         assert!(long.lines().all(|line| line.len() <= 80), "{long}");
+    }
+
+    #[test]
+    fn the_man_page() {
+        assert!(help("help --man").contains("\n.SH NAME\nxe \\- manage "));
     }
 
     #[test]

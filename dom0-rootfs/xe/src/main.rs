@@ -7,11 +7,13 @@
 mod api;
 mod certificates;
 mod command;
+mod completion;
 mod derived;
 mod failure;
 mod fields;
 mod generic;
 mod help;
+mod man;
 mod names;
 mod nearest;
 mod options;
@@ -39,6 +41,11 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let stdout = std::io::stdout();
     let mut out = stdout.lock();
+    if let Some(asked) = completion::asked(&args) {
+        // A shell that went away wants nothing any more.
+        let _ = completion::print(asked, &mut out);
+        return ExitCode::SUCCESS;
+    }
     let done = Options::from_surroundings(args).and_then(|(options, rest)| {
         let target = Target::of(&options)?;
         run(&options, &rest, || transport::connect(target), &mut out)

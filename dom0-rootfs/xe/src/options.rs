@@ -45,7 +45,7 @@ impl Options {
         Options::from_sources(&rc, &extra, args)
     }
 
-    fn from_sources(
+    pub(crate) fn from_sources(
         rc: &str,
         extra: &str,
         args: Vec<String>,

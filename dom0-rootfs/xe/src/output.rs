@@ -38,6 +38,11 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
+    /// A text as it is.
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), Failure> {
+        self.write(text)
+    }
+
     /// A remark for a person, left out with `--minimal`.
     pub(crate) fn remark(&mut self, text: &str) -> Result<(), Failure> {
         if self.minimal.is_none() {

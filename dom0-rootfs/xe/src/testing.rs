@@ -23,6 +23,11 @@ struct Pool {
     calls: Rc<RefCell<Vec<String>>>,
 }
 
+/// The pool, for tests that are not about what is called.
+pub(crate) fn pool() -> Box<dyn Transport> {
+    Box::new(Pool { calls: Rc::default() })
+}
+
 type Set<'a> = &'a [(&'a str, Value)];
 
 fn reference(text: &str) -> Value {

@@ -67,6 +67,19 @@ impl Target {
         }
     }
 
+    /// Whether it is this host.
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(self, Target::Socket(_))
+    }
+
+    /// Whether nothing new would have to be trusted.
+    pub(crate) fn is_known(&self) -> bool {
+        match self {
+            Target::Socket(_) => true,
+            Target::Tls { server, port, trust } => trust.knows(&format!("{server}:{port}")),
+        }
+    }
+
     fn open(&self) -> Result<Connection> {
         match self {
             Target::Socket(path) => {

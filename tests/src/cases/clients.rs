@@ -9,13 +9,38 @@ use crate::clients::{self, Simulator};
 use crate::lab::Lab;
 use crate::runner::{Case, Figures};
 
-/// One for all clients: they take seconds.
+/// One for all clients, as they take seconds, and one for the page of `docs/` about one of them; the other
+/// pages are run by xe's tests.
 pub fn cases() -> Vec<Case> {
-    vec![Case {
-        name: "clients-simulator",
-        about: "XenAPI of PyPI (now and 2.x), fence_xenapi, async-xenapi of npm, on a made-up host",
-        run,
-    }]
+    vec![
+        Case {
+            name: "clients-simulator",
+            about: "XenAPI of PyPI (now and 2.x), fence_xenapi, async-xenapi of npm, on a made-up host",
+            run,
+        },
+        Case {
+            name: "clients-tutorial",
+            about: "docs/from-python.md as it is written, on a made-up host",
+            run: tutorial,
+        },
+    ]
+}
+
+fn tutorial(lab: &Lab, folder: &Path, _figures: &Figures) -> Result<()> {
+    let simulator = Simulator::start(&lab.toolstack, folder)?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sandbox = lab
+        .clients()
+        .network(true)
+        .bind_ro(root.join("clients"), "/client")
+        .bind_ro(root.join("../docs"), "/docs")
+        .bind_ro(&lab.xenapi, "/packages")
+        .env("PYTHONPATH", "/packages")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .log(folder.join("client.log"));
+    let words =
+        ["/client/tutorial.py", "/docs/from-python.md", &*simulator.url, Simulator::PASSWORD];
+    sandbox.run("python3", words).context("running docs/from-python.md")
 }
 
 fn run(lab: &Lab, folder: &Path, _figures: &Figures) -> Result<()> {

@@ -110,8 +110,8 @@ mod tests {
         assert_eq!(chosen("multipath-"), ["multipath-bios", "multipath-uefi"]);
         assert_eq!(chosen("reinstall-"), ["reinstall-keep"]);
         assert_eq!(chosen("bench- uefi-cd"), ["boot-uefi-cd", "bench-live", "bench-host"]);
-        assert_eq!(chosen("clients-"), ["clients-simulator"]);
-        assert_eq!(chosen("").len(), 8);
+        assert_eq!(chosen("clients-"), ["clients-simulator", "clients-tutorial"]);
+        assert_eq!(chosen("").len(), 9);
     }
 
     #[test]

@@ -48,9 +48,13 @@ pub static BOND: Class = class(
         )
         .takes(&[SELF]),
         message("set_mode", Role::PoolOperator, "Changes how its cards share the work.")
-            .takes(&[SELF, param("value", Enum(&MODE), "how")]),
+            .takes(&[SELF, param("value", Enum(&MODE), "how they share the work")]),
         message("set_property", Role::PoolOperator, "Changes one of its properties.")
-            .takes(&[SELF, param("name", STRING, "which"), param("value", STRING, "the value")])
+            .takes(&[
+                SELF,
+                param("name", STRING, "name of the property"),
+                param("value", STRING, "its value"),
+            ])
             .fails(&[&INVALID_VALUE]),
     ],
 );

@@ -9,10 +9,10 @@ pub static DATA_SOURCE: Class = class(
     "A figure that a host or VM can be asked for.",
     &[
         ro("name_label", STRING, "Name, to ask for it by."),
-        ro("name_description", STRING, "What it says."),
+        ro("name_description", STRING, "What the figure means."),
         ro("enabled", Bool, "It is recorded over time."),
         ro("standard", Bool, "It is recorded without having been asked for."),
-        ro("units", STRING, "Its unit."),
+        ro("units", STRING, "Unit of the figure."),
         ro("min", Float, "The least it can be."),
         ro("max", Float, "The most it can be."),
         ro("value", Float, "What it is now; 0 as long as that is not known."),

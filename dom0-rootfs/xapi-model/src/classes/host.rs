@@ -46,7 +46,7 @@ pub static HOST: Class = class(
         rw("name_description", STRING, "Description."),
         ro("memory_overhead", Int, "Memory that Xen itself uses, in bytes."),
         ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
-        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "Operations under way, by their task."),
         ro("API_version_major", Int, "Major version of the API."),
         ro("API_version_minor", Int, "Minor version of the API."),
         ro("API_version_vendor", STRING, "Who made the implementation."),
@@ -79,21 +79,21 @@ pub static HOST: Class = class(
         ro("cpu_info", STRING_MAP, "Facts of its CPUs."),
         ro("hostname", STRING, "Host name."),
         ro("address", STRING, "Address on the management network."),
-        ro("metrics", Ref("host_metrics"), "Its metrics."),
+        ro("metrics", Ref("host_metrics"), "Figures that change all the time."),
         ro("license_params", STRING_MAP, "Licence; there is none."),
         ro("ha_statefiles", STRINGS, "State files of high availability."),
         ro("ha_network_peers", STRINGS, "Hosts seen by high availability."),
         BLOBS,
         rw("tags", STRINGS, "Tags.").by(Role::VmOperator),
         ro("external_auth_type", STRING, "Directory for logins; none."),
-        ro("external_auth_service_name", STRING, "Its name."),
-        ro("external_auth_configuration", STRING_MAP, "Its configuration."),
+        ro("external_auth_service_name", STRING, "Name of that directory; none."),
+        ro("external_auth_configuration", STRING_MAP, "Configuration of that directory; none."),
         ro("edition", STRING, "Edition.").or(Str("free")),
         ro("license_server", STRING_MAP, "Licence server; none."),
         ro("bios_strings", STRING_MAP, "What the firmware says of the machine."),
         ro("power_on_mode", STRING, "How others power it on; kept for them."),
-        ro("power_on_config", STRING_MAP, "Settings for that."),
-        ro("local_cache_sr", Ref("SR"), "SR for caches."),
+        ro("power_on_config", STRING_MAP, "Settings for power_on_mode."),
+        ro("local_cache_sr", Ref("SR"), "SR for caches of disks; none is used."),
         ro("chipset_info", STRING_MAP, "Facts of the chipset."),
         mirror("PCIs", Set(&Ref("PCI")), "host", "Its PCI devices."),
         mirror("PGPUs", Set(&Ref("PGPU")), "host", "Its graphics cards."),
@@ -104,11 +104,11 @@ pub static HOST: Class = class(
             STRING_MAP,
             "weight and cap of VMs started here whose VCPUs_params do not say so.",
         ),
-        ro("display", Enum(&DISPLAY), "The local display."),
+        ro("display", Enum(&DISPLAY), "Whether its console is on the screen."),
         ro("virtual_hardware_platform_versions", Set(&Int), "Versions of virtual hardware."),
         ro("control_domain", Ref("VM"), "Its Dom0."),
         ro("updates_requiring_reboot", Set(&Ref("pool_update")), "Updates that wait for a reboot."),
-        ro("features", Set(&Ref("Feature")), "Optional features."),
+        ro("features", Set(&Ref("Feature")), "Optional features; none."),
         ro("iscsi_iqn", STRING, "Name as iSCSI initiator."),
         ro("multipathing", Bool, "Storage is reached on several paths."),
         ro("uefi_certificates", STRING, "Certificates of UEFI guests."),
@@ -286,7 +286,7 @@ pub static HOST: Class = class(
             .takes(&[THIS, param("value", STRING, "name of the zone: Europe/Berlin")])
             .fails(&[&INVALID_VALUE]),
         message("set_ntp_mode", Role::PoolOperator, "Changes where it has the time from.")
-            .takes(&[THIS, param("value", Enum(&NTP_MODE), "from where")])
+            .takes(&[THIS, param("value", Enum(&NTP_MODE), "where it has the time from")])
             .fails(&[&INVALID_NTP_CONFIG]),
         message("set_ntp_custom_servers", Role::PoolOperator, "Names servers for the mode Custom.")
             .takes(&[THIS, param("value", STRINGS, "their names or addresses")])
@@ -322,7 +322,7 @@ pub static HOST: Class = class(
             Role::PoolAdmin,
             "Keeps SSH for times when the toolstack does not run.",
         )
-        .takes(&[THIS, param("value", Bool, "whether")]),
+        .takes(&[THIS, param("value", Bool, "SSH is there only while the toolstack does not run")]),
         message("set_console_idle_timeout", Role::PoolAdmin, "Changes when idle shells end.")
             .takes(&[THIS, param("value", Int, "seconds; 0 is never")])
             .fails(&[&INVALID_VALUE]),
@@ -390,18 +390,18 @@ pub static HOST: Class = class(
             .takes(&[HOST_PARAM])
             .gives(Set(&Type::Record("data_source"))),
         message("query_data_source", Role::ReadOnly, "A recorded figure as it is now.")
-            .takes(&[HOST_PARAM, param("data_source", STRING, "which figure")])
+            .takes(&[HOST_PARAM, param("data_source", STRING, "name of the figure")])
             .gives(Float)
             .fails(&[&INVALID_VALUE, &VALUE_NOT_SUPPORTED]),
         message("record_data_source", Role::PoolOperator, "Begins to record a figure.")
-            .takes(&[HOST_PARAM, param("data_source", STRING, "which figure")])
+            .takes(&[HOST_PARAM, param("data_source", STRING, "name of the figure")])
             .fails(&[&INVALID_VALUE]),
         message(
             "forget_data_source_archives",
             Role::PoolOperator,
             "Forgets what was recorded of a figure; a standard one begins anew.",
         )
-        .takes(&[HOST_PARAM, param("data_source", STRING, "which figure")])
+        .takes(&[HOST_PARAM, param("data_source", STRING, "name of the figure")])
         .fails(&[&INVALID_VALUE]),
         message("backup_rrds", Role::PoolAdmin, "Writes all recorded figures to disk, soon.")
             .takes(&[HOST_PARAM, param("delay", Float, "seconds from now on, a day at most")])

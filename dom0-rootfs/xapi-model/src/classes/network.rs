@@ -20,7 +20,11 @@ pub static NETWORK: Class = class(
         rw("name_label", STRING, "Name."),
         rw("name_description", STRING, "Description."),
         ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
-        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro(
+            "current_operations",
+            Type::Map(&Type::String, &Enum(&OPERATIONS)),
+            "Operations under way, by their task.",
+        ),
         mirror("VIFs", Set(&Ref("VIF")), "network", "VMs' interfaces in it."),
         mirror("PIFs", Set(&Ref("PIF")), "network", "Hosts' interfaces in it."),
         rw("MTU", Int, "MTU in bytes.").or(Literal::Int(1500)),

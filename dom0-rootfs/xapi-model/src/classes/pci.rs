@@ -30,7 +30,7 @@ pub static PCI: Class = class(
         ro("subsystem_vendor_id", STRING, "Vendor of the subsystem."),
         ro("subsystem_vendor_name", STRING, "Its name, where the host has a list of them."),
         ro("subsystem_device_id", STRING, "Device of the subsystem."),
-        ro("subsystem_device_name", STRING, "Its name; not looked up."),
+        ro("subsystem_device_name", STRING, "Name of the device of the subsystem; not looked up."),
         ro("driver_name", STRING, "Driver in Dom0; empty: none."),
     ],
     &[],
@@ -80,7 +80,7 @@ pub static GPU_GROUP: Class = class(
     &[
         message("create", Role::PoolOperator, "Makes a group without cards.")
             .takes(&[
-                param("name_label", STRING, "name"),
+                param("name_label", STRING, "name of the group"),
                 optional("name_description", STRING, Str(""), "description"),
                 optional("other_config", STRING_MAP, Literal::Zero, "free for clients"),
             ])

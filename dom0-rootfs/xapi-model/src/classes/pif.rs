@@ -28,7 +28,7 @@ pub static PIF: Class = class(
         ro("MAC", STRING, "MAC address."),
         ro("MTU", Int, "MTU in bytes."),
         ro("VLAN", Int, "VLAN tag; -1 for none.").or(Literal::Int(-1)),
-        ro("metrics", Ref("PIF_metrics"), "Its metrics."),
+        ro("metrics", Ref("PIF_metrics"), "Figures of the interface."),
         ro("physical", Bool, "It is a network card."),
         ro("currently_attached", Bool, "Its bridge is up."),
         ro("ip_configuration_mode", Enum(&IP_MODE), "How it gets its IPv4 address."),
@@ -121,7 +121,7 @@ pub static PIF: Class = class(
         message("reconfigure_ip", Role::PoolOperator, "Changes how it gets its IPv4 address.")
             .takes(&[
                 param("self", Ref("PIF"), "the interface"),
-                param("mode", Enum(&IP_MODE), "how"),
+                param("mode", Enum(&IP_MODE), "how it gets its address"),
                 param("IP", STRING, "address, for Static"),
                 param("netmask", STRING, "netmask, for Static"),
                 param("gateway", STRING, "gateway, for Static; may be empty"),
@@ -131,7 +131,7 @@ pub static PIF: Class = class(
         message("reconfigure_ipv6", Role::PoolOperator, "Changes how it gets IPv6 addresses.")
             .takes(&[
                 param("self", Ref("PIF"), "the interface"),
-                param("mode", Enum(&IPV6_MODE), "how"),
+                param("mode", Enum(&IPV6_MODE), "how it gets its address"),
                 param("IPv6", STRING, "address with prefix length, for Static"),
                 param("gateway", STRING, "gateway, for Static; may be empty"),
                 param("DNS", STRING, "name servers, separated by commas"),

@@ -34,7 +34,7 @@ pub static POOL: Class = class(
         UUID,
         rw("name_label", STRING, "Name."),
         rw("name_description", STRING, "Description."),
-        ro("master", Ref("host"), "The coordinator."),
+        ro("master", Ref("host"), "The coordinator: the host that clients talk to."),
         rw("default_SR", Ref("SR"), "Where VDIs go when nothing else is said."),
         rw("suspend_image_SR", Ref("SR"), "Where memory of suspended VMs goes."),
         rw("crash_dump_SR", Ref("SR"), "Where memory of guests that crash is kept; the host's when null."),
@@ -44,28 +44,28 @@ pub static POOL: Class = class(
             ("EMPTY_FOLDERS", Role::VmOperator),
         ]),
         ro("ha_enabled", Bool, "High availability is on."),
-        ro("ha_configuration", STRING_MAP, "Its configuration."),
-        ro("ha_statefiles", STRINGS, "Its state files."),
-        ro("ha_host_failures_to_tolerate", Int, "How many hosts may fail."),
-        ro("ha_plan_exists_for", Int, "For how many failures there is a plan."),
-        ro("ha_allow_overcommit", Bool, "Plans may be exceeded."),
-        ro("ha_overcommitted", Bool, "The plan is exceeded."),
+        ro("ha_configuration", STRING_MAP, "Configuration of high availability."),
+        ro("ha_statefiles", STRINGS, "State files of high availability."),
+        ro("ha_host_failures_to_tolerate", Int, "How many hosts may fail so that protected VMs still run."),
+        ro("ha_plan_exists_for", Int, "For how many failures of hosts there is a plan."),
+        ro("ha_allow_overcommit", Bool, "More VMs may be protected than hosts could run after failures."),
+        ro("ha_overcommitted", Bool, "More VMs are protected than hosts could run after failures."),
         BLOBS,
         rw("tags", STRINGS, "Tags.").by(Role::VmOperator),
         rw("gui_config", STRING_MAP, "For graphical clients.").by(Role::VmOperator),
         ro("health_check_config", STRING_MAP, "Health check; there is none."),
         ro("wlb_url", STRING, "Workload balancing; there is none."),
-        ro("wlb_username", STRING, "Its user."),
-        ro("wlb_enabled", Bool, "It is on."),
-        ro("wlb_verify_cert", Bool, "Its certificate is verified."),
+        ro("wlb_username", STRING, "User at the server of workload balancing."),
+        ro("wlb_enabled", Bool, "Workload balancing is asked."),
+        ro("wlb_verify_cert", Bool, "The certificate of the server of workload balancing is verified."),
         ro("redo_log_enabled", Bool, "A redo log is kept."),
-        ro("redo_log_vdi", Ref("VDI"), "Where it is kept."),
+        ro("redo_log_vdi", Ref("VDI"), "Where the redo log is kept."),
         ro("vswitch_controller", STRING, "Address of the controller of the virtual switches."),
         ro("restrictions", STRING_MAP, "Features that are restricted; none."),
         ro("metadata_VDIs", Set(&Ref("VDI")), "VDIs with metadata of pools."),
         ro("ha_cluster_stack", STRING, "Cluster stack of high availability."),
         ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
-        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "Operations under way, by their task."),
         ro("guest_agent_config", STRING_MAP, "For agents in guests."),
         ro("cpu_info", STRING_MAP, "What all CPUs of the pool have in common."),
         ro("policy_no_vendor_device", Bool, "New VMs get no vendor device.")
@@ -84,8 +84,8 @@ pub static POOL: Class = class(
         ro("client_certificate_auth_enabled", Bool, "Clients may log in with certificates."),
         ro("client_certificate_auth_name", STRING, "The name such certificates carry."),
         ro("repository_proxy_url", STRING, "Proxy of the repositories."),
-        ro("repository_proxy_username", STRING, "Its user."),
-        ro("repository_proxy_password", Ref("secret"), "Its password."),
+        ro("repository_proxy_username", STRING, "User at the proxy of the repositories."),
+        ro("repository_proxy_password", Ref("secret"), "Password at the proxy of the repositories."),
         ro("migration_compression", Bool, "Migrations are compressed."),
         ro("coordinator_bias", Bool, "VMs prefer other hosts than the coordinator."),
     ],
@@ -105,7 +105,7 @@ pub static POOL: Class = class(
         .takes(&[param("configuration", VM_PRIORITIES, "the VMs, and their priorities")])
         .gives(Int),
         message("ha_failover_plan_exists", Role::PoolOperator, "Whether so many hosts may fail.")
-            .takes(&[param("n", Int, "how many")])
+            .takes(&[param("n", Int, "how many hosts fail")])
             .gives(Bool),
         message(
             "ha_compute_vm_failover_plan",
@@ -189,8 +189,8 @@ pub static POOL: Class = class(
             "Sends a text by HTTPS, trusting the authorities alone, and answers the answer.",
         )
         .takes(&[
-            param("host", STRING, "name or address"),
-            param("port", Int, "port"),
+            param("host", STRING, "name or address of the server"),
+            param("port", Int, "TCP port of the server"),
             param("body", STRING, "the text"),
         ])
         .gives(STRING)
@@ -207,7 +207,7 @@ pub static POOL: Class = class(
             Role::PoolOperator,
             "Sends multicast of bridges only where somebody asked for it, or everywhere.",
         )
-        .takes(&[THIS, param("value", Bool, "whether")]),
+        .takes(&[THIS, param("value", Bool, "only where somebody asked for it")]),
         message("has_extension", Role::PoolAdmin, "Whether every host has an extension.")
             .takes(&[THIS, param("name", STRING, "its name")])
             .gives(Bool),
@@ -233,7 +233,7 @@ pub static POOL: Class = class(
             Role::PoolAdmin,
             "Keeps SSH for times when the toolstack does not run, on every host.",
         )
-        .takes(&[THIS, param("value", Bool, "whether")]),
+        .takes(&[THIS, param("value", Bool, "SSH is there only while the toolstack does not run")]),
         message(
             "set_console_idle_timeout",
             Role::PoolAdmin,

@@ -39,7 +39,7 @@ pub static SR: Class = class(
         rw("name_label", STRING, "Name."),
         rw("name_description", STRING, "Description."),
         ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
-        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "Operations under way, by their task."),
         mirror("VDIs", Set(&Ref("VDI")), "SR", "VDIs in it."),
         mirror("PBDs", Set(&Ref("PBD")), "SR", "Connections of hosts to it."),
         ro("virtual_allocation", Int, "Sum of its VDIs' sizes in bytes."),
@@ -63,9 +63,9 @@ pub static SR: Class = class(
                 param("host", Ref("host"), "the host"),
                 param("device_config", STRING_MAP, "what the driver needs to reach it"),
                 param("physical_size", Int, "not used by these drivers"),
-                param("name_label", STRING, "name"),
-                param("name_description", STRING, "description"),
-                param("type", STRING, "driver"),
+                param("name_label", STRING, "name of the SR"),
+                param("name_description", STRING, "description of the SR"),
+                param("type", STRING, "name of the driver"),
                 param("content_type", STRING, "user or iso"),
                 param("shared", Bool, "more than one host can use it"),
                 optional("sm_config", STRING_MAP, Literal::Zero, "for the driver"),
@@ -80,7 +80,7 @@ pub static SR: Class = class(
         .takes(&[
             param("host", Ref("host"), "the host"),
             param("device_config", STRING_MAP, "for the driver: where to look"),
-            optional("type", STRING, Literal::Str(""), "driver"),
+            optional("type", STRING, Literal::Str(""), "name of the driver"),
             optional("sm_config", STRING_MAP, Literal::Zero, "for the driver"),
         ])
         .gives(STRING)
@@ -91,9 +91,9 @@ pub static SR: Class = class(
         message("introduce", Role::PoolOperator, "Makes known an SR that exists on its device.")
             .takes(&[
                 param("uuid", STRING, "its uuid"),
-                param("name_label", STRING, "name"),
-                param("name_description", STRING, "description"),
-                param("type", STRING, "driver"),
+                param("name_label", STRING, "name of the SR"),
+                param("name_description", STRING, "description of the SR"),
+                param("type", STRING, "name of the driver"),
                 param("content_type", STRING, "user or iso"),
                 param("shared", Bool, "more than one host can use it"),
                 optional("sm_config", STRING_MAP, Literal::Zero, "for the driver"),

@@ -22,10 +22,14 @@ pub static TASK: Class = class(
         ro("name_label", STRING, "Name: the message, for those made by Async."),
         ro("name_description", STRING, "Description."),
         ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
-        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro(
+            "current_operations",
+            Type::Map(&Type::String, &Enum(&OPERATIONS)),
+            "Operations under way, by their task.",
+        ),
         ro("created", DateTime, "When it was made."),
         ro("finished", DateTime, "When it ended; meaningless while it is pending."),
-        ro("status", Enum(&STATUS), "How it stands."),
+        ro("status", Enum(&STATUS), "Whether it is under way, or how it ended."),
         ro("resident_on", Ref("host"), "The host that works on it."),
         ro("progress", Float, "From 0 to 1."),
         ro("type", STRING, "Type of the result.").or(Str("<none/>")),
@@ -38,7 +42,10 @@ pub static TASK: Class = class(
     ],
     &[
         message("create", Role::ReadOnly, "Makes a task that the client itself drives.")
-            .takes(&[param("label", STRING, "name"), param("description", STRING, "description")])
+            .takes(&[
+                param("label", STRING, "name of the task"),
+                param("description", STRING, "description of the task"),
+            ])
             .gives(Ref("task"))
             .sync_only(),
         message("destroy", Role::ReadOnly, "Removes a task.").takes(&[SELF]).sync_only(),

@@ -46,7 +46,7 @@ pub static USB_GROUP: Class = class(
     &[
         message("create", Role::PoolAdmin, "Makes a group without devices.")
             .takes(&[
-                param("name_label", STRING, "name"),
+                param("name_label", STRING, "name of the group"),
                 optional("name_description", STRING, Str(""), "description"),
                 optional("other_config", STRING_MAP, Literal::Zero, "free for clients"),
             ])

@@ -32,7 +32,11 @@ pub static VBD: Class = class(
     &[
         UUID,
         ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
-        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro(
+            "current_operations",
+            Type::Map(&Type::String, &Enum(&OPERATIONS)),
+            "Operations under way, by their task.",
+        ),
         fixed("VM", Ref("VM"), "Its VM."),
         fixed("VDI", Ref("VDI"), "What is in it; null for an empty CD drive."),
         ro("device", STRING, "Name in the guest: xvda; empty until the VM has run."),
@@ -49,7 +53,11 @@ pub static VBD: Class = class(
         ro("status_detail", STRING, "Message of the last operation."),
         ro("runtime_properties", STRING_MAP, "Facts of the attached device."),
         fixed("qos_algorithm_type", STRING, "Bandwidth limit; not applied."),
-        fixed("qos_algorithm_params", STRING_MAP, "Its parameters."),
+        fixed(
+            "qos_algorithm_params",
+            STRING_MAP,
+            "Parameters of the bandwidth limit; not applied.",
+        ),
         ro("qos_supported_algorithms", STRINGS, "Bandwidth limits that exist; none."),
         ro("metrics", Ref("VBD_metrics"), "Its metrics; not kept."),
     ],

@@ -45,8 +45,8 @@ const DRIVER_PARAMS: crate::message::Param =
 
 const INTRODUCED: &[crate::message::Param] = &[
     param("uuid", STRING, "its uuid"),
-    param("name_label", STRING, "name"),
-    param("name_description", STRING, "description"),
+    param("name_label", STRING, "name of the VDI"),
+    param("name_description", STRING, "description of the VDI"),
     param("SR", Ref("SR"), "the SR it lies in"),
     param("type", Enum(&KIND), "what it is for"),
     param("sharable", Bool, "several VMs may write to it at once"),
@@ -69,7 +69,7 @@ pub static VDI: Class = class(
         rw("name_label", STRING, "Name."),
         rw("name_description", STRING, "Description."),
         ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
-        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "Operations under way, by their task."),
         fixed("SR", Ref("SR"), "The SR it lies in."),
         mirror("VBDs", Set(&Ref("VBD")), "VDI", "VMs' devices that use it."),
         mirror("crash_dumps", Set(&Ref("crashdump")), "VDI", "Crash dumps in it."),

@@ -40,7 +40,7 @@ pub static VIF: Class = class(
     &[
         UUID,
         ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
-        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "Operations under way, by their task."),
         fixed("device", STRING, "Its number in the VM: 0, 1, …."),
         fixed("network", Ref("network"), "Its network."),
         fixed("VM", Ref("VM"), "Its VM."),

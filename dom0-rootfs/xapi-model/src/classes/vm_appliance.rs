@@ -23,7 +23,7 @@ pub static VM_APPLIANCE: Class = class(
         rw("name_label", STRING, "Name."),
         rw("name_description", STRING, "Description."),
         ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),
-        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "What is done."),
+        ro("current_operations", Type::Map(&Type::String, &Enum(&OPERATIONS)), "Operations under way, by their task."),
         mirror("VMs", Set(&Ref("VM")), "appliance", "Its VMs."),
     ],
     &[

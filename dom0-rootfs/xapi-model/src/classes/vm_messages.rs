@@ -183,26 +183,34 @@ pub(super) static MESSAGES: &[Message] = &[
         "Sets all four memory limits at once.",
         &[
             SELF,
-            param("static_min", Int, "in bytes"),
-            param("static_max", Int, "in bytes"),
-            param("dynamic_min", Int, "in bytes"),
-            param("dynamic_max", Int, "in bytes"),
+            param("static_min", Int, "least memory it works with, in bytes"),
+            param("static_max", Int, "most memory it can ever have, in bytes"),
+            param("dynamic_min", Int, "least memory it is left with, in bytes"),
+            param("dynamic_max", Int, "most memory it is given, in bytes"),
         ],
     ),
     limits(
         "set_memory_static_range",
         "Sets the static limits.",
-        &[SELF, param("min", Int, "in bytes"), param("max", Int, "in bytes")],
+        &[
+            SELF,
+            param("min", Int, "the lower limit, in bytes"),
+            param("max", Int, "the upper limit, in bytes"),
+        ],
     ),
     limits(
         "set_memory_dynamic_range",
         "Sets the dynamic limits; a guest that runs is asked to follow.",
-        &[SELF, param("min", Int, "in bytes"), param("max", Int, "in bytes")],
+        &[
+            SELF,
+            param("min", Int, "the lower limit, in bytes"),
+            param("max", Int, "the upper limit, in bytes"),
+        ],
     ),
     limits(
         "set_memory_target_live",
         "Sets both dynamic limits to one value; a guest that runs is asked to follow.",
-        &[SELF, param("target", Int, "in bytes")],
+        &[SELF, param("target", Int, "memory that it should have, in bytes")],
     ),
     message(
         "wait_memory_target_live",
@@ -214,7 +222,7 @@ pub(super) static MESSAGES: &[Message] = &[
     limits(
         "set_memory",
         "Sets all limits but the static minimum to one value.",
-        &[SELF, param("value", Int, "in bytes")],
+        &[SELF, param("value", Int, "memory that it should have, in bytes")],
     ),
     message(
         "compute_memory_overhead",
@@ -260,7 +268,7 @@ pub(super) static MESSAGES: &[Message] = &[
     )
     .takes(&[
         SELF,
-        param("total", Int, "in bytes"),
+        param("total", Int, "memory that there is for it, in bytes"),
         param("approximate", Bool, "a little less, for an estimate"),
     ])
     .gives(Int),
@@ -271,18 +279,18 @@ pub(super) static MESSAGES: &[Message] = &[
         .takes(&[SELF])
         .gives(Set(&Type::Record("data_source"))),
     message("query_data_source", Role::ReadOnly, "A recorded figure as it is now.")
-        .takes(&[SELF, param("data_source", STRING, "which figure")])
+        .takes(&[SELF, param("data_source", STRING, "name of the figure")])
         .gives(Float)
         .fails(&[&INVALID_VALUE, &VALUE_NOT_SUPPORTED, &VM_BAD_POWER_STATE]),
     message("record_data_source", Role::VmAdmin, "Begins to record a figure.")
-        .takes(&[SELF, param("data_source", STRING, "which figure")])
+        .takes(&[SELF, param("data_source", STRING, "name of the figure")])
         .fails(&[&INVALID_VALUE, &VM_BAD_POWER_STATE]),
     message(
         "forget_data_source_archives",
         Role::VmAdmin,
         "Forgets what was recorded of a figure; a standard one begins anew.",
     )
-    .takes(&[SELF, param("data_source", STRING, "which figure")])
+    .takes(&[SELF, param("data_source", STRING, "name of the figure")])
     .fails(&[&INVALID_VALUE, &VM_BAD_POWER_STATE]),
     message("set_groups", Role::VmAdmin, "Puts it into a group, or into none.")
         .takes(&[SELF, param("value", Set(&Ref("VM_group")), "at most one group")])

@@ -20,11 +20,11 @@ pub static VMSS: Class = class(
         UUID,
         rw("name_label", STRING, "Name."),
         rw("name_description", STRING, "Description."),
-        rw("enabled", Bool, "It is followed."),
+        rw("enabled", Bool, "Snapshots are taken by it."),
         fixed("type", Enum(&KIND), "What is taken: snapshots, or checkpoints with memory."),
         fixed("retained_snapshots", Int, "Snapshots of each VM that are kept, 1 to 10.")
             .or(Literal::Int(7)),
-        fixed("frequency", Enum(&FREQUENCY), "How often.").or(Str("daily")),
+        fixed("frequency", Enum(&FREQUENCY), "How often snapshots are taken.").or(Str("daily")),
         fixed(
             "schedule",
             STRING_MAP,
@@ -42,23 +42,27 @@ pub static VMSS: Class = class(
         .takes(&[param("vmss", Ref("VMSS"), "the schedule")])
         .gives(STRING),
         message("set_type", Role::PoolOperator, "Changes what is taken.")
-            .takes(&[SELF, param("value", Enum(&KIND), "what")])
+            .takes(&[SELF, param("value", Enum(&KIND), "what is taken")])
             .fails(&[&VALUE_NOT_SUPPORTED]),
         message("set_frequency", Role::PoolOperator, "Changes how often it is followed.")
             .takes(&[SELF, param("value", Enum(&FREQUENCY), "how often")])
             .fails(&[&INVALID_VALUE]),
         message("set_schedule", Role::PoolOperator, "Changes when it is followed.")
-            .takes(&[SELF, param("value", STRING_MAP, "when")])
+            .takes(&[SELF, param("value", STRING_MAP, "when it is followed: min, hour and days")])
             .fails(&[&INVALID_VALUE]),
         message("add_to_schedule", Role::PoolOperator, "Changes a part of when it is followed.")
-            .takes(&[SELF, param("key", STRING, "which part"), param("value", STRING, "when")])
+            .takes(&[
+                SELF,
+                param("key", STRING, "part of it: min, hour or days"),
+                param("value", STRING, "value of the part"),
+            ])
             .fails(&[&INVALID_VALUE]),
         message(
             "remove_from_schedule",
             Role::PoolOperator,
             "Removes a part of when it is followed.",
         )
-        .takes(&[SELF, param("key", STRING, "which part")])
+        .takes(&[SELF, param("key", STRING, "part of it: min, hour or days")])
         .fails(&[&INVALID_VALUE]),
         message("set_retained_snapshots", Role::PoolOperator, "Changes how many are kept.")
             .takes(&[SELF, param("value", Int, "how many, 1 to 10")])
