@@ -4,12 +4,14 @@
 //!
 //! Machines see the loopback address as 10.0.2.2.
 
-use std::fs;
-use std::net::TcpStream;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use isobuild::sandbox::{Child, Sandbox, Streams};
 
 use crate::lab::{Lab, free_port};
@@ -18,10 +20,10 @@ use crate::lab::{Lab, free_port};
 pub const EXPORT: &str = "/answers";
 /// Where the case's folder is in the sandbox.
 const FOLDER: &str = "/case";
-/// How long the server may take until it listens.
+/// How long the server may take until it serves.
 const LIMIT: Duration = Duration::from_secs(120);
-/// How often it is looked whether it does: it tells nobody.
-const LOOK: Duration = Duration::from_millis(100);
+/// What it says when it serves.
+const READY: &str = "NFS SERVER INITIALIZED";
 
 /// The server; dropping it ends it.
 pub struct Server {
@@ -41,23 +43,28 @@ impl Server {
         fs::create_dir(folder.join("recovery")).context("making the NFS server's folder")?;
         let sandbox =
             lab.sandbox().network(true).bind_rw(folder, FOLDER).log(folder.join("nfs.log"));
-        let args = ["-F", "-f", "/case/ganesha.conf", "-L", "/case/ganesha.log", "-p", "/tmp/pid"];
-        let mut child = sandbox
-            .spawn("ganesha.nfsd", args, Streams::silent())
-            .context("starting the NFS server")?;
-        let end = Instant::now() + LIMIT;
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if let Some(ended) = child.try_wait().context("asking for the NFS server")? {
-                ended.context("the NFS server ended")?;
+        let args = ["-F", "-f", "/case/ganesha.conf", "-L", "STDOUT", "-p", "/tmp/pid"];
+        let streams = Streams { stdout: Stdio::piped(), ..Streams::silent() };
+        let mut child =
+            sandbox.spawn("ganesha.nfsd", args, streams).context("starting the NFS server")?;
+        let said = child.stdout.take().context("hearing the NFS server")?;
+        let log = folder.join("ganesha.log");
+        let mut file = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
+        let (ready, waiting) = mpsc::channel();
+        // To its end, as a server that is not heard any more would stop.
+        std::thread::spawn(move || {
+            for line in BufReader::new(said).lines().map_while(Result::ok) {
+                if line.contains(READY) && ready.send(()).is_err() {
+                    return;
+                }
+                if writeln!(file, "{line}").is_err() {
+                    return;
+                }
             }
-            if Instant::now() > end {
-                bail!(
-                    "the NFS server does not listen; see {}",
-                    folder.join("ganesha.log").display()
-                );
-            }
-            std::thread::sleep(LOOK);
-        }
+        });
+        waiting
+            .recv_timeout(LIMIT)
+            .with_context(|| format!("the NFS server does not serve; see {}", log.display()))?;
         Ok(Self { port, sandbox, folder: folder.to_owned(), _child: child })
     }
 
