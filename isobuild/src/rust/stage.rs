@@ -7,9 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::digest::Hasher;
+use crate::recipe::BoxError;
 use appliance_model::Digest;
-use isobuild::digest::Hasher;
-use isobuild::recipe::BoxError;
 use walkdir::{DirEntry, WalkDir};
 
 use super::workspace::Workspace;

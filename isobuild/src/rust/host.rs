@@ -7,9 +7,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use isobuild::recipe::BoxError;
+use crate::recipe::BoxError;
 
-use super::cargo::TARGET;
+use super::TARGET;
 
 /// How many of the last lines of a failed program an error repeats.
 const TAIL: usize = 20;
@@ -89,15 +89,19 @@ pub(super) fn fetch_crates(
     Ok(Crates { registry, unpacked, config })
 }
 
-/// What cargo knows about the workspace and its crates, as JSON; the crates are there already.
-pub(super) fn metadata(repository: &Path) -> Result<String, BoxError> {
+/// What cargo knows about the workspace at `repository` and its crates, as JSON; the crates are there
+/// already.
+///
+/// # Errors
+/// Cargo fails.
+pub fn metadata(repository: &Path) -> Result<String, BoxError> {
     let args = ["metadata", "--format-version", "1", "--locked", "--offline"];
     let args = [&args[..], &["--filter-platform", TARGET]].concat();
     run(&variable("CARGO", "cargo"), &args, repository, &|_| ())
 }
 
 /// The `[source]` tables of a cargo configuration and nothing else: flags and profiles of the user
-/// have no place in the appliance.
+/// have no place in what is built.
 fn sources_of(config: &str) -> Result<String, BoxError> {
     let mut table: toml::Table = toml::from_str(config)?;
     table.retain(|key, _| key == "source");
@@ -109,7 +113,7 @@ fn variable(name: &str, otherwise: &str) -> String {
     env::var(name).unwrap_or_else(|_| otherwise.to_owned())
 }
 
-/// The one way in which this crate runs a program of the host. Returns its standard output; each
+/// The one way in which this crate runs a program of the host, but for itself to enter sandboxes. Returns its standard output; each
 /// line of its standard error goes to `status`, the last ones into the error.
 #[expect(clippy::disallowed_methods, reason = "this is the wrapper")]
 fn run(
