@@ -7,7 +7,7 @@ use isobuild::tools;
 use crate::build::{self, artifact};
 use crate::pipeline::{BuildOptions, Pipeline, SourceOptions};
 use crate::program::Cargo;
-use crate::{repro, tidy};
+use crate::{fuzz, repro, tidy};
 
 /// The profile that the end-to-end cases boot.
 const PROFILE: &str = "ci";
@@ -18,8 +18,8 @@ const NETBOOT: &str = "netboot-";
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Leave out what takes long: the comparison of two builds and the end-to-end cases in virtual
-    /// machines.
+    /// Leave out what takes long: the fuzz targets, the comparison of two builds and the end-to-end
+    /// cases in virtual machines.
     #[arg(long, conflicts_with = "cases")]
     fast: bool,
     /// Run the long end-to-end cases too, hours more (how many was never measured): an installation by
@@ -51,6 +51,7 @@ pub fn run(options: &Options) -> Result<()> {
         Cargo::new("test").args(["--workspace", "--locked"]).sources(&options.sources).run()?;
     }
     if options.cases.is_empty() && !options.fast {
+        fuzz::brief(&options.sources)?;
         repro::run(&repro::Options::quick(PROFILE, &options.sources))?;
     }
     if !options.fast {
