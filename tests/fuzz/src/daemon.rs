@@ -30,8 +30,6 @@ thread_local! {
 pub(crate) struct Daemon {
     runtime: Runtime,
     toolstack: Arc<Toolstack>,
-    /// A session that may look at everything and change nothing, so that inputs leave no traces.
-    pub(crate) session: Ref,
     _folder: TempDir,
 }
 
@@ -57,8 +55,24 @@ impl Daemon {
         let starting = toolstack.clone();
         let started = runtime.spawn_blocking(move || startup::start(&starting, &handover));
         runtime.block_on(started).expect("no panic").expect("a host that starts");
-        let session = toolstack.sessions.open(Owner::Host(Role::ReadOnly), "reader", "fuzz");
-        Daemon { runtime, toolstack, session, _folder: folder }
+        Daemon { runtime, toolstack, _folder: folder }
+    }
+
+    /// Talks in a session that may look at everything and change nothing, so that inputs leave no traces.
+    pub(crate) fn in_session<T>(&self, talk: impl FnOnce(&Ref) -> T) -> T {
+        let session = self.toolstack.sessions.open(Owner::Host(Role::ReadOnly), "reader", "fuzz");
+        let result = talk(&session);
+        self.toolstack.sessions.close(&session);
+        result
+    }
+
+    /// An object of a class; the null reference if there is none.
+    pub(crate) fn any(&self, class: &str) -> Ref {
+        let first = self
+            .toolstack
+            .store
+            .read(|objects| objects.all(class).next().map(|object| object.reference().clone()));
+        first.unwrap_or_else(Ref::null)
     }
 
     /// Sends bytes over a connection and no more, and reads until the daemon ends it.
