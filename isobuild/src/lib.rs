@@ -19,6 +19,7 @@ pub mod lock;
 pub mod progress;
 pub mod recipe;
 pub mod report;
+pub mod rust;
 pub mod sandbox;
 pub mod store;
 pub mod tools;

@@ -4,6 +4,7 @@
 mod bench;
 mod build;
 mod clean;
+mod fuzz;
 mod pipeline;
 mod profiles;
 mod program;
@@ -49,6 +50,8 @@ enum Task {
     Clean(clean::Options),
     /// Run every check of the project.
     Test(test::Options),
+    /// Look for inputs that the readers of what comes from outside do not stand, by libFuzzer.
+    Fuzz(fuzz::Options),
     /// Measure what should be small or quick, and hold it against its limits.
     Bench(bench::Options),
     /// Check the repository itself: arrows between crates, headers, file lengths, unsafe code,
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Task::Repro(options) => repro::run(&options),
         Task::Clean(options) => clean::run(&options),
         Task::Test(options) => test::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Bench(options) => bench::run(&options),
         Task::Tidy => tidy::run(),
     };

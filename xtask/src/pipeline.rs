@@ -22,6 +22,7 @@ use isobuild::report::Report;
 use isobuild::store::Store;
 use isobuild::tools::{self, Tree};
 
+use crate::fuzz::FuzzProgram;
 use crate::profiles::Profiles;
 use crate::program::workspace_root;
 
@@ -68,8 +69,10 @@ pub struct Pipeline {
     pub output: PathBuf,
     /// Where artifacts and downloads are kept.
     pub store: Store,
-    reporter: Box<dyn Reporter>,
-    interrupt: Interrupt,
+    /// Where progress goes.
+    pub reporter: Box<dyn Reporter>,
+    /// Whether the person asked to stop.
+    pub interrupt: Interrupt,
     sources: SourceOptions,
 }
 
@@ -134,6 +137,7 @@ impl Pipeline {
             Box::new(Xen::new(kconfig)),
             Box::new(XenTools),
             Box::new(Programs::new(&self.repository, &self.store, self.sources.offline)),
+            Box::new(FuzzProgram::new(&self.repository, &self.store, self.sources.offline)),
             Box::new(base),
             Box::new(Rootfs::new(profile, VERSION, &self.repository, layers)),
             Box::new(Boot),
@@ -276,7 +280,7 @@ mod tests {
         let code = |text: &str| format!("{text}\n// More.\n");
         assert_eq!(
             rebuilt("dom0-rootfs/toolstack/src/lib.rs", code),
-            ["iso-default", "netboot-default", "programs", "rootfs-default"]
+            ["fuzz", "iso-default", "netboot-default", "programs", "rootfs-default"]
         );
         let menu = |text: &str| format!("{text}\n[output]\nmenu-seconds = 9\n");
         assert_eq!(rebuilt("profiles/default.toml", menu), ["iso-default", "netboot-default"]);

@@ -9,7 +9,7 @@ use isobuild::tools;
 use crate::build::{self, artifact};
 use crate::pipeline::{BuildOptions, Pipeline, SourceOptions};
 use crate::program::Cargo;
-use crate::{reference, repro, tidy};
+use crate::{fuzz, reference, repro, tidy};
 
 /// The profile that the end-to-end cases boot.
 const PROFILE: &str = "ci";
@@ -23,8 +23,8 @@ const CLIENTS: &str = "clients-";
 /// What to run.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Leave out what takes long: the comparison of two builds and the end-to-end cases in virtual
-    /// machines.
+    /// Leave out what takes long: the fuzz targets, the comparison of two builds and the end-to-end
+    /// cases in virtual machines.
     #[arg(long, conflicts_with = "cases")]
     fast: bool,
     /// Run the long end-to-end cases too, hours more (how many was never measured): an installation by
@@ -57,6 +57,7 @@ pub fn run(options: &Options) -> Result<()> {
         reference::run()?;
     }
     if options.cases.is_empty() && !options.fast {
+        fuzz::brief(&options.sources)?;
         repro::run(&repro::Options::quick(PROFILE, &options.sources))?;
     }
     let clients = |case: &String| case.starts_with(CLIENTS);

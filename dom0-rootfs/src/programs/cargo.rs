@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Cargo in the sandbox.
+//! How the programs are compiled and linked.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use isobuild::digest::Hasher;
 use isobuild::recipe::{BoxError, Build};
-use isobuild::store::Store;
+use isobuild::rust::{Cargo, TARGET};
 
 use super::Program;
-use super::host::{self, Crates};
-
-/// What everything is compiled for.
-pub(super) const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// Raised when folders kept by an older generation of this code must not be used.
-const KEPT: &str = "1";
 
 /// Libraries below the sysroot of `xen-tools`.
 const LIB: &str = "/sysroot/usr/lib/x86_64-linux-gnu";
@@ -39,131 +31,56 @@ impl Link {
     }
 }
 
-/// The folder that is kept between builds.
-#[derive(Debug)]
-pub(super) struct Kept {
-    /// Its name, which is also what to claim.
-    pub(super) name: String,
-    /// The folder.
-    pub(super) path: PathBuf,
-}
-
-/// The folder for this compiler and these tools. Cargo does not notice when a C compiler, a header
-/// or a library changes, so each combination has its own.
-pub(super) fn kept(store: &Store, version: &str, build: &Build<'_>) -> Result<Kept, BoxError> {
-    let mut hasher = Hasher::default();
-    hasher.field(KEPT.as_bytes());
-    hasher.field(version.as_bytes());
-    for dependency in ["tools", "xen-tools"] {
-        // Ends in the key.
-        let artifact = build.dep(dependency)?.file_name().unwrap_or_default();
-        hasher.field(artifact.as_encoded_bytes());
+/// Compiles `programs`, which are all linked in the same way, and returns the folder that they are in.
+pub(super) fn compile(
+    cargo: &Cargo,
+    build: &Build<'_>,
+    link: Link,
+    programs: &[&Program],
+) -> Result<PathBuf, BoxError> {
+    let mut sandbox = cargo
+        .sandbox(build, link.folder())?
+        .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(cargo, link)?.join("\x1f"))
+        .env("CFLAGS", c_flags(cargo, link));
+    if link == Link::XenTools {
+        let sysroot = build.dep("xen-tools")?.join("sysroot");
+        sandbox = sandbox.bind_ro(sysroot, "/sysroot").env("XEN_SYSROOT", "/sysroot");
     }
-    let name = format!("programs-{}", &hasher.finish().to_string()[..16]);
-    let path = store.kept(&name)?;
-    Ok(Kept { name, path })
-}
+    sandbox.run("cargo", arguments(programs))?;
 
-/// One call of cargo.
-pub(super) struct Compilation<'a> {
-    /// What `rustc -vV` says.
-    pub(super) version: &'a str,
-    /// The toolchain's folder on the host.
-    pub(super) toolchain: &'a Path,
-    /// Fetched crates.
-    pub(super) crates: &'a Crates,
-    /// Holds `sources`, and cargo's target folders.
-    pub(super) kept: &'a Path,
-    /// How all programs of this call are linked.
-    pub(super) link: Link,
-}
-
-impl Compilation<'_> {
-    /// Compiles `programs` and returns the folder that they are in.
-    pub(super) fn run(
-        &self,
-        build: &Build<'_>,
-        programs: &[&Program],
-    ) -> Result<PathBuf, BoxError> {
-        let target = self.kept.join(self.link.folder());
-        fs::create_dir_all(&target)?;
-        // Cargo's own files beside the registry, which is read-only.
-        let home = build.scratch().join("cargo-home");
-        fs::create_dir_all(&home)?;
-        fs::write(home.join("config.toml"), &self.crates.config)?;
-
-        let mut sandbox = build
-            .sandbox()
-            .bind_ro(self.toolchain, "/toolchain")
-            .bind_ro(self.kept.join("sources"), "/xenith")
-            .bind_rw(&target, "/target")
-            .bind_rw(home, "/cargo")
-            .bind_ro(&self.crates.registry, "/cargo/registry")
-            .cwd("/xenith")
-            .env("PATH", "/toolchain/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("CARGO_HOME", "/cargo")
-            .env("CARGO_TARGET_DIR", "/target")
-            .env("CARGO_TERM_COLOR", "never")
-            .env("CARGO_INCREMENTAL", "0")
-            .env("CARGO_ENCODED_RUSTFLAGS", self.rust_flags()?.join("\x1f"))
-            .env("CFLAGS", self.c_flags());
-        if self.link == Link::XenTools {
-            let sysroot = build.dep("xen-tools")?.join("sysroot");
-            sandbox = sandbox.bind_ro(sysroot, "/sysroot").env("XEN_SYSROOT", "/sysroot");
-        }
-        sandbox.run("cargo", arguments(programs))?;
-
-        let folder = target.join(TARGET).join("appliance");
-        if self.link == Link::Static {
-            for program in programs {
-                let path = folder.join(program.name);
-                if needs_interpreter(&fs::read(&path)?) {
-                    return Err(format!("{} is not linked statically", program.name).into());
-                }
+    let folder = cargo.target(link.folder()).join(TARGET).join("appliance");
+    if link == Link::Static {
+        for program in programs {
+            let path = folder.join(program.name);
+            if needs_interpreter(&fs::read(&path)?) {
+                return Err(format!("{} is not linked statically", program.name).into());
             }
         }
-        Ok(folder)
     }
+    Ok(folder)
+}
 
-    /// Folders whose place must not show in a program, with what shows instead.
-    fn places(&self) -> Vec<(String, String)> {
-        let registries = self.crates.unpacked.iter();
-        registries
-            .map(|name| (format!("/cargo/registry/src/{name}"), "crates".to_owned()))
-            .chain([
-                ("/xenith".to_owned(), "xenith".to_owned()),
-                ("/target".to_owned(), "target".to_owned()),
-            ])
-            .collect()
-    }
-
-    fn rust_flags(&self) -> Result<Vec<String>, BoxError> {
-        let mut flags: Vec<String> =
-            self.places().iter().map(|(a, b)| format!("--remap-path-prefix={a}={b}")).collect();
-        // Where the standard library's source is installed the compiler names it in messages.
-        let commit = host::commit(self.version)?;
-        flags.push(format!("--remap-path-prefix=/toolchain/lib/rustlib/src/rust=/rustc/{commit}"));
-        flags.push("-Clink-arg=-Wl,--build-id=none".to_owned());
-        match self.link {
-            Link::Static => flags.push("-Ctarget-feature=+crt-static".to_owned()),
-            Link::XenTools => {
-                flags.push(format!("-Lnative={LIB}"));
-                flags.push(format!("-Clink-arg=-Wl,-rpath-link={LIB}"));
-            }
+fn rust_flags(cargo: &Cargo, link: Link) -> Result<Vec<String>, BoxError> {
+    let mut flags = cargo.rust_flags()?;
+    flags.push("-Clink-arg=-Wl,--build-id=none".to_owned());
+    match link {
+        Link::Static => flags.push("-Ctarget-feature=+crt-static".to_owned()),
+        Link::XenTools => {
+            flags.push(format!("-Lnative={LIB}"));
+            flags.push(format!("-Clink-arg=-Wl,-rpath-link={LIB}"));
         }
-        Ok(flags)
     }
+    Ok(flags)
+}
 
-    fn c_flags(&self) -> String {
-        let mut flags: Vec<String> =
-            self.places().iter().map(|(a, b)| format!("-ffile-prefix-map={a}={b}")).collect();
-        flags.extend(["-O2", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2"].map(str::to_owned));
-        if self.link == Link::XenTools {
-            // As the system's own: warnings about Xen's headers are not ours to heed.
-            flags.push("-isystem/sysroot/usr/include".to_owned());
-        }
-        flags.join(" ")
+fn c_flags(cargo: &Cargo, link: Link) -> String {
+    let mut flags = cargo.c_flags();
+    flags.extend(["-O2", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2"].map(str::to_owned));
+    if link == Link::XenTools {
+        // As the system's own: warnings about Xen's headers are not ours to heed.
+        flags.push("-isystem/sysroot/usr/include".to_owned());
     }
+    flags.join(" ")
 }
 
 fn arguments(programs: &[&Program]) -> Vec<String> {

@@ -6,32 +6,21 @@
 //! `usr/libexec/xenith/xenops-worker`, which links the libraries of the recipe `xen-tools`; and
 //! `usr/share/doc/xenith/copyright`, their terms.
 //!
-//! The pinned toolchain of the host is bound in read-only, so the C library and the C compiler are
-//! the locked ones, and every path that could end up in a program is the same on every machine.
-//! Cargo's target folder is kept between builds beside the store, one for each combination of
-//! toolchain and tools, so that a one-line change does not compile everything again. Cargo trusts
-//! modification times; the sources are therefore copied into a folder of their own, in which only
-//! files whose contents differ are written.
+//! [`isobuild::rust`] compiles them.
 
 mod cargo;
-mod host;
-mod stage;
 mod terms;
-mod workspace;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 
-use appliance_model::Digest;
 use isobuild::inputs::Inputs;
 use isobuild::recipe::{BoxError, Build, Recipe};
+use isobuild::rust::Packages;
 use isobuild::store::Store;
 
-use cargo::{Compilation, Link};
-use stage::Sources;
-use workspace::Workspace;
+use cargo::Link;
 
 /// A program of the appliance.
 struct Program {
@@ -79,11 +68,7 @@ const PROGRAMS: &[Program] = &[
 /// See the module.
 #[derive(Debug)]
 pub struct Programs {
-    repository: PathBuf,
-    store: Store,
-    offline: bool,
-    /// The sources that the key was made from.
-    declared: Mutex<Option<Digest>>,
+    packages: Packages,
 }
 
 impl Programs {
@@ -93,12 +78,8 @@ impl Programs {
     /// The programs of the workspace at `repository`; `store` keeps cargo's target folder.
     /// `offline`: crates are not fetched, they must be there.
     pub fn new(repository: &Path, store: &Store, offline: bool) -> Self {
-        let (repository, store) = (repository.to_owned(), store.clone());
-        Self { repository, store, offline, declared: Mutex::new(None) }
-    }
-
-    fn sources(&self) -> Result<Sources, BoxError> {
-        stage::sources(&Workspace::read(&self.repository)?, &packages())
+        let names = PROGRAMS.iter().map(|program| program.package).collect();
+        Self { packages: Packages::new(repository, store, offline, names) }
     }
 }
 
@@ -117,50 +98,21 @@ impl Recipe for Programs {
             let Program { package, features, name, folder, link } = program;
             inputs.value("program", format!("{package} {features:?} {name} {folder} {link:?}"));
         }
-        inputs.value("rustc", host::rustc_version(&self.repository)?);
         for file in terms::OWN {
             inputs.file(file)?;
         }
-        let digest = self.sources()?.digest()?;
-        inputs.value("sources", digest.to_string());
-        *self.declared.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
-        Ok(())
+        self.packages.declare(inputs)
     }
 
     fn build(&self, build: &Build<'_>) -> Result<(), BoxError> {
-        let version = host::rustc_version(&self.repository)?;
-        let toolchain = host::sysroot(&self.repository)?;
-        build.status("fetching crates");
-        let crates =
-            host::fetch_crates(&self.repository, self.offline, &|line| build.status(line))?;
-
-        let kept = cargo::kept(&self.store, &version, build)?;
-        let _claim = self.store.claim(&kept.name, || build.status("waiting for another build"))?;
-        let staged = kept.path.join("sources");
-        let sources = self.sources()?;
-        sources.copy_to(&staged)?;
-        // Minutes may lie between the two: Xen's tools are compiled first.
-        let declared = *self.declared.lock().unwrap_or_else(PoisonError::into_inner);
-        if declared != Some(sources.digest_of_copy(&staged)?) {
-            return Err("the programs' sources were changed while the build was running; \
-                        run the same command again"
-                .into());
-        }
-
+        let cargo = self.packages.prepare(build, "programs", &["tools", "xen-tools"])?;
         for link in [Link::Static, Link::XenTools] {
             let programs: Vec<&Program> = PROGRAMS.iter().filter(|p| p.link == link).collect();
             build.status(match link {
                 Link::Static => "compiling static programs",
                 Link::XenTools => "compiling the worker",
             });
-            let compilation = Compilation {
-                version: &version,
-                toolchain: &toolchain,
-                crates: &crates,
-                kept: &kept.path,
-                link,
-            };
-            let folder = compilation.run(build, &programs)?;
+            let folder = cargo::compile(&cargo, build, link, &programs)?;
             for program in programs {
                 let to = build.out().join(program.folder);
                 fs::create_dir_all(&to)?;
@@ -173,12 +125,7 @@ impl Recipe for Programs {
         }
         let terms = build.out().join(terms::FILE);
         fs::create_dir_all(terms.parent().unwrap_or(build.out()))?;
-        fs::write(terms, terms::text(&self.repository, &packages())?)?;
+        fs::write(terms, terms::text(self.packages.repository(), self.packages.names())?)?;
         Ok(())
     }
-}
-
-/// The packages that the programs are in.
-fn packages() -> Vec<&'static str> {
-    PROGRAMS.iter().map(|program| program.package).collect()
 }

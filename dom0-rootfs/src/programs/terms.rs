@@ -7,9 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use isobuild::recipe::BoxError;
+use isobuild::rust;
 use serde::Deserialize;
-
-use super::host;
 
 /// Where the text goes in the root image.
 pub(super) const FILE: &str = "usr/share/doc/xenith/copyright";
@@ -65,7 +64,7 @@ struct Kind {
 ///
 /// A text that several crates have stands there once, under all their names.
 pub(super) fn text(repository: &Path, packages: &[&str]) -> Result<String, BoxError> {
-    let json = host::metadata(repository)?;
+    let json = rust::metadata(repository)?;
     let metadata: Metadata = serde_json::from_str(&json)
         .map_err(|error| format!("reading the output of cargo metadata: {error}"))?;
     let mut own = String::from("Xenith is under MIT or Apache-2.0, at your choice.\n");

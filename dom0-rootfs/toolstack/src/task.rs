@@ -11,6 +11,8 @@ use crate::store::{Object, Store, Transaction};
 
 /// Ended tasks are forgotten when there are more than this many.
 const ENDED: usize = 1000;
+/// So many that clients made and did not end, too: everybody may make some, and nobody has to end them.
+const PENDING: usize = 1000;
 
 /// How the labels of tasks begin that the server drives.
 const ASYNC: &str = "Async.";
@@ -100,7 +102,12 @@ pub fn create(store: &Store, host: &Ref, label: &str, description: &str) -> Resu
 
 /// Whether the server drives a task, as it does those of `Async.` calls; others are clients'.
 pub fn is_servers(task: &Object) -> bool {
-    task.text("name_label").starts_with(ASYNC)
+    is_servers_label(task.text("name_label"))
+}
+
+/// Whether a label is one of these tasks', which no client can make: they would never end.
+pub fn is_servers_label(label: &str) -> bool {
+    label.starts_with(ASYNC)
 }
 
 /// Makes the task of an `Async.` call.
@@ -150,16 +157,48 @@ pub fn progress(store: &Store, task: &Ref, progress: f64) {
 }
 
 fn forget_old(t: &mut Transaction<'_>) {
-    let mut ended: Vec<_> = t
-        .objects()
-        .all("task")
-        .filter(|task| task.text("status") != "pending")
-        .map(|task| (task.get("finished").text(), task.reference().clone()))
-        .collect();
-    if ended.len() > ENDED {
-        ended.sort();
-        for (_, reference) in &ended[..ended.len() - ENDED] {
+    let pending = |task: &Object| task.text("status") == "pending";
+    forget_oldest(t, ENDED, "finished", |task| !pending(task));
+    forget_oldest(t, PENDING, "created", |task| pending(task) && !is_servers(task));
+}
+
+/// Removes the oldest, by a field with a time, of more than `most` of these.
+fn forget_oldest(
+    t: &mut Transaction<'_>,
+    most: usize,
+    time: &'static str,
+    these: impl Fn(&Object) -> bool,
+) {
+    let these = t.objects().all("task").filter(|task| these(task));
+    let mut these: Vec<_> =
+        these.map(|task| (task.get(time).text(), task.reference().clone())).collect();
+    if these.len() > most {
+        these.sort();
+        for (_, reference) in &these[..these.len() - most] {
             t.remove(reference);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::MemoryDatabase;
+    use crate::derived;
+
+    #[test]
+    fn tasks_that_nobody_ends_make_room_and_those_of_the_server_stay() {
+        let store = Store::open(Box::new(MemoryDatabase::default()), derived::derive).unwrap();
+        let make = |label: &str| create(&store, &Ref::null(), label, "").unwrap();
+        let servers = make("Async.VM.start");
+        for _ in 0..PENDING + 5 {
+            make("of a client");
+        }
+        store.read(|objects| {
+            assert!(objects.find(&servers).is_some());
+            // With the last one, for which room was made.
+            let clients = objects.all("task").filter(|task| !is_servers(task));
+            assert_eq!(clients.count(), PENDING + 1);
+        });
     }
 }

@@ -255,7 +255,8 @@ fn share(file: &File, spec: &Spec) -> Result<File, SandboxError> {
     file.try_clone().map_err(|source| SandboxError::Start { command: spec.command_line(), source })
 }
 
-/// The one place of this crate where a process is started outside a sandbox: the helper itself.
+/// Starts the helper: but for `rust::host`, the one place of this crate where a process is started
+/// outside a sandbox.
 #[expect(clippy::disallowed_methods, reason = "this is the wrapper")]
 fn start(
     spec: &Spec,

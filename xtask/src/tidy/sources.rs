@@ -38,7 +38,7 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
 }
 
 fn in_manifest(name: &str, text: &str) -> Option<String> {
-    let fits = text.contains("[workspace]") || text.contains("[lints]\nworkspace = true");
+    let fits = text.contains("[lints]\nworkspace = true");
     (!fits).then(|| format!("{name}: `[lints] workspace = true` is missing"))
 }
 
@@ -76,7 +76,6 @@ mod tests {
         let source = |text: &str| format!("{HEADER}\n{text}\n");
         write("Cargo.toml", "[workspace.lints]");
         write("good/Cargo.toml", "[package]\n\n[lints]\nworkspace = true\n");
-        write("good/fuzz/Cargo.toml", "[package]\n\n[workspace]\n");
         write("good/src/lib.rs", &source("//! Good."));
         write("good/src/edge.rs", &source(&"\n".repeat(MAX_LINES - 2)));
         write(UNSAFE[0], &source(&format!("#![expect({LINT})]")));

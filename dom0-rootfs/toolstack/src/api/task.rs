@@ -19,7 +19,11 @@ pub(super) const HANDLERS: &[Entry] = &[
 
 fn create(context: &Context, args: &Args<'_>) -> Reply {
     let host = context.toolstack.host();
-    let made = task::create(context.store(), &host, args.text("label"), args.text("description"))?;
+    let label = args.text("label");
+    if task::is_servers_label(label) {
+        return Err(errors::INVALID_VALUE.with(["label", label]));
+    }
+    let made = task::create(context.store(), &host, label, args.text("description"))?;
     context.toolstack.task_owners.note(context.store(), &made, &context.user());
     Ok(made.into())
 }

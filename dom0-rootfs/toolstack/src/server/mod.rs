@@ -15,7 +15,7 @@ mod request;
 mod rpc;
 mod transfer;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::pin::pin;
@@ -174,6 +174,18 @@ async fn serve_local(listener: UnixListener, toolstack: Arc<Toolstack>) {
             }
         });
     }
+}
+
+/// Serves one connection of a stranger from `address` who is past TLS, to its end, as
+/// [`Listeners::serve`] does: for fuzz targets, which have no network.
+pub async fn serve_stranger<S>(stream: S, address: IpAddr, toolstack: Arc<Toolstack>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let places = Places::new();
+    let Ok(free) = places.free().await else { return };
+    let Some(visit) = places.enter(free, address) else { return };
+    serve(stream, visit, toolstack, (STRANGE, GRACE)).await;
 }
 
 /// Serves a connection. `patience`: how long with a stranger's next request, and with the last one.
