@@ -15,8 +15,7 @@
                                                        each locking mode
     lifecycle.py URL PASSWORD balloon DISK             have a PVH guest give memory back and take it, also for
                                                        another VM and with less than it could have at its start
-    lifecycle.py URL PASSWORD provision DISK SEED WORD have a PVH guest read its settings from a disk (SEED) and say WORD,
-                                                       and start an HVM guest by UEFI
+    lifecycle.py URL PASSWORD provision DISK SEED WORD have a PVH guest read its settings from a disk (SEED) and say WORD
     lifecycle.py URL PASSWORD netinstall               have an HVM guest of a distribution's template install itself over
                                                        the network, and start from its disk
     lifecycle.py URL PASSWORD after FILE               the records and the guest left are whole; remove the guest
@@ -38,13 +37,12 @@ TEMPLATES = {
     "pv": "Linux PV (own boot loader)",
     "pvh": "Linux PVH (own boot loader)",
     "hvm": "Other install media",
-    "uefi": "Other install media",
     "distribution": "Debian Trixie 13",
 }
 POOL = "proving ground"
 NETWORK = "between guests"
 LEFT = "left running"
-GUEST_MIB = {"pv": 128, "pvh": 128, "hvm": 192, "uefi": 256, "distribution": 256}
+GUEST_MIB = {"pv": 128, "pvh": 128, "hvm": 192, "distribution": 256}
 REBOOT = {"pv": "hard_reboot", "pvh": "clean_reboot"}
 # What a power cut must not change, by class.
 LASTING = {
@@ -152,7 +150,9 @@ class Host:
 def read_until(stream, word):
     """Reads lines until one has the word; shows and returns that line."""
     while True:
-        line = stream.readline().decode(errors="replace").strip()
+        line = stream.readline().decode(errors="replace")
+        assert line, f"the console ended before the guest said {word!r}"
+        line = line.strip()
         if line:
             print(f"  guest| {line}", flush=True)
         if word in line:
@@ -629,15 +629,6 @@ def provision(host, disk, seed, word):
     host.api.VDI.destroy(settings)
     remove(host, vm, vdi)
     say("a disk image took its settings from a second disk")
-
-    vm, vdi = create(host, "uefi", "by UEFI", disk)
-    host.api.VM.set_HVM_boot_params(vm, {"order": "cd", "firmware": "uefi"})
-    console = start(host, vm)
-    read_until(console, "guest: firmware UEFI")
-    read_until(console, "guest: ready")
-    host.call_and_wait("VM.clean_shutdown", vm)
-    remove(host, vm, vdi)
-    say("a guest was started by UEFI")
 
 
 def net_install(host):

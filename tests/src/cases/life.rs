@@ -50,7 +50,7 @@ pub fn cases() -> Vec<Case> {
         },
         Case {
             name: "life-provision",
-            about: "guests come to be: an image with settings on a second disk, by UEFI, over the network; on request",
+            about: "guests come to be: an image with settings on a second disk, over the network; on request",
             run: |lab, folder, _| provision(lab, folder),
         },
     ]
