@@ -306,16 +306,15 @@ fn as_snapshot(vm: &Object) -> Vec<(&'static str, Value)> {
         ("power-state-at-snapshot", vm.text("power_state")),
         ("disk-snapshot-type", "crash_consistent"),
     ]);
-    let metadata =
-        settings(vm).into_iter().map(|(name, value)| (name.to_owned(), jsonrpc::to_json(&value)));
-    let metadata = serde_json::Value::Object(metadata.collect());
+    let settings = settings(vm);
+    let metadata = jsonrpc::encode_fields(settings.iter().map(|(name, value)| (*name, value)));
     vec![
         ("is_a_template", true.into()),
         ("is_a_snapshot", true.into()),
         ("snapshot_of", vm.reference().into()),
         ("snapshot_time", DateTime::now().into()),
         ("snapshot_info", info),
-        ("snapshot_metadata", metadata.to_string().into()),
+        ("snapshot_metadata", metadata.into()),
     ]
 }
 
