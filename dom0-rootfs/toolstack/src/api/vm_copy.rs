@@ -20,7 +20,14 @@ use crate::vm::suspend::Image;
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VM.clone", |context, args| copy(context, args, How::Clone)),
-    ("VM.copy", |context, args| copy(context, args, How::Copy(args.to("sr")))),
+    ("VM.copy", |context, args| {
+        let sr = args.to("sr");
+        // A VM without disks would not notice.
+        if !sr.is_null() {
+            context.toolstack.look("SR", &sr, |_, _| ())?;
+        }
+        copy(context, args, How::Copy(sr))
+    }),
     ("VM.snapshot", |context, args| {
         let left_out = args.get("ignore_vdis").as_set().unwrap_or_default();
         let left_out = left_out.iter().filter_map(Value::as_ref).cloned().collect();
