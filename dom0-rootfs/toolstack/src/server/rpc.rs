@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::USER_AGENT;
 use hyper::{Request, Response, StatusCode};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -48,13 +48,17 @@ async fn collect(
     toolstack: &Toolstack,
     mut body: Incoming,
 ) -> Result<(Vec<u8>, Option<SemaphorePermit<'static>>), String> {
+    let too_big = || format!("a call has at most {BIGGEST} bytes");
+    if body.size_hint().lower() > BIGGEST as u64 {
+        return Err(too_big());
+    }
     let (mut bytes, mut turn) = (Vec::new(), None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| error.to_string())?;
         let Some(piece) = frame.data_ref() else { continue };
         let length = bytes.len() + piece.len();
         if length > BIGGEST {
-            return Err(format!("a call has at most {BIGGEST} bytes"));
+            return Err(too_big());
         }
         if length > SMALL && turn.is_none() {
             let known = names_session(toolstack, &bytes) || names_session(toolstack, piece);

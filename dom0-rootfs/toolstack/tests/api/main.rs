@@ -5,6 +5,7 @@
 mod appliances;
 mod archives;
 mod audit;
+mod bad_input;
 mod blobs;
 mod certificates;
 mod common;
