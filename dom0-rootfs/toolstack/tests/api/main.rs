@@ -20,6 +20,7 @@ mod figures;
 mod guards;
 mod guests;
 mod hotplug;
+mod leaks;
 mod lifecycle;
 mod machine;
 mod management;
