@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use xapi_model::{ApiError, DateTime, Ref, Reply, Value, classes, errors};
+use xapi_model::{ApiError, Class, DateTime, Ref, Reply, Value, classes, errors};
 
 use crate::dispatch::blocking;
 use crate::store::{Object, Objects};
@@ -64,13 +64,11 @@ impl Wanted {
         }
     }
 
-    fn covers(&self, object: &Object) -> bool {
+    fn covers(&self, class: &Class, reference: &Ref) -> bool {
         match self {
             Wanted::All => true,
-            Wanted::Class(class) => object.class().name == *class,
-            Wanted::Object(class, reference) => {
-                object.class().name == *class && object.reference() == reference
-            }
+            Wanted::Class(wanted) => class.name == *wanted,
+            Wanted::Object(wanted, object) => class.name == *wanted && reference == object,
         }
     }
 }
@@ -157,47 +155,59 @@ fn collect(
     wanted: &[Wanted],
     since: Option<u64>,
 ) -> Result<(Vec<Value>, u64), ApiError> {
-    let wanted = |object: &Object| {
-        object.class().events && wanted.iter().any(|wanted| wanted.covers(object))
+    let covered = |class: &Class, reference: &Ref| {
+        class.events && wanted.iter().any(|wanted| wanted.covers(class, reference))
     };
+    let wanted = |object: &&Object| covered(object.class(), object.reference());
     let generation = objects.generation();
     let Some(since) = since else {
         let all = classes::ALL.iter().flat_map(|class| objects.all(class.name));
-        let all = all.filter(|object| wanted(object));
-        return Ok((all.map(|object| event("add", generation, object)).collect(), generation));
+        let all = all.filter(wanted);
+        return Ok((all.map(|object| changed("add", generation, object)).collect(), generation));
     };
     // A number that was not given yet is of another database, or of this one before it was put back.
     if since < objects.horizon() || since > generation {
         return Err(errors::EVENTS_LOST.bare());
     }
     let mut events = Vec::new();
-    for object in objects.changed_since(since).filter(|object| wanted(object)) {
+    for object in objects.changed_since(since).filter(wanted) {
         let operation = if object.created_at() > since { "add" } else { "mod" };
-        events.push(event(operation, object.modified_at(), object));
+        events.push(changed(operation, object.modified_at(), object));
     }
-    for deleted in objects.deleted_since(since).filter(|deleted| wanted(&deleted.object)) {
-        if deleted.object.created_at() <= since {
-            events.push(event("del", deleted.generation, &deleted.object));
+    for gone in objects.deleted_since(since).filter(|gone| covered(gone.class, &gone.reference)) {
+        if gone.created <= since {
+            let event = event("del", gone.generation, gone.class, &gone.reference, &gone.uuid);
+            events.push(Value::Map(event));
         }
     }
     Ok((events, generation))
 }
 
-fn event(operation: &'static str, generation: u64, object: &Object) -> Value {
+/// An event of an object that is there.
+fn changed(operation: &'static str, generation: u64, object: &Object) -> Value {
+    let (class, reference) = (object.class(), object.reference());
+    let mut event = event(operation, generation, class, reference, object.uuid());
+    event.insert("snapshot".to_owned(), object.record().into());
+    Value::Map(event)
+}
+
+fn event(
+    operation: &'static str,
+    generation: u64,
+    class: &Class,
+    reference: &Ref,
+    uuid: &str,
+) -> BTreeMap<String, Value> {
     let id = i64::try_from(generation).unwrap_or(i64::MAX);
-    let mut fields: BTreeMap<String, Value> = [
+    [
         ("id".to_owned(), Value::Int(id)),
         ("timestamp".to_owned(), DateTime::now().into()),
-        ("class".to_owned(), object.class().name.to_lowercase().into()),
+        ("class".to_owned(), class.name.to_lowercase().into()),
         ("operation".to_owned(), operation.into()),
-        ("ref".to_owned(), object.reference().into()),
-        ("obj_uuid".to_owned(), object.uuid().into()),
+        ("ref".to_owned(), reference.into()),
+        ("obj_uuid".to_owned(), uuid.into()),
     ]
-    .into();
-    if operation != "del" {
-        fields.insert("snapshot".to_owned(), object.record());
-    }
-    Value::Map(fields)
+    .into()
 }
 
 fn valid_ref_counts(objects: &Objects) -> Value {

@@ -29,7 +29,7 @@ pub fn call(context: &Context, message: &Described, args: &Args<'_>) -> Reply {
             })?;
             Ok(records(context, class, |object| query.matches(object)))
         }
-        Kind::GetRecord => look(context, class, args, Object::record),
+        Kind::GetRecord => look(context, class, args, |object| object.record().into()),
         Kind::GetByUuid => {
             let uuid = args.text("uuid");
             let found = store.read(|o| o.by_uuid(class.name, uuid).map(|o| o.reference().into()));
@@ -61,7 +61,7 @@ pub fn call(context: &Context, message: &Described, args: &Args<'_>) -> Reply {
 fn records(context: &Context, class: &Class, wanted: impl Fn(&Object) -> bool) -> Value {
     context.store().read(|objects| {
         let wanted = objects.all(class.name).filter(|object| wanted(object));
-        Value::Map(wanted.map(|o| (o.reference().to_string(), o.record())).collect())
+        Value::Map(wanted.map(|o| (o.reference().to_string(), o.record().into())).collect())
     })
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! JSON-RPC 1.0 and 2.0.
 
-use serde_json::{Map, Number, Value as Json, json};
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value as Json, json};
 
 use crate::error::ApiError;
 use crate::limits::{Budget, DecodeError};
@@ -54,34 +57,46 @@ pub fn decode_call(text: &str) -> Result<(Call, Envelope), DecodeError> {
 
 /// A call in version 2.0, as a client sends it.
 pub fn encode_call(call: &Call, id: u64) -> String {
-    let params: Vec<Json> = call.params.iter().map(to_json).collect();
-    json!({"jsonrpc": "2.0", "id": id, "method": call.method, "params": params}).to_string()
+    json!({"jsonrpc": "2.0", "id": id, "method": call.method, "params": call.params}).to_string()
+}
+
+/// What is in an answer; the inner `None` is written as null.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Json>,
+    id: &'a Json,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jsonrpc: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Option<&'a Value>>,
 }
 
 /// An answer.
 pub fn encode_reply(envelope: &Envelope, reply: &Reply) -> String {
-    let mut out = Map::new();
-    match (envelope.version, reply) {
+    let id = &envelope.id;
+    let answer = match (envelope.version, reply) {
         (Version::V2, Ok(value)) => {
-            out.insert("jsonrpc".into(), "2.0".into());
-            out.insert("result".into(), to_json(value));
+            Answer { error: None, id, jsonrpc: Some("2.0"), result: Some(Some(value)) }
         }
         (Version::V2, Err(error)) => {
-            out.insert("jsonrpc".into(), "2.0".into());
             let error = json!({"code": 1, "message": error.code, "data": error.args});
-            out.insert("error".into(), error);
+            Answer { error: Some(error), id, jsonrpc: Some("2.0"), result: None }
         }
         (Version::V1, Ok(value)) => {
-            out.insert("result".into(), to_json(value));
-            out.insert("error".into(), Json::Null);
+            Answer { error: Some(Json::Null), id, jsonrpc: None, result: Some(Some(value)) }
         }
         (Version::V1, Err(error)) => {
-            out.insert("result".into(), Json::Null);
-            out.insert("error".into(), error.description().into());
+            let error = error.description().into();
+            Answer { error: Some(error), id, jsonrpc: None, result: Some(None) }
         }
-    }
-    out.insert("id".into(), envelope.id.clone());
-    Json::Object(out).to_string()
+    };
+    encode(&answer)
+}
+
+/// Writes what has only texts for keys, which does not fail.
+fn encode(item: &impl Serialize) -> String {
+    serde_json::to_string(item).expect("every key is a text")
 }
 
 /// The answer to what is no call at all.
@@ -146,24 +161,36 @@ fn from_json(json: Json, depth: usize, budget: &mut Budget) -> Result<Value, Dec
     })
 }
 
-/// Reads a value that [`to_json`] wrote.
+/// Reads a value that [`encode_value`] wrote.
 pub fn value_from_json(json: Json) -> Result<Value, DecodeError> {
     from_json(json, 0, &mut Budget::default())
 }
 
 /// Writes a value as JSON.
-pub fn to_json(value: &Value) -> Json {
-    match value {
-        Value::Void => Json::String(String::new()),
-        Value::Int(n) => Json::Number((*n).into()),
-        Value::Float(f) => Number::from_f64(*f).map_or_else(|| json!(0.0), Json::Number),
-        Value::Bool(b) => Json::Bool(*b),
-        Value::String(_) | Value::Enum(_) | Value::Ref(_) | Value::DateTime(_) => {
-            Json::String(value.text())
-        }
-        Value::Set(items) => Json::Array(items.iter().map(to_json).collect()),
-        Value::Map(entries) => {
-            Json::Object(entries.iter().map(|(k, v)| (k.clone(), to_json(v))).collect())
+pub fn encode_value(value: &Value) -> String {
+    encode(value)
+}
+
+/// Writes fields with their names as JSON.
+pub fn encode_fields<'a>(fields: impl IntoIterator<Item = (&'static str, &'a Value)>) -> String {
+    encode(&fields.into_iter().collect::<BTreeMap<_, _>>())
+}
+
+/// As JSON-RPC carries it.
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Value::Void => serializer.serialize_str(""),
+            Value::Int(n) => serializer.serialize_i64(*n),
+            Value::Float(f) => serializer.serialize_f64(if f.is_finite() { *f } else { 0.0 }),
+            Value::Bool(b) => serializer.serialize_bool(*b),
+            Value::String(text) => serializer.serialize_str(text),
+            Value::Enum(text) => serializer.serialize_str(text),
+            Value::Ref(reference) => serializer.serialize_str(reference.as_str()),
+            Value::DateTime(time) => serializer.collect_str(time),
+            Value::Set(items) => serializer.collect_seq(items),
+            Value::Map(entries) => serializer.collect_map(entries),
+            Value::Record(record) => serializer.collect_map(record.entries()),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::datetime::DateTime;
 use crate::error::ApiError;
+use crate::record::Record;
 
 /// An opaque reference to an object: `OpaqueRef:…`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,8 +66,10 @@ pub enum Value {
     Ref(Ref),
     /// Set, or any list.
     Set(Vec<Value>),
-    /// Map or record.
+    /// Map, or a record that came over the wire.
     Map(BTreeMap<String, Value>),
+    /// Record of an object; on the wire it is a map.
+    Record(Record),
 }
 
 impl Value {
@@ -100,7 +103,12 @@ impl Value {
         if let Value::Set(items) = self { Some(items) } else { None }
     }
 
-    /// The entries of a map or record.
+    /// The members of a set, without copying them; none of anything else.
+    pub fn into_set(self) -> Vec<Value> {
+        if let Value::Set(items) = self { items } else { Vec::new() }
+    }
+
+    /// The entries of a map.
     pub fn as_map(&self) -> Option<&BTreeMap<String, Value>> {
         if let Value::Map(entries) = self { Some(entries) } else { None }
     }
@@ -117,10 +125,10 @@ impl Value {
         Value::Set(items.into_iter().map(|item| Value::String(item.into())).collect())
     }
 
-    /// Its text as XML-RPC carries a simple value; empty for sets and maps.
+    /// Its text as XML-RPC carries a simple value; empty for sets, maps and records.
     pub fn text(&self) -> String {
         match self {
-            Value::Void | Value::Set(_) | Value::Map(_) => String::new(),
+            Value::Void | Value::Set(_) | Value::Map(_) | Value::Record(_) => String::new(),
             Value::String(text) => text.clone(),
             Value::Int(n) => n.to_string(),
             Value::Float(f) => float_text(*f),
@@ -165,6 +173,12 @@ impl From<f64> for Value {
 impl From<DateTime> for Value {
     fn from(t: DateTime) -> Value {
         Value::DateTime(t)
+    }
+}
+
+impl From<Record> for Value {
+    fn from(record: Record) -> Value {
+        Value::Record(record)
     }
 }
 

@@ -21,6 +21,17 @@ const LIMITS: &[Limit] = &[
     limit("install-copy", "copy / direct write", "x", 1.2),
     limit("iso-one-line", "wall", "s", 60.0),
     limit("iso-cold", "all but programs", "CPU min", 10.0),
+    // Names are those of the toolstack's bench. 5,000 reads in a second.
+    limit("simulator", "a read of 8 clients", "µs", 200.0),
+    limit("simulator", "a read beside 200 that wait / alone", "x", 1.2),
+    limit("simulator", "idle beside 200 that wait", "% of a processor", 1.0),
+    limit("simulator", "VM.get_all_records of 1,000 VMs", "ms", 50.0),
+    limit("simulator", "VM.start beside 80 that poll / alone", "x", 2.0),
+    limit("simulator", "start-up with 10,000 VMs", "s", 2.0),
+    limit("simulator", "resident with 100 VMs", "MiB", 64.0),
+    limit("simulator", "resident with 10,000 VMs", "MiB", 200.0),
+    limit("simulator", "memory grown by 1,500 starts", "%", 5.0),
+    limit("simulator", "descriptors left by 1,500 starts", "", 0.0),
     // Names are those of the end-to-end cases.
     limit("host", "toolstack ready", "CPU s", 110.0),
     limit("host", "Dom0 memory used", "MiB", 300.0),

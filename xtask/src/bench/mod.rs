@@ -17,6 +17,8 @@ mod median;
 mod parts;
 mod place;
 mod report;
+mod simulator;
+mod told;
 
 use std::fs;
 
@@ -73,6 +75,7 @@ const BENCHES: &[Bench] = &[
     install_copy::BENCH,
     iso_one_line::BENCH,
     iso_cold::BENCH,
+    simulator::BENCH,
     host::BENCH,
 ];
 

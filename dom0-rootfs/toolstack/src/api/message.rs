@@ -44,7 +44,7 @@ fn happened(message: &Object) -> DateTime {
 fn records(context: &Context, wanted: impl Fn(&Object) -> bool) -> Value {
     context.store().read(|objects| {
         let wanted = objects.all("message").filter(|message| wanted(message));
-        Value::Map(wanted.map(|m| (m.reference().to_string(), m.record())).collect())
+        Value::Map(wanted.map(|m| (m.reference().to_string(), m.record().into())).collect())
     })
 }
 

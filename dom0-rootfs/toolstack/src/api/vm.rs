@@ -43,7 +43,7 @@ pub(super) const HANDLERS: &[Entry] = &[
     }),
     ("VM.get_boot_record", |context, args| {
         context.toolstack.look("VM", &args.to("self"), |vm, objects| {
-            start::boot_record(objects, vm).unwrap_or_else(|| vm.record())
+            start::boot_record(objects, vm).unwrap_or_else(|| vm.record().into())
         })
     }),
     ("VM.get_possible_hosts", get_possible_hosts),

@@ -20,7 +20,14 @@ use crate::vm::suspend::Image;
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VM.clone", |context, args| copy(context, args, How::Clone)),
-    ("VM.copy", |context, args| copy(context, args, How::Copy(args.to("sr")))),
+    ("VM.copy", |context, args| {
+        let sr = args.to("sr");
+        // A VM without disks would not notice.
+        if !sr.is_null() {
+            context.toolstack.look("SR", &sr, |_, _| ())?;
+        }
+        copy(context, args, How::Copy(sr))
+    }),
     ("VM.snapshot", |context, args| {
         let left_out = args.get("ignore_vdis").as_set().unwrap_or_default();
         let left_out = left_out.iter().filter_map(Value::as_ref).cloned().collect();
@@ -308,16 +315,15 @@ fn as_snapshot(vm: &Object) -> Vec<(&'static str, Value)> {
         ("power-state-at-snapshot", vm.text("power_state")),
         ("disk-snapshot-type", "crash_consistent"),
     ]);
-    let metadata =
-        settings(vm).into_iter().map(|(name, value)| (name.to_owned(), jsonrpc::to_json(&value)));
-    let metadata = serde_json::Value::Object(metadata.collect());
+    let settings = settings(vm);
+    let metadata = jsonrpc::encode_fields(settings.iter().map(|(name, value)| (*name, value)));
     vec![
         ("is_a_template", true.into()),
         ("is_a_snapshot", true.into()),
         ("snapshot_of", vm.reference().into()),
         ("snapshot_time", DateTime::now().into()),
         ("snapshot_info", info),
-        ("snapshot_metadata", metadata.to_string().into()),
+        ("snapshot_metadata", metadata.into()),
     ]
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::USER_AGENT;
 use hyper::{Request, Response, StatusCode};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::JoinError;
 use xapi_model::{Call, Ref, Reply, Value, jsonrpc, xmlrpc};
 
 use super::{Body, Visit, answer, refuse};
@@ -23,6 +24,8 @@ const SMALL: usize = 16 << 10;
 /// waiting.
 static BIG: Semaphore = Semaphore::const_new(4);
 static BIG_STRANGE: Semaphore = Semaphore::const_new(2);
+/// Entries up to which an answer is written at once.
+const SHORT: usize = 32;
 /// How long a client may take to send a call.
 const SLOWEST: Duration = Duration::from_secs(60);
 
@@ -45,13 +48,17 @@ async fn collect(
     toolstack: &Toolstack,
     mut body: Incoming,
 ) -> Result<(Vec<u8>, Option<SemaphorePermit<'static>>), String> {
+    let too_big = || format!("a call has at most {BIGGEST} bytes");
+    if body.size_hint().lower() > BIGGEST as u64 {
+        return Err(too_big());
+    }
     let (mut bytes, mut turn) = (Vec::new(), None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| error.to_string())?;
         let Some(piece) = frame.data_ref() else { continue };
         let length = bytes.len() + piece.len();
         if length > BIGGEST {
-            return Err(format!("a call has at most {BIGGEST} bytes"));
+            return Err(too_big());
         }
         if length > SMALL && turn.is_none() {
             let known = names_session(toolstack, &bytes) || names_session(toolstack, piece);
@@ -97,6 +104,26 @@ async fn answered(toolstack: &Arc<Toolstack>, visit: &Visit, agent: &str, call: 
     reply
 }
 
+/// Entries of a value and of the sets in it, of which `event.from` has one.
+fn entries(value: &Value) -> usize {
+    match value {
+        Value::Set(items) => items.len(),
+        Value::Map(all) => all.values().map(|item| 1 + item.as_set().map_or(0, <[_]>::len)).sum(),
+        _ => 0,
+    }
+}
+
+/// Writes an answer; a long one where it keeps nobody else waiting.
+async fn written(
+    reply: Reply,
+    write: impl FnOnce(&Reply) -> String + Send + 'static,
+) -> Result<String, JoinError> {
+    if reply.as_ref().map_or(0, entries) <= SHORT {
+        return Ok(write(&reply));
+    }
+    tokio::task::spawn_blocking(move || write(&reply)).await
+}
+
 /// Answers a call. Clients compare the content type as a whole, so nothing is added to it.
 pub(super) async fn answer_call(
     toolstack: &Arc<Toolstack>,
@@ -113,15 +140,18 @@ pub(super) async fn answer_call(
         Err(_) => return refuse(StatusCode::REQUEST_TIMEOUT, "the call did not arrive in time"),
     };
     let text = std::str::from_utf8(&body).map_err(|error| error.to_string());
-    match wire {
+    let (content_type, text) = match wire {
         Wire::Xml => {
             let call = text.and_then(|t| xmlrpc::decode_call(t).map_err(|e| e.to_string()));
             drop(turn);
             let text = match call {
-                Ok(call) => xmlrpc::encode_reply(&answered(toolstack, visit, &agent, call).await),
-                Err(problem) => xmlrpc::encode_fault(-32700, &problem),
+                Ok(call) => {
+                    let reply = answered(toolstack, visit, &agent, call).await;
+                    written(reply, xmlrpc::encode_reply).await
+                }
+                Err(problem) => Ok(xmlrpc::encode_fault(-32700, &problem)),
             };
-            answer(StatusCode::OK, "text/xml", text)
+            ("text/xml", text)
         }
         Wire::Json => {
             let call = text.and_then(|t| jsonrpc::decode_call(t).map_err(|e| e.to_string()));
@@ -129,11 +159,15 @@ pub(super) async fn answer_call(
             let text = match call {
                 Ok((call, envelope)) => {
                     let reply = answered(toolstack, visit, &agent, call).await;
-                    jsonrpc::encode_reply(&envelope, &reply)
+                    written(reply, move |reply| jsonrpc::encode_reply(&envelope, reply)).await
                 }
-                Err(problem) => jsonrpc::encode_fault(&problem),
+                Err(problem) => Ok(jsonrpc::encode_fault(&problem)),
             };
-            answer(StatusCode::OK, "application/json", text)
+            ("application/json", text)
         }
+    };
+    match text {
+        Ok(text) => answer(StatusCode::OK, content_type, text),
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }

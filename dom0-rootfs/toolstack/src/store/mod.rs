@@ -33,8 +33,26 @@ const BLOCK: u64 = 1 << 20;
 pub struct Deleted {
     /// Number of the transaction.
     pub generation: u64,
-    /// The object as it was at last.
-    pub object: Object,
+    /// Class of the object.
+    pub class: &'static Class,
+    /// The object's reference.
+    pub reference: Ref,
+    /// The object's uuid.
+    pub uuid: String,
+    /// Number of the transaction that made it.
+    pub created: u64,
+}
+
+impl Deleted {
+    fn of(object: &Object, generation: u64) -> Deleted {
+        Deleted {
+            generation,
+            class: object.class(),
+            reference: object.reference().clone(),
+            uuid: object.uuid().to_owned(),
+            created: object.created,
+        }
+    }
 }
 
 /// Every object.
@@ -119,6 +137,18 @@ impl Objects {
         self.by_generation.insert((object.modified, reference.clone()));
         self.by_uuid.insert((class, object.uuid().to_owned()), reference.clone());
         self.objects.insert(reference, object);
+    }
+
+    /// Says which transaction has changed an object, or made it; false if it is not there.
+    fn stamp(&mut self, reference: &Ref, generation: u64, made: bool) -> bool {
+        let Some(object) = self.objects.get_mut(reference) else { return false };
+        self.by_generation.remove(&(object.modified, reference.clone()));
+        self.by_generation.insert((generation, reference.clone()));
+        object.modified = generation;
+        if made {
+            object.created = generation;
+        }
+        true
     }
 
     fn take(&mut self, reference: &Ref) -> Option<Object> {

@@ -2,9 +2,10 @@
 //! An object in memory.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Map;
-use xapi_model::{Class, Ref, Value, classes, coerce, jsonrpc};
+use xapi_model::{Class, Record, Ref, Value, classes, coerce, jsonrpc};
 
 use crate::database::{DatabaseError, StoredObject};
 
@@ -16,7 +17,8 @@ const MOMENTARY: [&str; 2] = ["allowed_operations", "current_operations"];
 pub struct Object {
     class: &'static Class,
     reference: Ref,
-    values: Vec<Value>,
+    /// Shared with records that were given out, and with a transaction that changes it.
+    values: Arc<[Value]>,
     pub(super) created: u64,
     pub(super) modified: u64,
 }
@@ -57,8 +59,9 @@ impl Object {
         }
     }
 
-    pub(super) fn put(&mut self, index: usize, value: Value) {
-        self.values[index] = value;
+    /// Sets a field and returns what it was.
+    pub(super) fn put(&mut self, index: usize, value: Value) -> Value {
+        std::mem::replace(&mut Arc::make_mut(&mut self.values)[index], value)
     }
 
     /// The text of a string or enum field.
@@ -114,22 +117,19 @@ impl Object {
     }
 
     /// All fields.
-    pub fn record(&self) -> Value {
-        let fields = self.class.fields.iter().zip(&self.values);
-        Value::Map(fields.map(|(field, value)| (field.name.to_owned(), value.clone())).collect())
+    pub fn record(&self) -> Record {
+        Record::new(self.class, self.values.clone())
     }
 
     /// As the database keeps it: without what follows from other objects or from the moment.
     pub(super) fn stored(&self) -> StoredObject {
-        let fields = self.class.fields.iter().zip(&self.values);
+        let fields = self.class.fields.iter().zip(self.values.iter());
         let kept =
             fields.filter(|(field, _)| field.mirrors.is_none() && !MOMENTARY.contains(&field.name));
-        let body: Map<_, _> =
-            kept.map(|(field, value)| (field.name.to_owned(), jsonrpc::to_json(value))).collect();
         StoredObject {
             reference: self.reference.to_string(),
             class: self.class.name.to_owned(),
-            body: serde_json::Value::Object(body).to_string(),
+            body: jsonrpc::encode_fields(kept.map(|(field, value)| (field.name, value))),
         }
     }
 

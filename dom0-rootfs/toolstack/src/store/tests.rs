@@ -127,8 +127,8 @@ fn changes_are_fed_in_order() {
             Ok(())
         })
         .unwrap();
-    let deleted = store
-        .read(|o| o.deleted_since(start).map(|d| d.object.reference().clone()).collect::<Vec<_>>());
+    let deleted =
+        store.read(|o| o.deleted_since(start).map(|d| d.reference.clone()).collect::<Vec<_>>());
     assert_eq!(deleted, [vbd]);
     let same = store.read(Objects::generation);
     store

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A change under way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use uuid::Uuid;
-use xapi_model::{ApiError, Class, Ref, Value};
+use xapi_model::{ApiError, Class, Ref, Value, classes};
 
 use super::{Deleted, Object, Objects, REMEMBERED_DELETIONS, mirror};
 use crate::database::Change;
@@ -114,61 +114,78 @@ impl<'a> Transaction<'a> {
 
     fn assign(&mut self, reference: &Ref, field: &str, value: Value) -> bool {
         let Some(object) = self.objects.find(reference) else { return false };
-        let index = object.index(field);
+        let (class, index) = (object.class().name, object.index(field));
         if *object.at(index) == value {
             return false;
         }
+        let target = value.as_ref().cloned();
         self.remember(reference);
-        if let Some(object) = self.objects.find(reference).cloned() {
-            self.unmirror(&object, index);
+        let Some(object) = self.objects.objects.get_mut(reference) else { return false };
+        let before = object.put(index, value);
+        if let Value::Ref(before) = before {
+            self.in_mirror(class, index, &before, |set| {
+                set.retain(|r| r.as_ref() != Some(reference))
+            });
         }
-        if let Some(object) = self.objects.objects.get_mut(reference) {
-            object.put(index, value);
-            let object = object.clone();
-            self.mirror(&object, index);
+        if let Some(target) = target {
+            self.in_mirror(class, index, &target, |set| {
+                if !set.iter().any(|item| item.as_ref() == Some(reference)) {
+                    set.push(reference.into());
+                }
+            });
         }
         true
     }
 
-    fn mirror(&mut self, object: &Object, index: usize) {
-        self.in_mirror(object, index, |set, member| {
-            if !set.contains(&member) {
-                set.push(member);
-            }
+    fn unmirror(&mut self, object: &Object, index: usize) {
+        let Value::Ref(target) = object.at(index) else { return };
+        let reference = object.reference();
+        self.in_mirror(object.class().name, index, target, |set| {
+            set.retain(|item| item.as_ref() != Some(reference));
         });
     }
 
-    fn unmirror(&mut self, object: &Object, index: usize) {
-        self.in_mirror(object, index, |set, member| set.retain(|item| *item != member));
-    }
-
+    /// Changes the set that mirrors field `index` of `class` in the object that the field refers to.
     fn in_mirror(
         &mut self,
-        object: &Object,
+        class: &'static str,
         index: usize,
-        change: impl FnOnce(&mut Vec<Value>, Value),
+        target: &Ref,
+        change: impl FnOnce(&mut Vec<Value>),
     ) {
-        let Some((class, mirror)) = mirror::of(object.class().name, index) else { return };
-        let Value::Ref(target) = object.at(index).clone() else { return };
-        if self.objects.get(class, &target).is_err() {
+        let Some((class, mirror)) = mirror::of(class, index) else { return };
+        if self.objects.get(class, target).is_err() {
             return;
         }
-        self.remember(&target);
-        if let Some(target) = self.objects.objects.get_mut(&target) {
-            let mut set = target.at(mirror).as_set().unwrap_or_default().to_vec();
-            change(&mut set, Value::Ref(object.reference().clone()));
+        self.remember(target);
+        if let Some(target) = self.objects.objects.get_mut(target) {
+            let mut set = target.put(mirror, Value::Void).into_set();
+            change(&mut set);
             target.put(mirror, Value::Set(set));
         }
     }
 
-    /// Works out every mirror, and marks every object as touched so that what derives from it is
-    /// worked out as well.
+    /// Works out every mirror of objects that have just been read, and counts all of them as made now so
+    /// that what derives from them is worked out as well.
     pub(super) fn rebuild(&mut self) {
-        let all: Vec<Object> = self.objects.objects.values().cloned().collect();
-        for object in &all {
-            self.remember(object.reference());
-            for index in 0..object.class().fields.len() {
-                self.mirror(object, index);
+        let mut mirrors: HashMap<(Ref, usize), Vec<Value>> = HashMap::new();
+        for class in classes::ALL {
+            for object in self.objects.all(class.name) {
+                for index in 0..class.fields.len() {
+                    let Value::Ref(target) = object.at(index) else { continue };
+                    if let Some((class, mirror)) = mirror::of(class.name, index)
+                        && self.objects.get(class, target).is_ok()
+                    {
+                        let set = mirrors.entry((target.clone(), mirror)).or_default();
+                        set.push(object.reference().into());
+                    }
+                }
+                self.before.insert(object.reference().clone(), None);
+            }
+        }
+        for ((target, mirror), set) in mirrors {
+            if let Some(target) = self.objects.objects.get_mut(&target) {
+                target.put(mirror, Value::Set(set));
             }
         }
     }
@@ -208,14 +225,9 @@ impl<'a> Transaction<'a> {
         self.objects.generation += 1;
         let generation = self.objects.generation;
         for (reference, before) in self.before {
-            if let Some(mut now) = self.objects.take(&reference) {
-                if before.is_none() {
-                    now.created = generation;
-                }
-                now.modified = generation;
-                self.objects.insert(now);
-            } else if let Some(object) = before {
-                self.objects.deleted.push_back(Deleted { generation, object });
+            let there = self.objects.stamp(&reference, generation, before.is_none());
+            if let (false, Some(object)) = (there, before) {
+                self.objects.deleted.push_back(Deleted::of(&object, generation));
             }
         }
         while self.objects.deleted.len() > REMEMBERED_DELETIONS {

@@ -71,10 +71,9 @@ impl Table {
     }
 
     fn object(&self, object: &Object) -> Value {
-        let mut record = match self.outside(&object.record()) {
-            Value::Map(record) => record,
-            _ => Record::new(),
-        };
+        let fields = object.record();
+        let fields = fields.entries().map(|(name, value)| (name.to_owned(), self.outside(value)));
+        let mut record: Record = fields.collect();
         // What is true only here and now.
         let mut now: Vec<(&str, Value)> = vec![
             ("allowed_operations", Value::Set(Vec::new())),

@@ -25,6 +25,7 @@ const ALIVE: &[&str] = &["Running", "Paused"];
 const SUSPENDED: &[&str] = &["Suspended"];
 const ANY: &[&str] = &["Halted", "Running", "Paused", "Suspended"];
 const NOT_HALTED: &[&str] = &["Running", "Paused", "Suspended"];
+const READING: &[&str] = &["clone", "copy", "export"];
 const ENDING: &[&str] = &["clean_shutdown", "clean_reboot", "shutdown"];
 
 const fn rule(
@@ -38,6 +39,11 @@ const fn rule(
 
 const fn forceful(name: &'static str, states: &'static [&'static str]) -> Rule {
     Rule { name, states, template: false, vm: true, during: ENDING }
+}
+
+/// What only reads a VM and its disks, so that many can be made of one at a time.
+const fn reading(name: &'static str) -> Rule {
+    Rule { name, states: HALTED, template: true, vm: true, during: READING }
 }
 
 const RULES: &[Rule] = &[
@@ -54,9 +60,9 @@ const RULES: &[Rule] = &[
     rule("suspend", RUNNING, false, true),
     rule("resume", SUSPENDED, false, true),
     rule("resume_on", SUSPENDED, false, true),
-    rule("clone", HALTED, true, true),
-    rule("copy", HALTED, true, true),
-    rule("export", HALTED, true, true),
+    reading("clone"),
+    reading("copy"),
+    reading("export"),
     rule("metadata_export", ANY, true, true),
     rule("snapshot", ANY, false, true),
     rule("checkpoint", &["Running", "Suspended"], false, true),

@@ -255,7 +255,8 @@ fn boot_note(vm: &Object) -> String {
 
 fn note_boot_record(t: &mut Transaction<'_>, vm: &Ref) {
     let Ok(object) = t.get("VM", vm) else { return };
-    let (note, record) = (boot_note(object), jsonrpc::to_json(&object.record()).to_string());
+    let (note, record) = (boot_note(object), object.record());
+    let record = jsonrpc::encode_fields(record.entries());
     t.set_note(&note, Some(record));
 }
 
@@ -271,7 +272,7 @@ pub fn boot_record(objects: &Objects, vm: &Object) -> Option<Value> {
     let text = objects.note(&boot_note(vm))?;
     let json = serde_json::from_str(text).ok()?;
     let Ok(Value::Map(kept)) = jsonrpc::value_from_json(json) else { return None };
-    let Value::Map(mut record) = vm.record() else { return None };
+    let mut record = vm.record().to_map();
     for (name, value) in kept {
         let field = vm.class().field(&name).map(|(_, field)| field);
         if let Some(value) = field.and_then(|field| coerce(&field.ty, value).ok()) {

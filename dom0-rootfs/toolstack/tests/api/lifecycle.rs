@@ -417,3 +417,21 @@ fn another_vms_domain_of_the_same_number_is_left_alone() {
     assert!(served.network.ports().contains_key(&format!("vif{number}.0")));
     assert_eq!(client.state(&running.vm), "Running");
 }
+
+#[test]
+fn several_clone_a_template_at_a_time() {
+    let served = Served::new();
+    let template = served.login(Wire::Json).named("VM", "Linux PVH (own boot loader)");
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let (served, template) = (&served, &template);
+            scope.spawn(move || {
+                let client = served.login(Wire::Json);
+                for round in 0..5 {
+                    let name = format!("{number} {round}");
+                    client.ok("VM.clone", vec![template.as_str().into(), name.into()]);
+                }
+            });
+        }
+    });
+}

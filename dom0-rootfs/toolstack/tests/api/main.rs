@@ -5,6 +5,7 @@
 mod appliances;
 mod archives;
 mod audit;
+mod bad_input;
 mod blobs;
 mod certificates;
 mod common;
@@ -19,6 +20,7 @@ mod figures;
 mod guards;
 mod guests;
 mod hotplug;
+mod leaks;
 mod lifecycle;
 mod machine;
 mod management;

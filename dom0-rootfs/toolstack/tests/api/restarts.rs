@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The daemon ends at any moment and starts again.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::common::{Client, Served, Wire, eventually};
+use crate::common::{Client, Served, Wire, connect, eventually, start};
 use rustix::process::{Pid, Signal, kill_process};
 use toolstack::database::{Change, Database, MemoryDatabase, SqliteDatabase};
 use toolstack::store::Store;
@@ -15,31 +13,8 @@ use toolstack::{derived, reconcile};
 use xapi_model::{Value, classes};
 use xenops::{DomId, Hypervisor};
 
-/// Starts the program over a made-up host, on any free port, and returns its URL.
-#[expect(clippy::disallowed_methods, reason = "the program is what is tested")]
-fn start(folder: &Path) -> (Child, String) {
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_xenith-toolstack"))
-        .args(["--simulate", "--listen", "127.0.0.1:0", "--password", crate::common::PASSWORD])
-        .arg("--database")
-        .arg(folder.join("state.db"))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-    let url = said.next().unwrap().unwrap();
-    assert_eq!(said.next().unwrap().unwrap().trim_end(), "xenith: toolstack ready");
-    (child, url)
-}
-
 fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
-}
-
-fn connect(folder: &Path, url: &str) -> Client {
-    let mut client = Client::new(url, &folder.join("tls/cert.pem"), Wire::Json);
-    client.login();
-    client
 }
 
 /// What was answered is there after `kill -9`, and nothing is there in half.

@@ -102,6 +102,13 @@ fn value(item: &Value, out: &mut String) {
             }
             out.push_str("</struct>");
         }
+        Value::Record(record) => {
+            out.push_str("<struct>");
+            for (name, item) in record.entries() {
+                member(name, item, out);
+            }
+            out.push_str("</struct>");
+        }
     }
     out.push_str("</value>");
 }
@@ -109,15 +116,27 @@ fn value(item: &Value, out: &mut String) {
 /// Writes text so that it survives an XML parser; characters that XML cannot carry at all become
 /// U+FFFD.
 fn escape(text: &str, out: &mut String) {
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\r' => out.push_str("&#13;"),
-            '\t' | '\n' => out.push(c),
-            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            _ => out.push(c),
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(is_suspect) {
+        let (plain, suspect) = rest.split_at(at);
+        out.push_str(plain);
+        let mut chars = suspect.chars();
+        match chars.next() {
+            Some('&') => out.push_str("&amp;"),
+            Some('<') => out.push_str("&lt;"),
+            Some('>') => out.push_str("&gt;"),
+            Some('\r') => out.push_str("&#13;"),
+            Some('\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            other => out.extend(other),
         }
+        rest = chars.as_str();
     }
+    out.push_str(rest);
+}
+
+/// Whether a character may have to be written otherwise that begins with this byte; no character has
+/// such a byte further behind.
+fn is_suspect(byte: u8) -> bool {
+    // U+FFFE and U+FFFF begin with EF.
+    matches!(byte, b'&' | b'<' | b'>' | 0..=8 | 11..=31 | 0xef)
 }

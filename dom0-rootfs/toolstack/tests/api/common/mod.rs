@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A daemon over a made-up host, and a client that speaks both wires over HTTPS.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -289,6 +291,30 @@ impl Vm {
     pub fn reference(&self) -> Ref {
         Ref::new(&self.vm)
     }
+}
+
+/// Starts the program over a made-up host, on any free port, and returns its URL.
+#[expect(clippy::disallowed_methods, reason = "the program is what is tested")]
+pub fn start(folder: &Path) -> (Child, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_xenith-toolstack"))
+        .args(["--simulate", "--listen", "127.0.0.1:0", "--password", PASSWORD])
+        .arg("--database")
+        .arg(folder.join("state.db"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    let url = said.next().unwrap().unwrap();
+    assert_eq!(said.next().unwrap().unwrap().trim_end(), "xenith: toolstack ready");
+    (child, url)
+}
+
+/// A client of such a program that is logged in.
+pub fn connect(folder: &Path, url: &str) -> Client {
+    let mut client = Client::new(url, &folder.join("tls/cert.pem"), Wire::Json);
+    client.login();
+    client
 }
 
 /// A record as a client sends it.
