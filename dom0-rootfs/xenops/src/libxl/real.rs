@@ -147,7 +147,7 @@ impl Libxl {
                         built.duration_since(began).as_millis(),
                         built.elapsed().as_millis()
                     );
-                    tracing::info!(domain = domain.0, took, "built the domain");
+                    tracing::info!(domain = domain.0, %took, "built the domain");
                     Ok(created)
                 }
                 Err(error) => {

@@ -121,16 +121,21 @@ fn parts(serial: &mut Serial, vm: &str) -> Result<Vec<(String, f64)>> {
     };
     let daemon = shell::run(serial, &line(&format!("started {vm}")))?;
     let worker = shell::run(serial, &line("built the domain"))?;
-    let mut parts = Vec::new();
-    for text in [daemon, worker] {
-        let steps = text.split_once("took=\"").context("no step has a time")?.1;
-        for step in steps.split('"').next().unwrap_or_default().split(", ") {
-            let (name, ms) = step.rsplit_once(' ').context("a step has a name and a time")?;
-            let ms = ms.parse().with_context(|| format!("reading {step:?}"))?;
-            parts.push((name.to_owned(), ms));
-        }
-    }
-    Ok(parts)
+    let parts = [steps(&daemon)?, steps(&worker)?];
+    Ok(parts.concat())
+}
+
+/// The steps of a line of the log, each with its milliseconds: `… took=building the domain 120, …`.
+fn steps(line: &str) -> Result<Vec<(String, f64)>> {
+    let (_, steps) =
+        line.trim().split_once("took=").with_context(|| format!("no step in {line:?}"))?;
+    let step = |step: &str| {
+        let (name, ms) = step.rsplit_once(' ')?;
+        Some((name.to_owned(), ms.parse().ok()?))
+    };
+    let steps =
+        steps.split(", ").map(|text| step(text).with_context(|| format!("reading {text:?}")));
+    steps.collect()
 }
 
 /// Runs a command once, and counts what the whole of Dom0 did meanwhile.
@@ -156,4 +161,20 @@ fn counted(serial: &mut Serial, command: &str) -> Result<[(&'static str, f64); 3
         ("processes", count(&trace, "sched_process_fork:")?),
         ("requests to xenstore", count(REQUESTS, "io: IN ")?),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_read_from_the_log() {
+        let line = "INFO toolstack::vm::start: started 5f82 took=activating disks 41, building the domain 210\r";
+        let read = steps(line).unwrap();
+        let expected = [("activating disks", 41.0), ("building the domain", 210.0)];
+        assert_eq!(read, expected.map(|(name, ms)| (name.to_owned(), ms)));
+        for bad in ["", "took=", "took=a, b 1", "took=a x"] {
+            assert!(steps(bad).is_err(), "{bad}");
+        }
+    }
 }
