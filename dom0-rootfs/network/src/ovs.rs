@@ -14,13 +14,14 @@ use crate::backend::{
 };
 use crate::error::NetworkError;
 use crate::guard::Guard;
+use crate::made::Wanted;
 use crate::names::{check_addressing, check_bridge, check_guard, check_interface, quoted};
 use crate::networkd::Networkd;
 use crate::program::{System, io};
-use crate::{guard, networkd, nics};
+use crate::{guard, networkd, nics, ports};
 
 /// Marks our own uplinks among the ports of a bridge: a key of the port's external ids.
-const UPLINK_OF: &str = "xenith-uplink-of";
+pub(crate) const UPLINK_OF: &str = "xenith-uplink-of";
 
 /// The network of a real host.
 pub struct OvsBackend {
@@ -127,46 +128,154 @@ impl OvsBackend {
         let Bridge { name, mtu, .. } = bridge;
         let mac = self.mac(&bridge.uplink)?.unwrap_or_default();
         let doing = format!("making bridge {name} for VLAN {tag} on {parent}");
-        let set = command([
-            "set",
-            "Interface",
-            name,
-            &format!("mac={}", quoted(&mac)),
-            &format!("mtu_request={mtu}"),
-        ]);
-        let add = command(["--may-exist", "add-br", name, parent, &tag.to_string()]);
-        self.vsctl(&doing, &[add, set])?;
+        if !self.is_made(&Wanted { bridge, mac: Some(&mac), snooping: false }) {
+            let set = command([
+                "set",
+                "Interface",
+                name,
+                &format!("mac={}", quoted(&mac)),
+                &format!("mtu_request={mtu}"),
+            ]);
+            let add = command(["--may-exist", "add-br", name, parent, &tag.to_string()]);
+            self.vsctl(&doing, &[add, set])?;
+        }
         self.keep_quiet(name)?;
         self.networkd.reload()?;
-        self.ip(&doing, &["link", "set", "dev", name, "up"]).map(drop)
+        self.raise(&doing, name, None)
+    }
+
+    /// Makes a bridge that is none within another one, whatever it was up to now, with its uplink.
+    fn make(&self, wanted: &Wanted<'_>) -> Result<(), NetworkError> {
+        let Bridge { name, uplink, mtu } = wanted.bridge;
+        let cards = uplink.cards();
+        let ports = self.uplinks("Port", name)?;
+        // Cards of before, which a port of another kind or another bond may have had.
+        let former: Vec<String> = match ports.is_empty() {
+            true => Vec::new(),
+            false => self.uplinks("Interface", name)?,
+        };
+        let others = former.iter().any(|card| !cards.contains(card)) || former.len() != cards.len();
+        let stays = |port: &String| Some(port.as_str()) == uplink.port() && !others;
+
+        let mut commands = vec![command(["--may-exist", "add-br", name])];
+        // A bridge without a controller has to switch like one, at once.
+        commands.push(command(["set", "Bridge", name, "fail_mode=standalone"]));
+        if wanted.snooping {
+            commands.push(snooping(name, true));
+        }
+        match wanted.mac {
+            // DHCP servers and switches know the host by its card's address, whatever else joins.
+            Some(mac) => commands.push(command([
+                "set",
+                "Bridge",
+                name,
+                &format!("other_config:hwaddr={}", quoted(mac)),
+            ])),
+            None => {
+                commands.push(command(["remove", "Bridge", name, "other_config", "hwaddr"]));
+            }
+        }
+        commands.push(command(["set", "Interface", name, &format!("mtu_request={mtu}")]));
+        for port in ports.iter().filter(|port| !stays(port)) {
+            commands.push(command(["--if-exists", "del-port", name, port]));
+        }
+        let mark = format!("external_ids:{UPLINK_OF}={}", quoted(name));
+        match uplink {
+            Uplink::Card(card) => commands.push(command(["--may-exist", "add-port", name, card])),
+            Uplink::Bond(bond) => {
+                let mut add = command(["--may-exist", "add-bond", name, &bond.name]);
+                add.extend(bond.cards.iter().cloned());
+                let set = set("Port", &bond.name, &bond_columns(bond.mode));
+                commands.extend([add, set]);
+            }
+            Uplink::None | Uplink::Vlan { .. } => {}
+        }
+        if let Some(port) = uplink.port() {
+            commands.push(command(["set", "Port", port, &mark]));
+        }
+        for card in cards {
+            commands.push(command(["set", "Interface", card, &mark]));
+        }
+        self.vsctl(&format!("making bridge {name}"), &commands)?;
+
+        for card in former.iter().filter(|card| !cards.contains(card)) {
+            self.networkd.remove(&networkd::uplink_file(card))?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing to do. Where the database does not answer there may be: `ovs-vsctl` waits
+    /// for it, and says why it does not.
+    fn is_made(&self, wanted: &Wanted<'_>) -> bool {
+        wanted.is_made(&*self.system).unwrap_or(false)
+    }
+
+    /// Gives a link an MTU in bytes, if one is said, and sets it up.
+    fn raise(&self, doing: &str, link: &str, mtu: Option<u32>) -> Result<(), NetworkError> {
+        self.system.raise(link, mtu).map_err(io(format!("{doing}: setting {link} up")))
+    }
+}
+
+/// A value of a row in the database: a column's, or that of a key in a column which is a map.
+pub(crate) struct Column {
+    pub(crate) name: &'static str,
+    pub(crate) key: Option<&'static str>,
+    pub(crate) value: &'static str,
+}
+
+impl Column {
+    fn new(name: &'static str, value: &'static str) -> Self {
+        Self { name, key: None, value }
+    }
+
+    fn keyed(name: &'static str, key: &'static str, value: &'static str) -> Self {
+        Self { name, key: Some(key), value }
+    }
+
+    /// As `ovs-vsctl set` takes it.
+    fn setting(&self) -> String {
+        match self.key {
+            Some(key) => format!("{}:{key}={}", self.name, self.value),
+            None => format!("{}={}", self.name, self.value),
+        }
     }
 }
 
 /// Columns of a bond's port. The delays are those of XenServer: a switch may need half a minute
 /// until it forwards on a link that came up.
-fn bond_columns(mode: BondMode) -> Vec<String> {
-    let (words, delays) = match mode {
-        BondMode::ActiveBackup => (vec!["bond_mode=active-backup", "lacp=off"], true),
-        BondMode::BalanceSlb => (vec!["bond_mode=balance-slb", "lacp=off"], true),
-        BondMode::Lacp { by_ports } => {
-            let mode = if by_ports { "bond_mode=balance-tcp" } else { "bond_mode=balance-slb" };
-            // A switch that does not answer, or not yet, must not cut the host off.
-            (vec![mode, "lacp=active", "other_config:lacp-fallback-ab=true"], false)
-        }
+pub(crate) fn bond_columns(mode: BondMode) -> Vec<Column> {
+    let (mode, lacp, delays) = match mode {
+        BondMode::ActiveBackup => ("active-backup", "off", ["31000", "200"]),
+        BondMode::BalanceSlb => ("balance-slb", "off", ["31000", "200"]),
+        BondMode::Lacp { by_ports: true } => ("balance-tcp", "active", ["0", "0"]),
+        BondMode::Lacp { by_ports: false } => ("balance-slb", "active", ["0", "0"]),
     };
-    let delays = if delays {
-        ["bond_updelay=31000", "bond_downdelay=200"]
-    } else {
-        ["bond_updelay=0", "bond_downdelay=0"]
-    };
-    words.into_iter().chain(delays).map(str::to_owned).collect()
+    let mut columns = vec![Column::new("bond_mode", mode), Column::new("lacp", lacp)];
+    if lacp == "active" {
+        // A switch that does not answer, or not yet, must not cut the host off.
+        columns.push(Column::keyed("other_config", "lacp-fallback-ab", "true"));
+    }
+    columns.push(Column::new("bond_updelay", delays[0]));
+    columns.push(Column::new("bond_downdelay", delays[1]));
+    columns
 }
 
-/// Sends multicast of a bridge only where somebody asked for it, or everywhere.
+/// Columns of a bridge that sends multicast only where somebody asked for it, or everywhere.
+pub(crate) fn snooping_columns(enabled: bool) -> [Column; 2] {
+    let value = if enabled { "true" } else { "false" };
+    let key = "mcast-snooping-disable-flood-unregistered";
+    [Column::new("mcast_snooping_enable", value), Column::keyed("other_config", key, value)]
+}
+
 fn snooping(bridge: &str, enabled: bool) -> Vec<String> {
-    let enable = format!("mcast_snooping_enable={enabled}");
-    let flood = format!("other_config:mcast-snooping-disable-flood-unregistered={enabled}");
-    command(["set", "Bridge", bridge, &enable, &flood])
+    set("Bridge", bridge, &snooping_columns(enabled))
+}
+
+/// The command that gives the row `name` of a table these values.
+fn set(table: &str, name: &str, columns: &[Column]) -> Vec<String> {
+    let mut words = command(["set", table, name]);
+    words.extend(columns.iter().map(Column::setting));
+    words
 }
 
 fn command<const N: usize>(words: [&str; N]) -> Vec<String> {
@@ -190,72 +299,23 @@ impl NetworkBackend for OvsBackend {
         if let Some(missing) = cards.iter().find(|card| !self.exists(card)) {
             return Err(NetworkError::NoSuchInterface(missing.clone()));
         }
-        let ports = self.uplinks("Port", name)?;
-        // Cards of before, which a port of another kind or another bond may have had.
-        let former: Vec<String> = match ports.is_empty() {
-            true => Vec::new(),
-            false => self.uplinks("Interface", name)?,
-        };
-        let others = former.iter().any(|card| !cards.contains(card)) || former.len() != cards.len();
-        let stays = |port: &String| Some(port.as_str()) == uplink.port() && !others;
-
-        let mut commands = vec![command(["--may-exist", "add-br", name])];
-        // A bridge without a controller has to switch like one, at once.
-        commands.push(command(["set", "Bridge", name, "fail_mode=standalone"]));
-        if self.snooping.load(Ordering::Relaxed) {
-            commands.push(snooping(name, true));
+        let snooping = self.snooping.load(Ordering::Relaxed);
+        let wanted = Bridge { name: name.clone(), uplink: uplink.clone(), mtu: *mtu };
+        let wanted = Wanted { bridge: &wanted, mac: mac.as_deref(), snooping };
+        if !self.is_made(&wanted) {
+            self.make(&wanted)?;
         }
-        match mac {
-            // DHCP servers and switches know the host by its card's address, whatever else joins.
-            Some(mac) => commands.push(command([
-                "set",
-                "Bridge",
-                name,
-                &format!("other_config:hwaddr={}", quoted(&mac)),
-            ])),
-            None => {
-                commands.push(command(["remove", "Bridge", name, "other_config", "hwaddr"]));
-            }
-        }
-        commands.push(command(["set", "Interface", name, &format!("mtu_request={mtu}")]));
-        for port in ports.iter().filter(|port| !stays(port)) {
-            commands.push(command(["--if-exists", "del-port", name, port]));
-        }
-        let mark = format!("external_ids:{UPLINK_OF}={}", quoted(name));
-        match uplink {
-            Uplink::Card(card) => commands.push(command(["--may-exist", "add-port", name, card])),
-            Uplink::Bond(bond) => {
-                let mut add = command(["--may-exist", "add-bond", name, &bond.name]);
-                add.extend(bond.cards.iter().cloned());
-                let mut set = command(["set", "Port", &bond.name]);
-                set.extend(bond_columns(bond.mode));
-                commands.extend([add, set]);
-            }
-            Uplink::None | Uplink::Vlan { .. } => {}
-        }
-        if let Some(port) = uplink.port() {
-            commands.push(command(["set", "Port", port, &mark]));
-        }
-        for card in cards {
-            commands.push(command(["set", "Interface", card, &mark]));
-        }
-        let doing = format!("making bridge {name}");
-        self.vsctl(&doing, &commands)?;
-
-        for card in former.iter().filter(|card| !cards.contains(card)) {
-            self.networkd.remove(&networkd::uplink_file(card))?;
-        }
-        let mtu_text = mtu.to_string();
         for card in cards {
             let text = networkd::uplink(card, *mtu);
             self.networkd.write(&networkd::uplink_file(card), &text)?;
         }
         self.keep_quiet(name)?;
         self.networkd.reload()?;
+        let doing = format!("making bridge {name}");
         for card in cards {
-            self.ip(&doing, &["link", "set", "dev", card, "mtu", &mtu_text, "up"])?;
+            self.raise(&doing, card, Some(*mtu))?;
         }
-        self.ip(&doing, &["link", "set", "dev", name, "up"]).map(drop)
+        self.raise(&doing, name, None)
     }
 
     fn remove_bridge(&self, bridge: &str) -> Result<(), NetworkError> {
@@ -275,7 +335,9 @@ impl NetworkBackend for OvsBackend {
     fn plug(&self, bridge: &str, link: &str, port: &GuestPort) -> Result<(), NetworkError> {
         check_interface(bridge)?;
         check_interface(link)?;
-        let mtu = self.attribute(bridge, "mtu")?;
+        let text = self.attribute(bridge, "mtu")?;
+        let mtu = text.parse();
+        let mtu = mtu.map_err(|_| NetworkError::Invalid { what: "MTU", value: text })?;
         if !self.exists(link) {
             return Err(NetworkError::NoSuchInterface(link.to_owned()));
         }
@@ -283,24 +345,13 @@ impl NetworkBackend for OvsBackend {
         if port.guard != Guard::Open {
             self.guard(link, &port.guard)?;
         }
-        let mut set = command(["set", "Interface", link]);
-        for (key, value) in &port.ids {
-            set.push(format!("external_ids:{}={}", quoted(key), quoted(value)));
-        }
-        // A port of this name may be left from a guest of an earlier boot, in any bridge.
-        let mut commands =
-            vec![command(["--if-exists", "del-port", link]), command(["add-port", bridge, link])];
-        if !port.ids.is_empty() {
-            commands.push(set);
-        }
-        let doing = format!("plugging {link} into {bridge}");
-        self.vsctl(&doing, &commands)?;
-        self.ip(&doing, &["link", "set", "dev", link, "mtu", &mtu, "up"]).map(drop)
+        ports::add(&*self.system, bridge, link, &port.ids)?;
+        self.raise(&format!("plugging {link} into {bridge}"), link, Some(mtu))
     }
 
     fn unplug(&self, link: &str) -> Result<(), NetworkError> {
         check_interface(link)?;
-        self.vsctl(&format!("unplugging {link}"), &[command(["--if-exists", "del-port", link])])?;
+        ports::remove(&*self.system, link)?;
         let guarded = self.guarded().remove(link);
         if guarded { self.nft(link, &guard::open(link)) } else { Ok(()) }
     }

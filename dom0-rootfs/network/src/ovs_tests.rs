@@ -5,6 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Mutex;
 
+use serde_json::{Value, json};
+
 use super::*;
 use crate::backend::{IpMode, Ipv6Mode};
 use crate::program::Ran;
@@ -13,6 +15,8 @@ use crate::program::Ran;
 struct Recorder {
     root: tempfile::TempDir,
     answers: Vec<(&'static str, String)>,
+    /// Of Open vSwitch's database: each row with its table.
+    rows: Vec<(&'static str, Value)>,
     fail: Mutex<Option<&'static str>>,
     /// How often systemd-networkd says that it is reading its files.
     busy: Mutex<u32>,
@@ -24,6 +28,7 @@ impl Recorder {
         Self {
             root: tempfile::tempdir().unwrap(),
             answers: Vec::new(),
+            rows: Vec::new(),
             fail: Mutex::default(),
             busy: Mutex::default(),
             log: Mutex::default(),
@@ -74,6 +79,30 @@ impl System for Recorder {
         Ok(Ran { code: 0, stdout, stderr: String::new() })
     }
 
+    /// A database that has nothing, and takes everything.
+    fn transact(&self, operations: &[Value]) -> Result<Vec<Value>, String> {
+        if self.fail.lock().unwrap().is_some_and(|part| part == "database") {
+            return Err("database is gone".to_owned());
+        }
+        let changes = operations.iter().filter(|operation| operation["op"] != "select");
+        self.log.lock().unwrap().extend(changes.map(Value::to_string));
+        let table = |operation: &Value| {
+            let name = operation["table"].as_str().unwrap();
+            let rows = self.rows.iter().filter(|(table, _)| *table == name).map(|(_, row)| row);
+            json!({"rows": rows.collect::<Vec<_>>()})
+        };
+        Ok(operations.iter().map(table).collect())
+    }
+
+    fn raise(&self, link: &str, mtu: Option<u32>) -> std::io::Result<()> {
+        if self.fail.lock().unwrap().is_some_and(|part| part == "raise") {
+            return Err(std::io::Error::other("database is gone"));
+        }
+        let mtu = mtu.map_or(String::new(), |mtu| format!(" mtu {mtu}"));
+        self.log.lock().unwrap().push(format!("raise {link}{mtu}"));
+        Ok(())
+    }
+
     fn root(&self) -> &Path {
         self.root.path()
     }
@@ -116,8 +145,8 @@ fn a_bridge_is_one_transaction_and_takes_its_uplinks_address() {
                 r#" -- set Interface eth0 external_ids:xenith-uplink-of="xenbr0""#,
             ),
             "networkctl reload",
-            "ip link set dev eth0 mtu 1500 up",
-            "ip link set dev xenbr0 up",
+            "raise eth0 mtu 1500",
+            "raise xenbr0",
         ]
     );
     assert_eq!(
@@ -166,10 +195,10 @@ fn a_failure_tells_the_last_words_and_the_call_can_be_made_again() {
     let host = Arc::new(eth0());
     let mut backend = OvsBackend::new(host.clone());
     // What was read already is not read again.
-    for (part, programs) in [("add-br", 5), ("networkctl", 5), ("ip link", 4)] {
+    for (part, programs) in [("add-br", 5), ("networkctl", 5), ("raise", 4)] {
         *host.fail.lock().unwrap() = Some(part);
         let error = backend.ensure_bridge(&xenbr0()).unwrap_err();
-        assert!(error.to_string().ends_with("ended with code 1: database is gone"), "{error}");
+        assert!(error.to_string().ends_with(": database is gone"), "{error}");
         *host.fail.lock().unwrap() = None;
         host.take_log();
         backend.ensure_bridge(&xenbr0()).unwrap();
@@ -197,29 +226,69 @@ fn files_are_read_when_they_changed_and_once_whoever_else_has_them_read() {
 
 #[test]
 fn a_guest_replaces_what_an_earlier_boot_left() {
-    let host = Recorder::new();
+    let mut host = Recorder::new();
     host.nic("xenbr0", "", "", &[("mtu", "9000")]);
     host.nic("vif3.0", "vif-3-0", "xen-backend", &[]);
+    host.rows = vec![
+        ("Bridge", json!({"_uuid": ["uuid", "b"]})),
+        ("Port", json!({"_uuid": ["uuid", "old"]})),
+        ("Interface", json!({"ofport": 3})),
+    ];
     let host = Arc::new(host);
     let backend = OvsBackend::new(host.clone());
     let ids = vec![("xs-vm-uuid".to_owned(), "u-1".to_owned())];
     let port = GuestPort { ids, guard: Guard::Closed };
     backend.plug("xenbr0", "vif3.0", &port).unwrap();
     backend.unplug("vif3.0").unwrap();
+    let ports = |column: &str, relation: &str, row: &str, change: &str, kind: &str, port: &str| {
+        json!({
+            "op": "mutate", "table": "Bridge", "where": [[column, relation, ["uuid", row]]],
+            "mutations": [["ports", change, [kind, port]]],
+        })
+        .to_string()
+    };
+    let leave = ports("ports", "includes", "old", "delete", "uuid", "old");
     assert_eq!(
         host.take_log(),
         [
             &format!("nft {}", guard::rules("vif3.0", &Guard::Closed)),
-            concat!(
-                "ovs-vsctl --timeout=30 --bare -- --if-exists del-port vif3.0",
-                " -- add-port xenbr0 vif3.0",
-                r#" -- set Interface vif3.0 external_ids:"xs-vm-uuid"="u-1""#,
-            ),
-            "ip link set dev vif3.0 mtu 9000 up",
-            "ovs-vsctl --timeout=30 --bare -- --if-exists del-port vif3.0",
+            &*leave,
+            &json!({
+                "op": "insert", "table": "Interface", "uuid-name": "interface",
+                "row": {"name": "vif3.0", "external_ids": ["map", [["xs-vm-uuid", "u-1"]]]},
+            })
+            .to_string(),
+            &json!({
+                "op": "insert", "table": "Port", "uuid-name": "port",
+                "row": {"name": "vif3.0", "interfaces": ["named-uuid", "interface"]},
+            })
+            .to_string(),
+            &ports("_uuid", "==", "b", "insert", "named-uuid", "port"),
+            &json!({
+                "op": "wait", "table": "Interface", "where": [["name", "==", "vif3.0"]],
+                "columns": ["ofport"], "until": "!=", "rows": [{"ofport": ["set", []]}], "timeout": 25000,
+            })
+            .to_string(),
+            "raise vif3.0 mtu 9000",
+            &leave,
             "nft add table netdev xenith_vif3_0; delete table netdev xenith_vif3_0",
         ]
     );
+}
+
+#[test]
+fn a_port_that_the_switch_refuses_is_an_error() {
+    let mut host = Recorder::new();
+    host.nic("xenbr0", "", "", &[("mtu", "1500")]);
+    host.nic("vif3.0", "vif-3-0", "xen-backend", &[]);
+    let refused = json!({"ofport": -1, "error": "could not open network device vif3.0"});
+    host.rows = vec![("Bridge", json!({"_uuid": ["uuid", "b"]})), ("Interface", refused)];
+    let host = Arc::new(host);
+    let backend = OvsBackend::new(host.clone());
+    let plug = || backend.plug("xenbr0", "vif3.0", &GuestPort::default()).unwrap_err().to_string();
+    assert_eq!(plug(), "plugging vif3.0 into xenbr0: could not open network device vif3.0");
+    *host.fail.lock().unwrap() = Some("database");
+    assert_eq!(plug(), "plugging vif3.0 into xenbr0: database is gone");
 }
 
 #[test]
@@ -298,9 +367,9 @@ fn a_bond_is_one_port_of_many_cards() {
                 r#" -- set Interface eth0 external_ids:xenith-uplink-of="xapi0""#,
             ),
             "networkctl reload",
-            "ip link set dev eth1 mtu 9000 up",
-            "ip link set dev eth0 mtu 9000 up",
-            "ip link set dev xapi0 up",
+            "raise eth1 mtu 9000",
+            "raise eth0 mtu 9000",
+            "raise xapi0",
         ]
     );
     for (mode, expected) in [
@@ -369,7 +438,7 @@ fn a_vlan_is_a_bridge_in_a_bridge() {
                 r#" -- set Interface xapi0 mac="52:54:00:12:34:56" mtu_request=1500"#,
             ),
             "networkctl reload",
-            "ip link set dev xapi0 up",
+            "raise xapi0",
         ]
     );
     let uplink = Uplink::Vlan { bridge: "xenbr7".to_owned(), tag: 42 };

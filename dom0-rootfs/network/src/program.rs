@@ -4,7 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use crate::error::NetworkError;
+use crate::{links, ovsdb};
+
+/// Where the database of Open vSwitch answers.
+const DATABASE: &str = "/run/openvswitch/db.sock";
 
 /// How a program ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,6 +42,10 @@ impl Ran {
 pub trait System: Send + Sync {
     /// Runs a program to its end. An exit code other than zero is no error here.
     fn run(&self, program: &str, args: &[&str]) -> Result<Ran, NetworkError>;
+    /// Performs operations on Open vSwitch's database, all or none; see [`crate::transact`].
+    fn transact(&self, operations: &[Value]) -> Result<Vec<Value>, String>;
+    /// Gives a link an MTU in bytes, if one is said, and sets it up.
+    fn raise(&self, link: &str, mtu: Option<u32>) -> std::io::Result<()>;
     /// Where `/sys` and `/etc` of this host are found: `/`.
     fn root(&self) -> &Path;
 }
@@ -85,6 +95,17 @@ impl System for Host {
         };
         tracing::debug!(program, code = ran.code, stderr = ran.stderr.trim(), "ended");
         Ok(ran)
+    }
+
+    fn transact(&self, operations: &[Value]) -> Result<Vec<Value>, String> {
+        tracing::debug!(?operations, "asking Open vSwitch");
+        ovsdb::transact(Path::new(DATABASE), operations)
+    }
+
+    fn raise(&self, link: &str, mtu: Option<u32>) -> std::io::Result<()> {
+        let index = std::fs::read_to_string(format!("/sys/class/net/{link}/ifindex"))?;
+        let index = index.trim().parse().map_err(std::io::Error::other)?;
+        links::raise(index, mtu)
     }
 
     fn root(&self) -> &Path {

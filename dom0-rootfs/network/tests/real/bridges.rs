@@ -12,6 +12,15 @@ fn bridge(name: &str, uplink: Uplink, mtu: u32) -> Bridge {
     Bridge { name: name.to_owned(), uplink, mtu }
 }
 
+/// A bridge that is there is found without a program; one that somebody changed is mended.
+fn stays_made(lab: &Lab, backend: &OvsBackend, bridge: &Bridge, change: &[&str]) {
+    let ensure = || backend.ensure_bridge(bridge).unwrap();
+    assert_eq!(lab.programs(ensure), 0, "{bridge:?}");
+    lab.must("ovs-vsctl", change);
+    assert!(lab.programs(ensure) > 0, "{change:?}");
+    assert_eq!(lab.programs(ensure), 0, "after {change:?}");
+}
+
 #[test]
 fn a_bridge_with_an_uplink_and_a_guest() {
     let Some(lab) = Lab::start("card") else { return };
@@ -38,7 +47,8 @@ fn a_bridge_with_an_uplink_and_a_guest() {
     let ids = vec![("xs-vm-uuid".to_owned(), "a \"quoted\" one".to_owned())];
     let port = GuestPort { ids, guard: Guard::Open };
     for _ in 0..2 {
-        backend.plug("xntbr", "xnt1", &port).unwrap();
+        let plug = || backend.plug("xntbr", "xnt1", &port).unwrap();
+        assert_eq!(lab.programs(plug), 0);
         assert_eq!(lab.must("ovs-vsctl", &["port-to-br", "xnt1"]), "xntbr");
         let id = lab.must("ovs-vsctl", &["get", "Interface", "xnt1", "external_ids:xs-vm-uuid"]);
         assert_eq!(id, r#""a \"quoted\" one""#);
@@ -46,8 +56,13 @@ fn a_bridge_with_an_uplink_and_a_guest() {
     }
     backend.ensure_bridge(&with_uplink).unwrap();
     assert_eq!(lab.must("ovs-vsctl", &["list-ports", "xntbr"]), "xnt0\nxnt1", "guests stay");
-    backend.unplug("xnt1").unwrap();
-    backend.unplug("xnt1").unwrap();
+    for _ in 0..2 {
+        assert_eq!(lab.programs(|| backend.unplug("xnt1").unwrap()), 0);
+        assert_eq!(lab.must("ovs-vsctl", &["list-ports", "xntbr"]), "xnt0");
+    }
+    stays_made(&lab, &backend, &with_uplink, &["set", "Port", "xnt0", "external_ids={}"]);
+    stays_made(&lab, &backend, &with_uplink, &["set", "Bridge", "xntbr", "fail_mode=secure"]);
+    stays_made(&lab, &backend, &with_uplink, &["del-port", "xnt0"]);
 
     let dhcp = Addressing { ipv4: IpMode::Dhcp, ..Addressing::default() };
     backend.configure_address("xntbr", &dhcp).unwrap();
@@ -66,6 +81,8 @@ fn a_bridge_with_an_uplink_and_a_guest() {
     assert!(physical.iter().all(|nic| !nic.device.starts_with("xnt")), "{physical:?}");
     backend.ensure_bridge(&bridge("xntbr", Uplink::None, 1500)).unwrap();
     assert_eq!(lab.must("ovs-vsctl", &["list-ports", "xntbr"]), "", "the former uplink is gone");
+    let nowhere = backend.plug("xntbr9", "xnt1", &port).unwrap_err().to_string();
+    assert!(nowhere.contains("xntbr9"), "{nowhere}");
     for _ in 0..2 {
         backend.remove_bridge("xntbr").unwrap();
         assert!(!lab.exists("xntbr"));
@@ -94,6 +111,16 @@ fn host(lab: &Lab, backend: &OvsBackend, mode: BondMode) {
         let vlan = Uplink::Vlan { bridge: "xapi0".to_owned(), tag: 42 };
         backend.ensure_bridge(&bridge("xapi1", vlan, 1450)).unwrap();
     }
+    let below = bridge("xapi0", Uplink::Bond(bond), 1450);
+    stays_made(lab, backend, &below, &["set", "Port", "bond0", "bond_updelay=7"]);
+    let vlan = Uplink::Vlan { bridge: "xapi0".to_owned(), tag: 42 };
+    let within = bridge("xapi1", vlan, 1450);
+    stays_made(lab, backend, &within, &["set", "Interface", "xapi1", "mtu_request=1400"]);
+    lab.link("xng0", "xng1");
+    backend.plug("xapi1", "xng0", &GuestPort::default()).unwrap();
+    assert_eq!(lab.must("ovs-vsctl", &["get", "Port", "xng0", "tag"]), "42");
+    assert_eq!(lab.must("ovs-vsctl", &["port-to-br", "xng0"]), "xapi1");
+    backend.unplug("xng0").unwrap();
     for link in ["xapi0", "xapi1"] {
         assert_eq!(lab.attribute(link, "address"), lab.attribute("card0", "address"));
     }

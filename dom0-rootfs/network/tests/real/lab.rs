@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An Open vSwitch in a network namespace, with its userspace datapath, which every kernel can run.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use network::{Host, NetworkError, Ran, System};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
 
 const VSWITCHD: &str = "/usr/sbin/ovs-vswitchd";
 const PING: &str = "/usr/bin/ping";
@@ -17,6 +21,8 @@ pub struct Lab {
     root: tempfile::TempDir,
     namespace: String,
     peer: String,
+    /// How many programs the backend ran.
+    programs: AtomicUsize,
 }
 
 impl Lab {
@@ -32,6 +38,7 @@ impl Lab {
             root: tempfile::tempdir().unwrap(),
             namespace: format!("xnt-{name}-{id}"),
             peer: format!("xnp-{name}-{id}"),
+            programs: AtomicUsize::new(0),
         };
         for namespace in [&lab.namespace, &lab.peer] {
             outside("ip", &["netns", "add", namespace]);
@@ -77,6 +84,13 @@ impl Lab {
         let ran = self.run(program, args).unwrap();
         assert_eq!(ran.code, 0, "{program} {args:?}: {}{}", ran.stdout, ran.stderr);
         ran.stdout.trim().to_owned()
+    }
+
+    /// How many programs `work` runs.
+    pub fn programs(&self, work: impl FnOnce()) -> usize {
+        let before = self.programs.load(Ordering::Relaxed);
+        work();
+        self.programs.load(Ordering::Relaxed) - before
     }
 
     /// Makes two links that are one cable.
@@ -177,6 +191,7 @@ fn outside(program: &str, args: &[&str]) {
 
 impl System for Lab {
     fn run(&self, program: &str, args: &[&str]) -> Result<Ran, NetworkError> {
+        self.programs.fetch_add(1, Ordering::Relaxed);
         if program == "networkctl" {
             return Ok(Ran::default());
         }
@@ -194,6 +209,21 @@ impl System for Lab {
             all.extend(["--", "set", "Bridge", name, "datapath_type=netdev"]);
         }
         Host.run("ip", &all)
+    }
+
+    fn transact(&self, operations: &[Value]) -> Result<Vec<Value>, String> {
+        network::transact(&self.root.path().join("db.sock"), operations)
+    }
+
+    fn raise(&self, link: &str, mtu: Option<u32>) -> std::io::Result<()> {
+        let index = self.attribute(link, "ifindex").parse().map_err(std::io::Error::other)?;
+        let namespace = File::open(Path::new("/run/netns").join(&self.namespace))?;
+        // Only this thread goes there.
+        let raise = move || {
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            network::raise(index, mtu)
+        };
+        std::thread::spawn(raise).join().expect("a thread that panics")
     }
 
     fn root(&self) -> &Path {
