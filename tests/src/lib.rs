@@ -11,6 +11,7 @@ pub mod install;
 pub mod lab;
 pub mod nfs;
 pub mod old_system;
+pub mod own_network;
 pub mod qmp;
 pub mod runner;
 pub mod screen;

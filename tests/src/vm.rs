@@ -34,6 +34,8 @@ pub struct Setup {
     pub sticks: Vec<String>,
     /// The disks have sectors of 4096 bytes.
     pub large_sectors: bool,
+    /// Where the first network card leads.
+    pub uplink: emulator::Uplink,
     /// Port forwards.
     pub forwards: Vec<emulator::Forward>,
     /// Cables to other machines of the case: name, whether this end listens, MAC address.
@@ -104,6 +106,7 @@ impl Vm {
             net_boot: setup.net_boot.clone(),
             drives: drives.collect(),
             sticks: setup.sticks.iter().map(|file| format!("{FOLDER}/{file}")).collect(),
+            uplink: setup.uplink.clone(),
             forwards: setup.forwards.clone(),
             cables: cables.collect(),
             serial: Line::Socket(format!("{FOLDER}/{}", socket("serial"))),

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use isobuild::emulator::{
-    self, Accelerator, Drive, FOLDER, Firmware, Forward, Layer, Line, MEDIUM, Machine, Medium, Vnc,
+    self, Accelerator, Drive, FOLDER, Firmware, Forward, Layer, Line, MEDIUM, Machine, Medium,
+    Uplink, Vnc,
 };
 use isobuild::sandbox::{Sandbox, Streams};
 use isobuild::tools;
@@ -107,6 +108,7 @@ pub fn run(options: &Options) -> Result<()> {
         net_boot: None,
         drives,
         sticks: Vec::new(),
+        uplink: Uplink::Host,
         cables: Vec::new(),
         forwards: vec![Forward { host_port: options.port, address: String::new(), port: 443 }],
         serial: Line::Terminal,

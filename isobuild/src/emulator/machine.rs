@@ -50,6 +50,24 @@ pub struct Forward {
     pub port: u16,
 }
 
+/// Where the first network card leads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Uplink {
+    /// To the host, through QEMU's own router, DHCP and DNS; with the port forwards and what
+    /// [`NetBoot`] says.
+    #[default]
+    Host,
+    /// To the interface [`TAP`] of a network that is nobody else's: this program, a path inside the
+    /// sandbox, makes it and whatever is in it, then executes what its arguments say. There are no
+    /// port forwards, and of [`NetBoot`] only the place in the order counts.
+    Own(String),
+}
+
+/// The name of the interface that [`Uplink::Own`] makes, in the network that it makes.
+pub const TAP: &str = "eth0";
+/// The MAC address of the first network card.
+pub const FIRST_MAC: &str = "52:54:00:12:34:56";
+
 /// A network card more, with a cable to the card of another machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cable {
@@ -107,9 +125,11 @@ pub struct Machine {
     pub drives: Vec<Drive>,
     /// Raw images of USB sticks, which are not started from.
     pub sticks: Vec<String>,
-    /// Ports forwarded; the network card is there in any case.
+    /// Where the first network card leads.
+    pub uplink: Uplink,
+    /// Ports forwarded.
     pub forwards: Vec<Forward>,
-    /// Network cards beside the one that leads to the host.
+    /// Network cards beside the first one.
     pub cables: Vec<Cable>,
     /// First serial port.
     pub serial: Line,
@@ -124,6 +144,33 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// The options of the first network card.
+    fn first_card(&self) -> [(&'static str, String); 2] {
+        let mut card = match &self.net_boot {
+            Some(NetBoot { first: true, .. }) => ",bootindex=1".to_owned(),
+            Some(_) => format!(",bootindex={}", self.drives.len() + 2),
+            None => String::new(),
+        };
+        // UEFI has a driver of its own for the card; without one in the card a BIOS does not look at it.
+        if self.net_boot.is_none() || self.firmware != Firmware::Bios {
+            card.push_str(",romfile=");
+        }
+        let line = match &self.uplink {
+            Uplink::Own(_) => format!("tap,id=net0,ifname={TAP},script=no,downscript=no"),
+            Uplink::Host => {
+                let forward = |f: &Forward| {
+                    format!(",hostfwd=tcp:127.0.0.1:{}-{}:{}", f.host_port, f.address, f.port)
+                };
+                let forwards: String = self.forwards.iter().map(forward).collect();
+                let boot = |boot: &NetBoot| format!(",tftp={},bootfile={}", boot.tftp, boot.file);
+                let server = self.net_boot.as_ref().map(boot).unwrap_or_default();
+                format!("user,id=net0{forwards}{server}")
+            }
+        };
+        let card = format!("virtio-net-pci,netdev=net0,mac={FIRST_MAC}{card}");
+        [("-netdev", line), ("-device", card)]
+    }
+
     fn kind(&self) -> &'static str {
         if self.bios_on_serial { "q35,graphics=off" } else { "q35" }
     }
@@ -179,22 +226,9 @@ impl Machine {
                 args.pair("-device", device);
             }
         }
-        let forwards: String = self
-            .forwards
-            .iter()
-            .map(|f| format!(",hostfwd=tcp:127.0.0.1:{}-{}:{}", f.host_port, f.address, f.port))
-            .collect();
-        let (mut server, mut card) = (String::new(), String::new());
-        if let Some(NetBoot { tftp, file, first }) = &self.net_boot {
-            server = format!(",tftp={tftp},bootfile={file}");
-            card = format!(",bootindex={}", if *first { 1 } else { self.drives.len() + 2 });
+        for (option, value) in self.first_card() {
+            args.pair(option, value);
         }
-        // UEFI has a driver of its own for the card; without one in the card a BIOS does not look at it.
-        if self.net_boot.is_none() || self.firmware != Firmware::Bios {
-            card.push_str(",romfile=");
-        }
-        args.pair("-netdev", format!("user,id=net0{forwards}{server}"));
-        args.pair("-device", format!("virtio-net-pci,netdev=net0,mac=52:54:00:12:34:56{card}"));
         for (number, Cable { socket, listens, mac }) in self.cables.iter().enumerate() {
             let end = if *listens { "on" } else { "off" };
             let name = format!("cable{number}");
@@ -254,6 +288,7 @@ mod tests {
             net_boot: None,
             drives: Vec::new(),
             sticks: Vec::new(),
+            uplink: Uplink::Host,
             forwards: Vec::new(),
             cables: Vec::new(),
             serial: Line::Terminal,
@@ -313,6 +348,17 @@ mod tests {
         let end = "stream,id=cable0,server=on,addr.type=unix,addr.path=/vm/a.sock";
         assert!(cable(true).contains(end), "{}", cable(true));
         assert!(cable(false).contains(&end.replace("=on", "=off")), "{}", cable(false));
+    }
+
+    #[test]
+    fn a_network_of_its_own_knows_no_host() {
+        let net_boot = NetBoot { tftp: "/tftp".into(), file: "x".into(), first: true };
+        let uplink = Uplink::Own("/vm/network.sh".into());
+        let args = Machine { uplink, net_boot: Some(net_boot), ..machine() }.arguments();
+        let line = "tap,id=net0,ifname=eth0,script=no,downscript=no";
+        assert!(args.iter().any(|arg| arg == line), "{args:?}");
+        assert!(args.iter().any(|arg| arg.ends_with(",bootindex=1")), "{args:?}");
+        assert!(!args.iter().any(|arg| arg.contains("user,")), "{args:?}");
     }
 
     #[test]

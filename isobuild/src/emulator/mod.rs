@@ -9,7 +9,10 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use drive::{Drive, Fault, Layer};
-pub use machine::{Accelerator, Cable, Firmware, Forward, Line, Machine, Medium, NetBoot, Vnc};
+pub use machine::{
+    Accelerator, Cable, FIRST_MAC, Firmware, Forward, Line, Machine, Medium, NetBoot, TAP, Uplink,
+    Vnc,
+};
 
 use crate::sandbox::{Child, Sandbox, SandboxError, Streams};
 
@@ -20,9 +23,11 @@ pub const MEDIUM: &str = "/medium.iso";
 /// The empty UEFI variable store in the emulator tree.
 pub const UEFI_VARIABLES: &str = "usr/share/OVMF/OVMF_VARS_4M.fd";
 
+const QEMU: &str = "qemu-system-x86_64";
+
 /// Starts QEMU. `sandbox` is over the emulator tree, `folder` appears in it as [`FOLDER`] and
 /// `medium` as [`MEDIUM`]. The machine's port forwards need the host's loopback, so the network is
-/// shared.
+/// shared, unless the machine has one of its own.
 ///
 /// # Errors
 /// The sandbox cannot be entered.
@@ -35,14 +40,21 @@ pub fn start(
 ) -> Result<Child, SandboxError> {
     // What a machine writes to a medium that is a disk goes to a file there, without a name.
     let sandbox = sandbox.clone().bind_rw(folder, FOLDER).env("TMPDIR", FOLDER);
-    let mut sandbox = sandbox.cwd(FOLDER).network(true);
+    let shared = machine.uplink == Uplink::Host;
+    let mut sandbox = sandbox.cwd(FOLDER).network(shared);
     if let Some(medium) = medium {
         sandbox = sandbox.bind_ro(medium, MEDIUM);
     }
     if machine.accelerator == Accelerator::Kvm {
         sandbox = sandbox.device("/dev/kvm");
     }
-    sandbox.spawn("qemu-system-x86_64", machine.arguments(), streams)
+    let mut line = vec![QEMU.to_owned()];
+    line.extend(machine.arguments());
+    if let Uplink::Own(script) = &machine.uplink {
+        sandbox = sandbox.device("/dev/net/tun");
+        line.insert(0, script.clone());
+    }
+    sandbox.spawn(&line[0], &line[1..], streams)
 }
 
 /// Hardware virtualization if it works, found out by starting a machine and waiting for its
@@ -53,11 +65,8 @@ pub fn probe_accelerator(sandbox: &Sandbox) -> Accelerator {
     }
     let args = "-accel kvm -cpu host -machine q35 -nodefaults -display none -no-reboot \
                 -chardev stdio,id=words -device isa-debugcon,iobase=0x402,chardev=words";
-    let child = sandbox.clone().device("/dev/kvm").spawn(
-        "qemu-system-x86_64",
-        args.split_whitespace(),
-        Streams::piped(),
-    );
+    let child =
+        sandbox.clone().device("/dev/kvm").spawn(QEMU, args.split_whitespace(), Streams::piped());
     let Ok(mut child) = child else { return Accelerator::Tcg };
     let Some(mut words) = child.stdout.take() else { return Accelerator::Tcg };
     let (sender, receiver) = std::sync::mpsc::channel();

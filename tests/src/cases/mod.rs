@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The cases, longest first so that two of them side by side end early.
 
+mod announced;
 mod bench;
 mod boot;
 mod clients;
 mod disks;
 mod faults;
 mod installed;
+mod ipv6_only;
 mod life;
 mod multipath;
 mod netboot;
@@ -74,6 +76,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(screens::cases());
     cases.extend(netboot::cases());
     cases.extend(zero_touch::cases());
+    cases.extend(announced::cases());
     cases.extend(life::cases());
     cases.extend(disks::cases());
     cases.extend(raid::cases());
@@ -85,6 +88,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(ways::cases());
     cases.extend(users::cases());
     cases.extend(network::cases());
+    cases.extend(ipv6_only::cases());
     cases
 }
 
@@ -102,7 +106,7 @@ mod tests {
         };
         assert_eq!(chosen("install"), ["install-bios", "install-uefi", "install-serial"]);
         assert_eq!(chosen("pxe"), [""; 0]);
-        assert_eq!(chosen("net-"), ["net-lacp-vlan"]);
+        assert_eq!(chosen("net-"), ["net-lacp-vlan", "net-ipv6-only"]);
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
         let life = ["pvh", "checkpoint", "guard", "balloon", "cycles", "provision"];

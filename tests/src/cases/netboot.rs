@@ -66,10 +66,8 @@ impl Server {
 
     /// [`Server::start`], held back by a gate.
     fn start_with(lab: &Lab, folder: &Path, gate: Option<web::Gate>) -> Result<Self> {
-        let built = lab.netboot.as_deref();
-        let built = built.context("there is no folder for netboot: --netboot names it")?;
         let served = folder.join("served");
-        copy(built, &served.join(PLACE))?;
+        copy(built(lab)?, &served.join(PLACE))?;
         let port = web::serve_with(&served, gate)?;
         let server = Self { folder: served, url: format!("http://10.0.2.2:{port}/{PLACE}") };
         fs::write(server.folder.join("answers.toml"), install::answers("ext"))
@@ -226,7 +224,13 @@ fn gone(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     server.remove()
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// The folder for netboot under test.
+pub(super) fn built(lab: &Lab) -> Result<&Path> {
+    lab.netboot.as_deref().context("there is no folder for netboot: --netboot names it")
+}
+
+/// Copies a folder with all that is in it.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("listing {}", from.display()))? {
         let entry = entry.with_context(|| format!("listing {}", from.display()))?;
