@@ -78,7 +78,7 @@ pub fn update(toolstack: &Arc<Toolstack>, domain: DomId) -> Result<(), ApiError>
     if said.is_empty() {
         return Ok(());
     }
-    let report = Report::of(&said);
+    let fields = reported(&said);
     toolstack.store.write(|t| {
         let found = t
             .objects()
@@ -91,7 +91,6 @@ pub fn update(toolstack: &Arc<Toolstack>, domain: DomId) -> Result<(), ApiError>
             t.set(&vm, "guest_metrics", &metrics);
         }
         let object = t.get("VM_guest_metrics", &metrics)?;
-        let fields = report.fields();
         if fields.iter().any(|(name, value)| object.get(name) != value) {
             for (name, value) in fields {
                 t.set_live(&metrics, name, value);
@@ -100,6 +99,11 @@ pub fn update(toolstack: &Arc<Toolstack>, domain: DomId) -> Result<(), ApiError>
         }
         Ok(())
     })
+}
+
+/// Fields of `VM_guest_metrics` for what a guest says: values by their paths below its folder in xenstore.
+pub fn reported(said: &BTreeMap<String, String>) -> Vec<(&'static str, Value)> {
+    Report::of(said).fields()
 }
 
 type Map = BTreeMap<String, String>;
