@@ -51,11 +51,20 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn serve(verbose: bool) -> anyhow::Result<()> {
+    log();
     let socket = take_socket().context("taking the daemon's socket from standard input")?;
     let xen = Libxl::open(verbose)?;
     xenops::serve(socket, Arc::new(xen))?;
     // Threads may be in the middle of operations: the daemon is gone, and so shall they.
     Ok(())
+}
+
+/// Logs to standard error, which is the daemon's; `RUST_LOG` counts here too.
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let stderr = std::io::stderr;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(false).init();
 }
 
 /// Moves the socket out of the way, for libxl's children inherit standard input.
