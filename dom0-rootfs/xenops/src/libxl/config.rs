@@ -18,31 +18,9 @@ use crate::platform::Video;
 use crate::spec::CheckedSpec;
 
 /// What libxl runs in place of its hotplug scripts. It has to run something: devices are
-/// connected by [`super::hotplug`] afterwards. Without an interpreter or libraries this one costs
+/// connected without it, see [`super::hotplug`]. Without an interpreter or libraries this one costs
 /// little more than its fork.
-const NO_SCRIPT: &str = "/etc/xen/scripts/xenith-noop";
-
-/// Who serves a disk, and who connects it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DiskService {
-    /// The kernel's block backend; connected by us once the domain is built.
-    Kernel,
-    /// The kernel's block backend beside QEMU's emulation. libxl tells QEMU only of a disk that
-    /// is connected, or that has no script; so the worker is the script.
-    KernelAndQemu,
-    /// QEMU alone. CD drives of HVM guests, so that media can come and go.
-    Qemu,
-}
-
-impl DiskService {
-    pub(crate) fn of(disk: &Disk, kind: &GuestKind) -> DiskService {
-        match kind {
-            GuestKind::Pv(_) | GuestKind::Pvh(_) => DiskService::Kernel,
-            GuestKind::Hvm { .. } if disk.cdrom => DiskService::Qemu,
-            GuestKind::Hvm { .. } => DiskService::KernelAndQemu,
-        }
-    }
-}
+pub(crate) const NO_SCRIPT: &str = "/etc/xen/scripts/xenith-noop";
 
 /// Files of the host that a configuration names.
 #[derive(Debug, Clone, Copy)]
@@ -188,8 +166,7 @@ pub(crate) struct DeviceNic<'a> {
     devid: u32,
     mac: &'a str,
     mtu: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<&'static str>,
+    model: &'static str,
     script: &'static str,
     nictype: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -202,6 +179,7 @@ impl<'a> DomainConfig<'a> {
     /// `places` are named in it, whether they exist or not.
     pub(crate) fn new(checked: &'a CheckedSpec, places: Places<'a>) -> DomainConfig<'a> {
         let spec = checked.spec();
+        let hvm = matches!(spec.kind, GuestKind::Hvm { .. });
         DomainConfig {
             c_info: CreateInfo {
                 kind: match spec.kind {
@@ -214,12 +192,15 @@ impl<'a> DomainConfig<'a> {
                 xsdata: &spec.xenstore,
             },
             b_info: build_info(spec, places.vnc),
-            disks: spec
-                .disks
-                .iter()
-                .map(|disk| device_disk(disk, &spec.kind, places.worker))
-                .collect(),
-            nics: spec.nics.iter().map(|nic| device_nic(nic, &spec.kind)).collect(),
+            // Other guests' devices are not libxl's, see [`super::devices`].
+            disks: match hvm {
+                true => spec.disks.iter().map(|disk| device_disk(disk, places.worker)).collect(),
+                false => Vec::new(),
+            },
+            nics: match hvm {
+                true => spec.nics.iter().map(device_nic).collect(),
+                false => Vec::new(),
+            },
         }
     }
 }
@@ -302,20 +283,6 @@ fn sched_params(Scheduling { weight, cap }: Scheduling) -> Option<SchedParams> {
     (weight.is_some() || cap.is_some()).then_some(SchedParams { weight, cap })
 }
 
-/// A disk for a domain that runs: nobody emulates it any more, so it is the kernel's alone.
-pub(crate) fn new_disk(disk: &Disk) -> DeviceDisk<'_> {
-    DeviceDisk {
-        pdev_path: disk.source.as_deref(),
-        vdev: &disk.vdev,
-        backend: "phy",
-        format: "raw",
-        script: Some(Path::new(NO_SCRIPT)),
-        removable: 0,
-        readwrite: u8::from(!disk.read_only),
-        is_cdrom: 0,
-    }
-}
-
 /// What is in an emulated CD drive from now on.
 pub(crate) fn medium<'a>(vdev: &'a str, source: Option<&'a Path>) -> DeviceDisk<'a> {
     DeviceDisk {
@@ -332,50 +299,38 @@ pub(crate) fn medium<'a>(vdev: &'a str, source: Option<&'a Path>) -> DeviceDisk<
 
 /// How often Linux's backend lets a guest with a limit send again, in microseconds (`rate` of
 /// xl-network-configuration(5)).
-const RATE_INTERVAL: u32 = 50_000;
+pub(crate) const RATE_INTERVAL: u32 = 50_000;
 
-fn per_interval(rate: u64) -> u64 {
+pub(crate) fn per_interval(rate: u64) -> u64 {
     (rate.saturating_mul(u64::from(RATE_INTERVAL)) / 1_000_000).max(1)
 }
 
-/// A network interface for a domain that runs, which nobody emulates.
-pub(crate) fn new_nic(nic: &Nic) -> DeviceNic<'_> {
-    DeviceNic {
-        devid: nic.devid,
-        mac: &nic.mac,
-        mtu: nic.mtu,
-        model: None,
-        script: NO_SCRIPT,
-        nictype: "vif",
-        rate_bytes_per_interval: nic.rate.map(per_interval),
-        rate_interval_usecs: nic.rate.map(|_| RATE_INTERVAL),
-    }
-}
-
-fn device_disk<'a>(disk: &'a Disk, kind: &GuestKind, worker: &'a Path) -> DeviceDisk<'a> {
-    let service = DiskService::of(disk, kind);
+/// A disk of an HVM guest: the kernel's block backend beside QEMU's emulation. libxl tells QEMU only of a disk
+/// that is connected, or that has no script; so the worker is the script. CD drives are QEMU's alone, so that
+/// media can come and go.
+fn device_disk<'a>(disk: &'a Disk, worker: &'a Path) -> DeviceDisk<'a> {
     DeviceDisk {
         pdev_path: disk.source.as_deref(),
         vdev: &disk.vdev,
-        backend: if service == DiskService::Qemu { "qdisk" } else { "phy" },
+        backend: if disk.cdrom { "qdisk" } else { "phy" },
         format: if disk.source.is_some() { "raw" } else { "empty" },
-        script: match service {
-            DiskService::Kernel => Some(Path::new(NO_SCRIPT)),
-            DiskService::KernelAndQemu => Some(worker),
-            DiskService::Qemu => None,
-        },
+        script: (!disk.cdrom).then_some(worker),
         removable: u8::from(disk.cdrom),
         readwrite: u8::from(!disk.read_only),
         is_cdrom: u8::from(disk.cdrom),
     }
 }
 
-fn device_nic<'a>(nic: &'a Nic, kind: &GuestKind) -> DeviceNic<'a> {
-    match kind {
-        GuestKind::Hvm { .. } => {
-            DeviceNic { model: Some("e1000"), nictype: "vif_ioemu", ..new_nic(nic) }
-        }
-        GuestKind::Pv(_) | GuestKind::Pvh(_) => new_nic(nic),
+fn device_nic(nic: &Nic) -> DeviceNic<'_> {
+    DeviceNic {
+        devid: nic.devid,
+        mac: &nic.mac,
+        mtu: nic.mtu,
+        model: "e1000",
+        script: NO_SCRIPT,
+        nictype: "vif_ioemu",
+        rate_bytes_per_interval: nic.rate.map(per_interval),
+        rate_interval_usecs: nic.rate.map(|_| RATE_INTERVAL),
     }
 }
 
@@ -406,14 +361,7 @@ mod tests {
                     "max_memkb": 65536, "target_memkb": 65536,
                     "kernel": "/boot/guest/vmlinux", "cmdline": "console=hvc0", "type.pvh": {},
                 },
-                "disks": [{
-                    "pdev_path": "/dev/loop0", "vdev": "xvda", "backend": "phy", "format": "raw",
-                    "script": "/etc/xen/scripts/xenith-noop", "removable": 0, "readwrite": 1, "is_cdrom": 0,
-                }],
-                "nics": [{
-                    "devid": 0, "mac": "00:16:3e:01:02:03", "mtu": 1500,
-                    "script": "/etc/xen/scripts/xenith-noop", "nictype": "vif",
-                }],
+                "disks": [], "nics": [],
             })
         );
     }
@@ -430,13 +378,10 @@ mod tests {
     }
 
     #[test]
-    fn devices_of_a_domain_that_runs() {
-        let spec = testing::pvh();
+    fn media_of_a_domain_that_runs() {
         fn json(value: impl Serialize) -> Value {
             serde_json::to_value(value).unwrap()
         }
-        assert_eq!(json(new_disk(&spec.disks[0])), config(&spec)["disks"][0]);
-        assert_eq!(json(new_nic(&spec.nics[0])), config(&spec)["nics"][0]);
         assert_eq!(
             json(medium("hdd", Some(Path::new("/dev/loop1")))),
             json!({
@@ -471,7 +416,13 @@ mod tests {
         assert_eq!(config["b_info"]["video_memkb"], 16 << 10);
         assert_eq!(config["b_info"].get("rtc_timeoffset"), None);
         assert_eq!(config["b_info"].get("kernel"), None);
-        assert_eq!(config["disks"][0]["script"], "/usr/worker");
+        assert_eq!(
+            config["disks"][0],
+            json!({
+                "pdev_path": "/dev/loop0", "vdev": "xvda", "backend": "phy", "format": "raw",
+                "script": "/usr/worker", "removable": 0, "readwrite": 1, "is_cdrom": 0,
+            })
+        );
         assert_eq!(
             config["disks"][1],
             json!({
@@ -479,7 +430,13 @@ mod tests {
                 "removable": 1, "readwrite": 0, "is_cdrom": 1,
             })
         );
-        assert_eq!(config["nics"][0]["nictype"], "vif_ioemu");
+        assert_eq!(
+            config["nics"][0],
+            json!({
+                "devid": 0, "mac": "00:16:3e:01:02:03", "mtu": 1500, "model": "e1000",
+                "script": "/etc/xen/scripts/xenith-noop", "nictype": "vif_ioemu",
+            })
+        );
     }
 
     #[test]

@@ -25,10 +25,7 @@ unsafe extern "C" {
     fn xenith_shutdown(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_reboot(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_destroy(x: *mut RawCtx, domid: u32) -> c_int;
-    fn xenith_disk_add(x: *mut RawCtx, domid: u32, json: *const c_char) -> c_int;
-    fn xenith_nic_add(x: *mut RawCtx, domid: u32, json: *const c_char) -> c_int;
     fn xenith_disk_destroy(x: *mut RawCtx, domid: u32, vdev: *const c_char) -> c_int;
-    fn xenith_nic_destroy(x: *mut RawCtx, domid: u32, devid: c_int) -> c_int;
     fn xenith_cdrom_insert(x: *mut RawCtx, domid: u32, json: *const c_char) -> c_int;
     fn xenith_suspend(x: *mut RawCtx, domid: u32, fd: c_int) -> c_int;
     fn xenith_resume(x: *mut RawCtx, domid: u32) -> c_int;
@@ -103,30 +100,10 @@ impl Ctx {
         self.check(rc).map(drop)
     }
 
-    /// Gives a domain one more disk, which `json` describes.
-    pub(crate) fn add_disk(&mut self, domid: u32, json: &CStr) -> Result<(), String> {
-        // SAFETY: the context is alive and `json` is NUL-terminated and only read.
-        let rc = self.forgetting(|x| unsafe { xenith_disk_add(x, domid, json.as_ptr()) });
-        self.check(rc).map(drop)
-    }
-
-    /// Gives a domain one more network interface, which `json` describes.
-    pub(crate) fn add_nic(&mut self, domid: u32, json: &CStr) -> Result<(), String> {
-        // SAFETY: the context is alive and `json` is NUL-terminated and only read.
-        let rc = self.forgetting(|x| unsafe { xenith_nic_add(x, domid, json.as_ptr()) });
-        self.check(rc).map(drop)
-    }
-
+    /// Takes a disk that QEMU serves from a domain.
     pub(crate) fn destroy_disk(&mut self, domid: u32, vdev: &CStr) -> Result<(), String> {
         // SAFETY: the context is alive and `vdev` is NUL-terminated and only read.
         let rc = self.forgetting(|x| unsafe { xenith_disk_destroy(x, domid, vdev.as_ptr()) });
-        self.check(rc).map(drop)
-    }
-
-    pub(crate) fn destroy_nic(&mut self, domid: u32, devid: u32) -> Result<(), String> {
-        let devid = c_int::try_from(devid).map_err(|error| error.to_string())?;
-        // SAFETY: the context is alive; the other arguments are numbers.
-        let rc = self.forgetting(|x| unsafe { xenith_nic_destroy(x, domid, devid) });
         self.check(rc).map(drop)
     }
 

@@ -1,26 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Connecting a new domain's devices without hotplug scripts.
 //!
-//! libxl has written the device nodes and the kernel's backends have taken them up; what a script
-//! would do is left: say which block device is behind a disk, and that the device is connected.
-//! All of it is one transaction.
-//!
-//! Only disks that QEMU emulates have to be connected earlier, while libxl builds the domain:
-//! for those the worker program stands in for the script, see [`run_as_script`].
+//! Those of PV and PVH guests are made here, see [`super::devices`]. HVM guests have theirs from libxl, which
+//! tells QEMU of them; what a script would do is left: say that a network interface is connected.
+//! Their disks have to be connected earlier, while libxl builds the domain: for those the worker program
+//! stands in for the script, see [`run_as_script`].
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 use std::time::Duration;
 
 use crate::error::XenopsError;
-use crate::hypervisor::{Disk, DomId};
-use crate::libxl::config::DiskService;
+use crate::hypervisor::{DomId, GuestKind};
+use crate::libxl::devices::{self, CLOSED, CLOSING, CONNECTED, Device};
 use crate::spec::CheckedSpec;
-use crate::xenstore::{Xenstore, XenstoreError};
+use crate::xenstore::{Change, Xenstore, XenstoreError};
 
 /// Dom0's part of xenstore, where the backends of all guests are.
 const DOM0: &str = "/local/domain/0";
-const CONNECTED: &str = "connected";
 
 /// Major and minor number of a block device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +27,13 @@ pub(crate) struct BlockNumber {
 }
 
 impl BlockNumber {
+    #[cfg(test)]
+    pub(crate) fn new(major: u32, minor: u32) -> BlockNumber {
+        BlockNumber { major, minor }
+    }
+
     /// As the kernel's block backend reads it.
-    fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         format!("{:x}:{:x}", self.major, self.minor)
     }
 }
@@ -59,62 +61,34 @@ pub(crate) fn block_number(path: &Path) -> Result<BlockNumber, String> {
     Ok(BlockNumber { major: rustix::fs::major(device), minor: rustix::fs::minor(device) })
 }
 
-/// The nodes that connect the devices of `checked`, built as `domain`.
-pub(crate) fn nodes(
+/// What connects the devices of `checked`, built as `domain`. Those of an HVM guest are there already, as
+/// libxl tells QEMU of them.
+pub(crate) fn changes(
     domain: DomId,
     checked: &CheckedSpec,
     numbers: &[Option<BlockNumber>],
-) -> Vec<(String, String)> {
-    let mut nodes = Vec::new();
+) -> Vec<Change> {
+    let spec = checked.spec();
+    let hvm = matches!(spec.kind, GuestKind::Hvm { .. });
+    let mut changes = Vec::new();
     for ((disk, vdev), number) in checked.disks().zip(numbers) {
-        let (Some(source), Some(number)) = (&disk.source, number) else { continue };
-        nodes.extend(data_nodes(&disk_backend(domain, vdev.number()), disk));
-        if DiskService::of(disk, &checked.spec().kind) != DiskService::Kernel {
-            continue;
+        match hvm {
+            true if number.is_none() => {}
+            true => changes.extend(devices::data(&Device::disk(domain, vdev), disk)),
+            false => changes.extend(devices::disk(domain, vdev, disk, *number)),
         }
-        let backend = disk_backend(domain, vdev.number());
-        nodes.extend(disk_nodes(&backend, source, *number));
     }
-    for nic in &checked.spec().nics {
-        nodes.push(nic_node(domain, nic.devid));
+    for nic in &spec.nics {
+        match hvm {
+            true => {
+                let status = format!("{}/hotplug-status", Device::nic(domain, nic.devid).backend());
+                changes.push(Change::Write(status, CONNECTED.to_owned()));
+            }
+            false => changes.extend(devices::nic(domain, nic)),
+        }
     }
-    nodes
+    changes
 }
-
-/// The nodes that connect one disk.
-pub(crate) fn disk_nodes(
-    backend: &str,
-    source: &Path,
-    number: BlockNumber,
-) -> [(String, String); 3] {
-    [
-        (format!("{backend}/physical-device-path"), source.to_string_lossy().into_owned()),
-        (format!("{backend}/physical-device"), number.text()),
-        (format!("{backend}/hotplug-status"), CONNECTED.to_owned()),
-    ]
-}
-
-/// What the guest is told of a disk.
-pub(crate) fn data_nodes(backend: &str, disk: &Disk) -> Vec<(String, String)> {
-    let node =
-        |(path, value): (&String, &String)| (format!("{backend}/sm-data/{path}"), value.clone());
-    disk.data.iter().map(node).collect()
-}
-
-/// The node that connects one network interface.
-pub(crate) fn nic_node(domain: DomId, devid: u32) -> (String, String) {
-    let backend = format!("{DOM0}/backend/vif/{}/{devid}", domain.0);
-    (format!("{backend}/hotplug-status"), CONNECTED.to_owned())
-}
-
-/// Where a new disk of the kernel's block backend is.
-pub(crate) fn disk_backend(domain: DomId, number: u32) -> String {
-    format!("{DOM0}/backend/vbd/{}/{number}", domain.0)
-}
-
-/// States of a device (`enum xenbus_state` of `xen/include/public/io/xenbus.h`).
-const CLOSING: &str = "5";
-const CLOSED: &str = "6";
 
 /// Asks a guest to let go of a device and waits until it has. `backend` is the device's folder in
 /// xenstore, `error` where its driver in the guest writes why it does not.
@@ -202,7 +176,13 @@ pub fn run_as_script(store: &mut Xenstore, action: &str, backend: &str) -> Resul
         .ok_or_else(|| XenopsError::failed(doing(), "it has no params in xenstore"))?;
     let source = Path::new(&source);
     let number = block_number(source).map_err(|detail| XenopsError::failed(doing(), detail))?;
-    store.write_all(&disk_nodes(&backend, source, number)).map_err(in_store)
+    let connect = [
+        ("physical-device-path", source.to_string_lossy().into_owned()),
+        ("physical-device", number.text()),
+        ("hotplug-status", CONNECTED.to_owned()),
+    ];
+    let connect = connect.map(|(name, value)| (format!("{backend}/{name}"), value));
+    store.write_all(&connect).map_err(in_store)
 }
 
 /// An error of xenstore with its cause, for where only text fits.
@@ -217,32 +197,31 @@ mod tests {
     use crate::testing;
     use crate::xenstore::tests::serving;
 
-    fn paths(spec: &crate::DomainSpec) -> Vec<(String, String)> {
+    fn changed(spec: &crate::DomainSpec) -> Vec<Change> {
         let checked = CheckedSpec::check(spec, &testing::host()).unwrap();
-        nodes(DomId(7), &checked, &[Some(BlockNumber { major: 253, minor: 10 }), None])
+        changes(DomId(7), &checked, &[Some(BlockNumber::new(253, 10)), None])
     }
 
     #[test]
-    fn nodes_of_disks_and_nics() {
-        let nodes = paths(&testing::pvh());
-        let nodes: Vec<_> = nodes.iter().map(|(path, value)| (&path[..], &value[..])).collect();
-        let vbd = "/local/domain/0/backend/vbd/7/51712";
+    fn pvh_guests_get_all_their_devices() {
+        let mut store = serving(&[], 0);
+        store.change(&changed(&testing::pvh())).unwrap();
+        let devices = Device::all(&mut store, DomId(7)).unwrap();
+        assert_eq!(devices.len(), 2, "{devices:?}");
+    }
+
+    #[test]
+    fn devices_of_hvm_guests_are_libxls() {
+        let mut spec = testing::hvm();
+        spec.disks[0].data.insert("scsi/0x12/0x80".into(), "x".into());
+        let (vbd, vif) = ("/local/domain/0/backend/vbd/7/51712", "/local/domain/0/backend/vif/7/0");
         assert_eq!(
-            nodes,
+            changed(&spec),
             [
-                (&*format!("{vbd}/physical-device-path"), "/dev/loop0"),
-                (&*format!("{vbd}/physical-device"), "fd:a"),
-                (&*format!("{vbd}/hotplug-status"), "connected"),
-                ("/local/domain/0/backend/vif/7/0/hotplug-status", "connected"),
+                Change::Write(format!("{vbd}/sm-data/scsi/0x12/0x80"), "x".into()),
+                Change::Write(format!("{vif}/hotplug-status"), "connected".into()),
             ]
         );
-    }
-
-    #[test]
-    fn emulated_disks_are_left_to_the_script() {
-        let nodes = paths(&testing::hvm());
-        assert_eq!(nodes.len(), 1, "{nodes:?}");
-        assert!(nodes[0].0.contains("/vif/"));
     }
 
     #[test]

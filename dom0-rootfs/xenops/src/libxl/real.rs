@@ -18,8 +18,10 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::config::{self, DomainConfig, Places};
+use super::devices::{self, Device};
 use super::facts::{self, Counters, Dominfo, Physinfo};
 use super::ffi::{Ctx, c_text};
+use super::heard::{self, Heard};
 use super::hotplug;
 use super::links::Links;
 use super::sysfs::Sysfs;
@@ -27,15 +29,15 @@ use crate::admission::{Admission, needed_kib};
 use crate::error::XenopsError;
 use crate::events::Watchers;
 use crate::hypervisor::{
-    Button, Created, Disk, DomId, DomainInfo, DomainSpec, Event, EventKind, GUEST_FOLDERS,
-    GuestKind, HostInfo, Hypervisor, Nic, Scheduling, ShutdownReason, ShutdownRequest,
+    Button, Created, Disk, DomId, DomainInfo, DomainSpec, Event, EventKind, GuestKind, HostInfo,
+    Hypervisor, Nic, Scheduling, ShutdownReason, ShutdownRequest,
 };
 use crate::image;
 use crate::known::Known;
 use crate::spec::CheckedSpec;
 use crate::usage::Usage;
 use crate::vdev::Vdev;
-use crate::xenstore::{Xenstore, XenstoreError};
+use crate::xenstore::{Change, Xenstore, XenstoreError};
 
 /// Where the displays of HVM guests are: one socket each, named by the VM's uuid.
 const DISPLAYS: &str = "/run/xenith/vnc";
@@ -43,8 +45,9 @@ const DISPLAYS: &str = "/run/xenith/vnc";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a guest may take to let go of a device.
 const LET_GO: Duration = Duration::from_secs(60);
-/// Where all domains are in xenstore.
-const HOMES: &str = "/local/domain";
+/// How long Dom0's kernel may take to let go of what is behind a device; libxl waits as long
+/// (`LIBXL_DESTROY_TIMEOUT`).
+const CLOSED_WITHIN: Duration = Duration::from_secs(10);
 
 /// The hypervisor that this machine runs on.
 #[derive(Debug)]
@@ -70,13 +73,16 @@ impl Libxl {
         };
         let mut ctx = xen.open_ctx()?;
         let mut store = connect()?;
-        for special in ["@introduceDomain", "@releaseDomain", HOMES] {
+        for special in ["@introduceDomain", "@releaseDomain"] {
             store.watch(special, special).map_err(in_store)?;
         }
         let mut known = Known::default();
-        known.compare(&list(&mut ctx)?);
+        let domains = list(&mut ctx)?;
+        known.compare(&domains);
+        let mut heard = Heard::default();
+        heard.follow(&mut store, domains.iter().map(|domain| domain.id)).map_err(in_store)?;
         thread::spawn(move || {
-            if let Err(error) = report(&mut store, &mut ctx, &mut known, &watchers) {
+            if let Err(error) = report(&mut store, &mut ctx, &mut known, &mut heard, &watchers) {
                 tracing::error!(%error, "watching the domains ended");
             }
             // Hangs up on the watchers: the worker ends and the daemon starts another.
@@ -151,7 +157,8 @@ impl Libxl {
                     Ok(created)
                 }
                 Err(error) => {
-                    if let Err(detail) = ctx.destroy(domain.0) {
+                    let ended = end_devices(ctx, domain).map_err(|error| error.to_string());
+                    if let Err(detail) = ended.and_then(|()| ctx.destroy(domain.0)) {
                         tracing::error!(domain = domain.0, %detail, "destroying a domain that cannot be made whole failed");
                     }
                     Err(error)
@@ -160,24 +167,33 @@ impl Libxl {
         })
     }
 
-    /// Takes a device from a domain: asks the guest, unless forced, then removes it.
-    fn unplug(
+    /// Gives a domain a device, which `changes` make.
+    fn plug(
         &self,
         domain: DomId,
         device: &Device,
-        force: bool,
-        remove: impl FnOnce(&mut Ctx) -> Result<(), String>,
+        doing: &str,
+        changes: &[Change],
     ) -> Result<(), XenopsError> {
+        self.on(domain, doing, |_| Ok(()))?;
         let mut store = connect()?;
-        let Some(backend) = store.read(&device.backend(domain)).map_err(in_store)? else {
-            return Ok(());
-        };
-        if !force {
-            let name = format!("{} of domain {}", device.name, domain.0);
-            let error = device.error(domain);
-            hotplug::close(&mut store, &name, &backend, &error, LET_GO)?;
+        if device.exists(&mut store).map_err(in_store)? {
+            let detail = "it has such a device";
+            return Err(XenopsError::failed(format!("{doing} domain {}", domain.0), detail));
         }
-        self.on(domain, &format!("unplugging {} of", device.name), remove)
+        store.change(changes).map_err(in_store)
+    }
+
+    /// Takes a device that the kernel serves from a domain: asks the guest, unless forced, then removes it.
+    fn unplug(&self, device: &Device, name: &str, force: bool) -> Result<(), XenopsError> {
+        let mut store = connect()?;
+        if !device.exists(&mut store).map_err(in_store)? {
+            return Ok(());
+        }
+        if !force {
+            hotplug::close(&mut store, name, &device.backend(), &device.error(), LET_GO)?;
+        }
+        devices::remove(&mut store, std::slice::from_ref(device), CLOSED_WITHIN).map_err(in_store)
     }
 
     /// Runs an operation on a domain that must exist.
@@ -242,6 +258,7 @@ impl Hypervisor for Libxl {
             let Some(info) = list(ctx)?.into_iter().find(|info| info.id == domain) else {
                 return Ok(());
             };
+            end_devices(ctx, domain)?;
             if let Err(detail) = ctx.destroy(domain.0)
                 && ctx.exists(domain.0).map_err(failed)?
             {
@@ -258,52 +275,43 @@ impl Hypervisor for Libxl {
         let number = hotplug::block_number(source)
             .map_err(|detail| XenopsError::bad_spec("disk.source", detail))?;
         let doing = format!("plugging {} into", disk.vdev);
-        let json = json(&config::new_disk(disk), &doing)?;
-        self.on(domain, &doing, |ctx| ctx.add_disk(domain.0, &json))?;
-        let backend = hotplug::disk_backend(domain, vdev.number());
-        let mut nodes = hotplug::disk_nodes(&backend, source, number).to_vec();
-        nodes.extend(hotplug::data_nodes(&backend, disk));
-        let connected = connect().and_then(|mut store| store.write_all(&nodes).map_err(in_store));
-        if connected.is_err()
-            && let Err(error) = self.unplug_disk(domain, &disk.vdev, true)
-        {
-            tracing::error!(%error, "removing a disk that cannot be connected");
-        }
-        connected
+        let changes = devices::disk(domain, vdev, disk, Some(number));
+        self.plug(domain, &Device::disk(domain, vdev), &doing, &changes)
     }
 
     fn unplug_disk(&self, domain: DomId, vdev: &str, force: bool) -> Result<(), XenopsError> {
-        let number = disk_name(vdev)?.number();
-        let name = c_text(vdev.to_owned()).map_err(|e| XenopsError::failed("unplugging", e))?;
-        let device = Device { class: "vbd", number, name: vdev.to_owned() };
-        self.unplug(domain, &device, force, |ctx| ctx.destroy_disk(domain.0, &name))
+        let device = Device::disk(domain, disk_name(vdev)?);
+        let name = format!("{vdev} of domain {}", domain.0);
+        self.unplug(&device, &name, force)?;
+        // A drive that QEMU serves.
+        let mut store = connect()?;
+        let Some(backend) = device.served_at(&mut store).map_err(in_store)? else { return Ok(()) };
+        if !force {
+            hotplug::close(&mut store, &name, &backend, &device.error(), LET_GO)?;
+        }
+        let vdev = c_text(vdev.to_owned()).map_err(|e| XenopsError::failed("unplugging", e))?;
+        let doing = format!("unplugging {name} of");
+        self.on(domain, &doing, |ctx| ctx.destroy_disk(domain.0, &vdev))
     }
 
     fn plug_nic(&self, domain: DomId, nic: &Nic) -> Result<Vec<String>, XenopsError> {
         let doing = format!("plugging network interface {} into", nic.devid);
-        let json = json(&config::new_nic(nic), &doing)?;
         let links = Links::listen()?;
-        self.on(domain, &doing, |ctx| ctx.add_nic(domain.0, &json))?;
+        let device = Device::nic(domain, nic.devid);
+        self.plug(domain, &device, &doing, &devices::nic(domain, nic))?;
         let names = vec![format!("vif{}.{}", domain.0, nic.devid)];
-        let connected = connect().and_then(|mut store| {
-            store.write_all(&[hotplug::nic_node(domain, nic.devid)]).map_err(in_store)?;
-            links.wait(names.iter(), PATIENCE)
-        });
-        match connected {
-            Ok(()) => Ok(names),
-            Err(error) => {
-                if let Err(error) = self.unplug_nic(domain, nic.devid, true) {
-                    tracing::error!(%error, "removing a network interface without its link");
-                }
-                Err(error)
+        if let Err(error) = links.wait(names.iter(), PATIENCE) {
+            if let Err(error) = self.unplug_nic(domain, nic.devid, true) {
+                tracing::error!(%error, "removing a network interface without its link");
             }
+            return Err(error);
         }
+        Ok(names)
     }
 
     fn unplug_nic(&self, domain: DomId, devid: u32, force: bool) -> Result<(), XenopsError> {
-        let name = format!("network interface {devid}");
-        let device = Device { class: "vif", number: devid, name };
-        self.unplug(domain, &device, force, |ctx| ctx.destroy_nic(domain.0, devid))
+        let name = format!("network interface {devid} of domain {}", domain.0);
+        self.unplug(&Device::nic(domain, devid), &name, force)
     }
 
     fn change_medium(
@@ -404,27 +412,6 @@ impl Hypervisor for Libxl {
     }
 }
 
-/// A device of a domain, as xenstore knows it.
-struct Device {
-    /// `vbd` or `vif`.
-    class: &'static str,
-    number: u32,
-    /// For messages.
-    name: String,
-}
-
-impl Device {
-    /// Where libxl keeps the path of its backend.
-    fn backend(&self, domain: DomId) -> String {
-        format!("/libxl/{}/device/{}/{}/backend", domain.0, self.class, self.number)
-    }
-
-    /// Where the guest's driver says what is wrong.
-    fn error(&self, domain: DomId) -> String {
-        format!("{HOMES}/{}/error/device/{}/{}/error", domain.0, self.class, self.number)
-    }
-}
-
 fn disk_name(vdev: &str) -> Result<Vdev, XenopsError> {
     let unknown = || XenopsError::bad_spec("disk.vdev", format!("{vdev:?} is no device name"));
     Vdev::parse(vdev).ok_or_else(unknown)
@@ -447,14 +434,6 @@ fn resume(ctx: &mut Ctx, domain: DomId) -> Result<(), XenopsError> {
     }
 }
 
-/// The domain whose agent wrote to this node.
-fn written_by_agent(path: &str) -> Option<DomId> {
-    let mut names = path.strip_prefix(HOMES)?.strip_prefix('/')?.split('/');
-    let domain = names.next()?.parse().ok()?;
-    let folder = names.next()?;
-    (domain != 0 && GUEST_FOLDERS.contains(&folder)).then_some(DomId(domain))
-}
-
 /// A specification as libxl understands it, in its own JSON; nothing is built.
 pub fn understood(spec: &DomainSpec) -> Result<String, XenopsError> {
     let doing = "translating a specification";
@@ -467,6 +446,20 @@ pub fn understood(spec: &DomainSpec) -> Result<String, XenopsError> {
     ctx.understood(&c_text(config).map_err(failed)?).map_err(failed)
 }
 
+/// Takes all devices that the kernel serves from a domain that is to end. libxl would end them one by one.
+fn end_devices(ctx: &mut Ctx, domain: DomId) -> Result<(), XenopsError> {
+    let mut store = connect()?;
+    let devices = Device::all(&mut store, domain).map_err(in_store)?;
+    if devices.is_empty() {
+        return Ok(());
+    }
+    // The guest must not see its disks go. One that cannot be paused has ended already.
+    if let Err(detail) = ctx.pause(domain.0) {
+        tracing::debug!(domain = domain.0, detail, "pausing a domain that is to end");
+    }
+    devices::remove(&mut store, &devices, CLOSED_WITHIN).map_err(in_store)
+}
+
 fn connect_devices(
     domain: DomId,
     checked: &CheckedSpec,
@@ -474,7 +467,7 @@ fn connect_devices(
     links: &Links,
 ) -> Result<Created, XenopsError> {
     let mut store = connect()?;
-    store.write_all(&hotplug::nodes(domain, checked, numbers)).map_err(in_store)?;
+    store.change(&hotplug::changes(domain, checked, numbers)).map_err(in_store)?;
     let names = checked.links(domain);
     links.wait(names.iter().flatten(), PATIENCE)?;
     let tty = format!("/local/domain/{}/console/tty", domain.0);
@@ -492,20 +485,23 @@ fn report(
     store: &mut Xenstore,
     ctx: &mut Ctx,
     known: &mut Known,
+    heard: &mut Heard,
     watchers: &Mutex<Watchers>,
 ) -> Result<(), XenopsError> {
     loop {
         let news = store.next_event().map_err(in_store)?;
-        if news.token == HOMES {
-            if let Some(domain) = written_by_agent(&news.path) {
+        if news.token == heard::TOKEN {
+            if let Some(domain) = heard::writer(&news.path) {
                 let event = Event { domain, uuid: None, kind: EventKind::GuestData };
                 lock(watchers).tell(event);
             }
             continue;
         }
-        for event in known.compare(&list(ctx)?) {
+        let domains = list(ctx)?;
+        for event in known.compare(&domains) {
             lock(watchers).tell(event);
         }
+        heard.follow(store, domains.iter().map(|domain| domain.id)).map_err(in_store)?;
     }
 }
 

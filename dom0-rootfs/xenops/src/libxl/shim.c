@@ -176,19 +176,6 @@ int xenith_destroy(struct xenith_ctx *x, uint32_t domid)
     return libxl_domain_destroy(x->ctx, domid, NULL);
 }
 
-int xenith_disk_add(struct xenith_ctx *x, uint32_t domid, const char *json)
-{
-    libxl_device_disk disk;
-    int rc;
-
-    libxl_device_disk_init(&disk);
-    rc = libxl_device_disk_from_json(x->ctx, &disk, json);
-    if (!rc)
-        rc = libxl_device_disk_add(x->ctx, domid, &disk, NULL);
-    libxl_device_disk_dispose(&disk);
-    return rc;
-}
-
 int xenith_disk_destroy(struct xenith_ctx *x, uint32_t domid, const char *vdev)
 {
     libxl_device_disk disk;
@@ -199,32 +186,6 @@ int xenith_disk_destroy(struct xenith_ctx *x, uint32_t domid, const char *vdev)
     if (!rc)
         rc = libxl_device_disk_destroy(x->ctx, domid, &disk, NULL);
     libxl_device_disk_dispose(&disk);
-    return rc;
-}
-
-int xenith_nic_add(struct xenith_ctx *x, uint32_t domid, const char *json)
-{
-    libxl_device_nic nic;
-    int rc;
-
-    libxl_device_nic_init(&nic);
-    rc = libxl_device_nic_from_json(x->ctx, &nic, json);
-    if (!rc)
-        rc = libxl_device_nic_add(x->ctx, domid, &nic, NULL);
-    libxl_device_nic_dispose(&nic);
-    return rc;
-}
-
-int xenith_nic_destroy(struct xenith_ctx *x, uint32_t domid, int devid)
-{
-    libxl_device_nic nic;
-    int rc;
-
-    libxl_device_nic_init(&nic);
-    rc = libxl_devid_to_device_nic(x->ctx, domid, devid, &nic);
-    if (!rc)
-        rc = libxl_device_nic_destroy(x->ctx, domid, &nic, NULL);
-    libxl_device_nic_dispose(&nic);
     return rc;
 }
 

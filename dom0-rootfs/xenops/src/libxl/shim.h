@@ -29,13 +29,9 @@ int xenith_pause(struct xenith_ctx *x, uint32_t domid);
 int xenith_shutdown(struct xenith_ctx *x, uint32_t domid);
 int xenith_reboot(struct xenith_ctx *x, uint32_t domid);
 int xenith_destroy(struct xenith_ctx *x, uint32_t domid);
-/* Devices of a domain that runs, in JSON as libxl_device_disk and libxl_device_nic have it. */
-int xenith_disk_add(struct xenith_ctx *x, uint32_t domid, const char *json);
-int xenith_nic_add(struct xenith_ctx *x, uint32_t domid, const char *json);
-/* Whatever the guest says. */
+/* Takes a disk that QEMU serves from a domain, whatever the guest says. */
 int xenith_disk_destroy(struct xenith_ctx *x, uint32_t domid, const char *vdev);
-int xenith_nic_destroy(struct xenith_ctx *x, uint32_t domid, int devid);
-/* What lies in an emulated CD drive. */
+/* What lies in an emulated CD drive, in JSON as libxl_device_disk has it. */
 int xenith_cdrom_insert(struct xenith_ctx *x, uint32_t domid, const char *json);
 
 /* Writes a guest to fd and leaves its domain suspended; 1 if the guest did not suspend in time. */

@@ -2,7 +2,8 @@
 //! A small client of xenstore over its Unix socket.
 //!
 //! libxl has its own; this one is for device nodes that we write ourselves, and for waiting
-//! until a node has a value. One request at a time on a connection of one's own.
+//! until a node has a value. The requests of a transaction are sent together and answered together: each
+//! answer that is waited for alone costs two changes of the process that runs.
 
 mod wire;
 
@@ -59,6 +60,50 @@ pub struct WatchEvent {
     pub token: String,
 }
 
+/// What a transaction does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Gives a node a value. A new one, and those above it that are new, have the permissions of the node
+    /// above.
+    Write(String, String),
+    /// Says who may use a node: its owner with what all others may, then those who may more, each as in
+    /// `docs/misc/xenstore.txt` (`n7`, `r0`).
+    Permit(String, [String; 2]),
+    /// Removes a node with all below it; one that is not there is no error.
+    Remove(String),
+}
+
+impl Change {
+    fn kind(&self) -> Kind {
+        match self {
+            Change::Write(..) => Kind::Write,
+            Change::Permit(..) => Kind::SetPermissions,
+            Change::Remove(_) => Kind::Remove,
+        }
+    }
+
+    fn payload(&self) -> Vec<u8> {
+        match self {
+            // The value is not ended.
+            Change::Write(path, value) => format!("{path}\0{value}"),
+            Change::Permit(path, [owner, other]) => format!("{path}\0{owner}\0{other}\0"),
+            Change::Remove(path) => format!("{path}\0"),
+        }
+        .into_bytes()
+    }
+
+    fn doing(&self) -> String {
+        match self {
+            Change::Write(path, _) => format!("writing {path}"),
+            Change::Permit(path, _) => format!("setting the permissions of {path}"),
+            Change::Remove(path) => format!("removing {path}"),
+        }
+    }
+}
+
+/// So many requests are on their way at most: their answers have room in the socket.
+const TOGETHER: usize = 64;
+
 impl Xenstore {
     /// Where xenstored listens.
     pub const SOCKET: &'static str = "/run/xenstored/socket";
@@ -99,16 +144,23 @@ impl Xenstore {
 
     /// Writes all nodes, or none.
     pub fn write_all(&mut self, nodes: &[(String, String)]) -> Result<(), XenstoreError> {
+        let write = |(path, value): &(String, String)| Change::Write(path.clone(), value.clone());
+        self.change(&nodes.iter().map(write).collect::<Vec<_>>())
+    }
+
+    /// Does all of it in this order, or nothing.
+    pub fn change(&mut self, changes: &[Change]) -> Result<(), XenstoreError> {
         for attempt in 1.. {
             let id = self.ask(Kind::TransactionStart, 0, &[""], true, transaction)?;
             let id: u32 = String::from_utf8_lossy(&id)
                 .trim_end_matches('\0')
                 .parse()
                 .map_err(|_| nonsense("a transaction without a number"))?;
-            for (path, value) in nodes {
-                let doing = || format!("writing {path}");
-                if let Err(error) = self.ask(Kind::Write, id, &[path, value], false, doing) {
-                    self.end(id, false)?;
+            for together in changes.chunks(TOGETHER) {
+                if let Err(error) = self.change_within(id, together) {
+                    if !matches!(error, XenstoreError::Connection(_)) {
+                        self.end(id, false)?;
+                    }
                     return Err(error);
                 }
             }
@@ -121,9 +173,44 @@ impl Xenstore {
         unreachable!("the loop ends by returning")
     }
 
+    /// Sends all changes, then hears what became of them. The first error counts; what was sent after it
+    /// is answered all the same.
+    fn change_within(&mut self, transaction: u32, changes: &[Change]) -> Result<(), XenstoreError> {
+        let mut bytes = Vec::new();
+        let mut messages = Vec::new();
+        for change in changes {
+            self.requests = self.requests.wrapping_add(1);
+            let (kind, payload) = (change.kind(), change.payload());
+            let message = Message { kind, request: self.requests, transaction, payload };
+            let too_long =
+                || XenstoreError::Refused { doing: change.doing(), code: "E2BIG".into() };
+            bytes.extend(message.encode().ok_or_else(too_long)?);
+            messages.push(message);
+        }
+        self.socket.write_all(&bytes).map_err(XenstoreError::Connection)?;
+        let mut result = Ok(());
+        for (change, message) in changes.iter().zip(&messages) {
+            match self.answer(message, || change.doing()) {
+                Err(XenstoreError::Refused { code, .. })
+                    if code == "ENOENT" && matches!(change, Change::Remove(_)) => {}
+                Err(XenstoreError::Connection(error)) => {
+                    return Err(XenstoreError::Connection(error));
+                }
+                answer => result = result.and(answer.map(drop)),
+            }
+        }
+        result
+    }
+
     /// Asks to be told about `path`; the first event comes at once.
     pub fn watch(&mut self, path: &str, token: &str) -> Result<(), XenstoreError> {
         self.ask(Kind::Watch, 0, &[path, token], true, || format!("watching {path}")).map(drop)
+    }
+
+    /// Ends a watch.
+    pub fn unwatch(&mut self, path: &str, token: &str) -> Result<(), XenstoreError> {
+        let doing = || format!("no longer watching {path}");
+        self.ask(Kind::Unwatch, 0, &[path, token], true, doing).map(drop)
     }
 
     /// Waits for the next event of any watch.
@@ -211,6 +298,15 @@ impl Xenstore {
             .encode()
             .ok_or_else(|| XenstoreError::Refused { doing: doing(), code: "E2BIG".into() })?;
         self.socket.write_all(&bytes).map_err(XenstoreError::Connection)?;
+        self.answer(&message, doing)
+    }
+
+    /// Waits for the answer to a request that was sent.
+    fn answer(
+        &mut self,
+        message: &Message,
+        doing: impl Fn() -> String,
+    ) -> Result<Vec<u8>, XenstoreError> {
         loop {
             let answer = Message::receive(&mut self.socket).map_err(XenstoreError::Connection)?;
             match answer.kind {

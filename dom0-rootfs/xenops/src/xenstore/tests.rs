@@ -10,7 +10,7 @@ use super::*;
 /// that end with EAGAIN.
 fn stored(mut socket: UnixStream, mut nodes: BTreeMap<String, String>, mut collisions: u32) {
     let mut watches: Vec<(String, String)> = Vec::new();
-    let mut staged: Vec<(String, String)> = Vec::new();
+    let mut staged: Vec<(String, Option<String>)> = Vec::new();
     while let Ok(message) = Message::receive(&mut socket) {
         let text = String::from_utf8(message.payload.clone()).unwrap();
         let mut parts = text.split('\0').map(str::to_owned);
@@ -25,9 +25,22 @@ fn stored(mut socket: UnixStream, mut nodes: BTreeMap<String, String>, mut colli
             Kind::Write if first.starts_with("/forbidden") => (Kind::Error, "EACCES\0".into()),
             Kind::Write => {
                 assert_eq!(message.transaction, 42);
-                staged.push((first, second));
+                staged.push((first, Some(second)));
                 ok("OK\0")
             }
+            Kind::SetPermissions => {
+                // The owner and what all others may; who may more.
+                let more = parts.next().unwrap();
+                staged.push((format!("{first}#"), Some(format!("{second} {more}"))));
+                ok("OK\0")
+            }
+            Kind::Remove if message.transaction == 42 => match has(&nodes, &first) {
+                true => {
+                    staged.push((first, None));
+                    ok("OK\0")
+                }
+                false => (Kind::Error, "ENOENT\0".into()),
+            },
             Kind::Remove => match nodes.remove(&first) {
                 Some(_) => ok("OK\0"),
                 None => (Kind::Error, "ENOENT\0".into()),
@@ -55,6 +68,10 @@ fn stored(mut socket: UnixStream, mut nodes: BTreeMap<String, String>, mut colli
                 let written = std::mem::take(&mut staged);
                 if first == "T" {
                     for (path, value) in written {
+                        let Some(value) = value else {
+                            nodes.retain(|node, _| !is_below(node, &path));
+                            continue;
+                        };
                         // Guests that let go of a device, and that do not.
                         let device = path.strip_suffix("/state").unwrap_or_default();
                         let obeys = device.starts_with("/obeys") && value == "5";
@@ -77,6 +94,10 @@ fn stored(mut socket: UnixStream, mut nodes: BTreeMap<String, String>, mut colli
                 }
                 ok("OK\0")
             }
+            Kind::Unwatch => {
+                watches.retain(|(path, _)| *path != first);
+                ok("OK\0")
+            }
             other => panic!("{other:?}"),
         };
         let mut send = |kind, request, payload: String| {
@@ -89,6 +110,14 @@ fn stored(mut socket: UnixStream, mut nodes: BTreeMap<String, String>, mut colli
         }
         send(kind, message.request, payload).unwrap();
     }
+}
+
+fn is_below(node: &str, path: &str) -> bool {
+    node.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '#']))
+}
+
+fn has(nodes: &BTreeMap<String, String>, path: &str) -> bool {
+    nodes.keys().any(|node| is_below(node, path))
 }
 
 fn client(collisions: u32) -> Xenstore {
@@ -132,6 +161,35 @@ fn a_refused_write_writes_nothing() {
     let error = store.write_all(&[pair("/b", "2"), pair("/forbidden", "")]).unwrap_err();
     assert_eq!(error.to_string(), "writing /forbidden in xenstore: EACCES");
     assert_eq!(store.read("/b").unwrap(), None);
+}
+
+#[test]
+fn a_transaction_writes_permits_and_removes() {
+    let mut store = serving(&[("/a/b", "1"), ("/ab", "2")], 1);
+    let write = |at: usize| Change::Write(format!("/many/{at}"), at.to_string());
+    let mut changes: Vec<Change> = (0..3 * TOGETHER).map(write).collect();
+    changes.push(Change::Permit("/many/7".into(), ["n7".into(), "r0".into()]));
+    changes.extend(["/a", "/none"].map(|path| Change::Remove(path.into())));
+    store.change(&changes).unwrap();
+    assert_eq!(store.children("/many").unwrap().len(), 3 * TOGETHER + 1);
+    assert_eq!(store.read("/many/7#").unwrap().as_deref(), Some("n7 r0"));
+    assert_eq!((store.read("/a/b").unwrap(), store.children("/a").unwrap().len()), (None, 0));
+    assert_eq!(store.read("/ab").unwrap().as_deref(), Some("2"));
+
+    let refused = [write(1000), Change::Write("/forbidden".into(), String::new()), write(1001)];
+    let error = store.change(&refused).unwrap_err();
+    assert_eq!(error.to_string(), "writing /forbidden in xenstore: EACCES");
+    assert_eq!(store.read("/many/1000").unwrap(), None);
+    store.change(&[]).unwrap();
+}
+
+#[test]
+fn a_watch_ends() {
+    let mut store = client(0);
+    store.watch("/a", "token").unwrap();
+    assert_eq!(store.next_event().unwrap().path, "/a");
+    store.unwatch("/a", "token").unwrap();
+    assert_eq!(store.read("/a").unwrap().as_deref(), Some("1"));
 }
 
 #[test]

@@ -14,10 +14,12 @@ pub(super) enum Kind {
     Directory = 1,
     Read = 2,
     Watch = 4,
+    Unwatch = 5,
     TransactionStart = 6,
     TransactionEnd = 7,
     Write = 11,
     Remove = 13,
+    SetPermissions = 14,
     WatchEvent = 15,
     Error = 16,
 }
@@ -25,9 +27,21 @@ pub(super) enum Kind {
 impl Kind {
     fn from_number(number: u32) -> Option<Kind> {
         use Kind::*;
-        [Directory, Read, Watch, TransactionStart, TransactionEnd, Write, Remove, WatchEvent, Error]
-            .into_iter()
-            .find(|kind| *kind as u32 == number)
+        [
+            Directory,
+            Read,
+            Watch,
+            Unwatch,
+            TransactionStart,
+            TransactionEnd,
+            Write,
+            Remove,
+            SetPermissions,
+            WatchEvent,
+            Error,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u32 == number)
     }
 }
 

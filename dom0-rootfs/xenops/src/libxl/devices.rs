@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Disks and network interfaces that the kernel's backends serve, as nodes in xenstore
+//! (`xen/include/public/io/blkif.h` and `netif.h`).
+//!
+//! libxl would write each node by a request of its own, wait for each device and run a script for it. What
+//! makes a device is written here in one transaction, connected at once; its copy below `/libxl` is what
+//! libxl and `xl` know devices by, as libxl itself writes it.
+
+use std::time::Duration;
+
+use super::config::{NO_SCRIPT, RATE_INTERVAL, per_interval};
+use super::hotplug::BlockNumber;
+use crate::hypervisor::{Disk, DomId, Nic};
+use crate::vdev::Vdev;
+use crate::xenstore::{Change, Xenstore, XenstoreError};
+
+/// States of a device (`enum xenbus_state` of `xen/include/public/io/xenbus.h`).
+pub(crate) const INITIALISING: &str = "1";
+pub(crate) const CLOSING: &str = "5";
+pub(crate) const CLOSED: &str = "6";
+
+/// What a hotplug script would say of a device that it connected.
+pub(crate) const CONNECTED: &str = "connected";
+
+/// A device of a domain, as xenstore knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Device {
+    domain: DomId,
+    class: Class,
+    number: u32,
+}
+
+/// What a device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Disk,
+    Nic,
+}
+
+impl Class {
+    const ALL: [Class; 2] = [Class::Disk, Class::Nic];
+
+    fn word(self) -> &'static str {
+        match self {
+            Class::Disk => "vbd",
+            Class::Nic => "vif",
+        }
+    }
+}
+
+impl Device {
+    /// The disk that a domain knows by this name.
+    pub(crate) fn disk(domain: DomId, vdev: Vdev) -> Self {
+        Self { domain, class: Class::Disk, number: vdev.number() }
+    }
+
+    /// The network interface with this number.
+    pub(crate) fn nic(domain: DomId, devid: u32) -> Self {
+        Self { domain, class: Class::Nic, number: devid }
+    }
+
+    /// All that a domain has in the kernel's backends; disks that QEMU serves have another one.
+    pub(crate) fn all(store: &mut Xenstore, domain: DomId) -> Result<Vec<Self>, XenstoreError> {
+        let mut devices = Vec::new();
+        for class in Class::ALL {
+            let names = store.children(&format!("/libxl/{}/device/{}", domain.0, class.word()))?;
+            for number in names.iter().filter_map(|name| name.parse().ok()) {
+                let device = Self { domain, class, number };
+                if device.exists(store)? {
+                    devices.push(device);
+                }
+            }
+        }
+        Ok(devices)
+    }
+
+    /// Where its backend is, if it is there.
+    pub(crate) fn served_at(&self, store: &mut Xenstore) -> Result<Option<String>, XenstoreError> {
+        store.read(&format!("{}/backend", self.tool()))
+    }
+
+    /// Whether the kernel's backend serves it.
+    pub(crate) fn exists(&self, store: &mut Xenstore) -> Result<bool, XenstoreError> {
+        Ok(self.served_at(store)?.is_some_and(|at| at == self.backend()))
+    }
+
+    /// The guest's part.
+    pub(crate) fn frontend(&self) -> String {
+        format!("/local/domain/{}/device/{}/{}", self.domain.0, self.class.word(), self.number)
+    }
+
+    /// The part of Dom0's kernel.
+    pub(crate) fn backend(&self) -> String {
+        format!("/local/domain/0/backend/{}/{}/{}", self.class.word(), self.domain.0, self.number)
+    }
+
+    /// The part of libxl.
+    fn tool(&self) -> String {
+        format!("/libxl/{}/device/{}/{}", self.domain.0, self.class.word(), self.number)
+    }
+
+    /// Where the guest's driver says what is wrong.
+    pub(crate) fn error(&self) -> String {
+        let (domain, class) = (self.domain.0, self.class.word());
+        format!("/local/domain/{domain}/error/device/{class}/{}/error", self.number)
+    }
+
+    fn plug(&self, frontend: &[Node<'_>], backend: &[Node<'_>], tool: &[Node<'_>]) -> Vec<Change> {
+        let (guest, owner) = (self.domain.0, format!("n{}", self.domain.0));
+        let parts = [self.frontend(), self.backend(), self.tool()];
+        let link = |at: &str, to: &str| Change::Write(format!("{}/{at}", parts[2]), to.to_owned());
+        let mut changes = vec![
+            Change::Write(parts[0].clone(), String::new()),
+            Change::Permit(parts[0].clone(), [owner, "r0".to_owned()]),
+            Change::Write(parts[1].clone(), String::new()),
+            Change::Permit(parts[1].clone(), ["n0".to_owned(), format!("r{guest}")]),
+            link("frontend", &parts[0]),
+            link("backend", &parts[1]),
+        ];
+        let ends = [
+            [("backend", parts[1].as_str()), ("backend-id", "0")],
+            [("frontend", parts[0].as_str()), ("frontend-id", &guest.to_string())],
+        ]
+        .map(|end| end.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        for (part, nodes) in parts.iter().zip([frontend, backend, tool]) {
+            let write =
+                |(name, value): &Node<'_>| Change::Write(format!("{part}/{name}"), value.clone());
+            changes.extend(nodes.iter().map(write));
+        }
+        for (part, end) in parts.iter().zip(ends) {
+            let write =
+                |(name, value): (String, String)| Change::Write(format!("{part}/{name}"), value);
+            changes.extend(end.map(write));
+        }
+        changes
+    }
+
+    /// Removes all that is known of it.
+    fn forget(&self) -> [Change; 3] {
+        [self.frontend(), self.backend(), self.tool()].map(Change::Remove)
+    }
+}
+
+/// A name below a device's part, and its value.
+type Node<'a> = (&'a str, String);
+
+/// What gives a domain a disk; `number` is the block device behind it, none if its drive is empty.
+pub(crate) fn disk(
+    domain: DomId,
+    vdev: Vdev,
+    disk: &Disk,
+    number: Option<BlockNumber>,
+) -> Vec<Change> {
+    let device = Device::disk(domain, vdev);
+    let kind = if disk.cdrom { "cdrom" } else { "disk" }.to_owned();
+    let mode = if disk.read_only { "r" } else { "w" }.to_owned();
+    let removable = u8::from(disk.cdrom).to_string();
+    let source = disk.source.as_ref().map(|source| source.to_string_lossy().into_owned());
+    let frontend = [
+        ("state", INITIALISING.to_owned()),
+        ("virtual-device", vdev.number().to_string()),
+        ("device-type", kind.clone()),
+        // The guest need not mistrust its backend (`xen,trusted`, XSA-403).
+        ("trusted", "1".to_owned()),
+    ];
+    let mut backend = vec![
+        ("online", "1".to_owned()),
+        ("state", INITIALISING.to_owned()),
+        ("mode", mode.clone()),
+        ("device-type", kind.clone()),
+        ("removable", removable.clone()),
+        ("discard-enable", "1".to_owned()),
+        ("params", source.clone().unwrap_or_default()),
+        ("script", NO_SCRIPT.to_owned()),
+    ];
+    if let (Some(source), Some(number)) = (&source, number) {
+        backend.extend([
+            ("physical-device-path", source.clone()),
+            ("physical-device", number.text()),
+            ("hotplug-status", CONNECTED.to_owned()),
+        ]);
+    }
+    let tool = [
+        ("params", source.unwrap_or_default()),
+        ("script", NO_SCRIPT.to_owned()),
+        ("removable", removable),
+        ("dev", disk.vdev.clone()),
+        ("type", "phy".to_owned()),
+        ("mode", mode),
+        ("device-type", kind),
+        ("specification", "xen".to_owned()),
+    ];
+    let mut changes = device.plug(&frontend, &backend, &tool);
+    changes.extend(data(&device, disk));
+    changes
+}
+
+/// What the guest is told of a disk.
+pub(crate) fn data(device: &Device, disk: &Disk) -> impl Iterator<Item = Change> {
+    let backend = device.backend();
+    disk.data
+        .iter()
+        .map(move |(path, value)| Change::Write(format!("{backend}/sm-data/{path}"), value.clone()))
+}
+
+/// What gives a domain a network interface.
+pub(crate) fn nic(domain: DomId, nic: &Nic) -> Vec<Change> {
+    let device = Device::nic(domain, nic.devid);
+    let both = || [("handle", nic.devid.to_string()), ("mac", nic.mac.clone())].into_iter();
+    let mut frontend: Vec<Node<'_>> = both().collect();
+    frontend.extend([
+        ("state", INITIALISING.to_owned()),
+        ("mtu", nic.mtu.to_string()),
+        ("trusted", "1".to_owned()),
+    ]);
+    let mut tool: Vec<Node<'_>> = both().collect();
+    tool.extend([("script", NO_SCRIPT.to_owned()), ("type", "vif".to_owned())]);
+    let mut backend: Vec<Node<'_>> = both().collect();
+    backend.extend([
+        ("online", "1".to_owned()),
+        ("state", INITIALISING.to_owned()),
+        ("script", NO_SCRIPT.to_owned()),
+        ("hotplug-status", CONNECTED.to_owned()),
+    ]);
+    if let Some(rate) = nic.rate {
+        backend.push(("rate", format!("{},{RATE_INTERVAL}", per_interval(rate))));
+    }
+    device.plug(&frontend, &backend, &tool)
+}
+
+/// Takes devices from a domain whatever its guest says: the kernel lets go of what is behind them, for as
+/// long as `patience` waited for, then all that is known of them goes.
+pub(crate) fn remove(
+    store: &mut Xenstore,
+    devices: &[Device],
+    patience: Duration,
+) -> Result<(), XenstoreError> {
+    if devices.is_empty() {
+        return Ok(());
+    }
+    let leave = |device: &Device| {
+        let backend = device.backend();
+        [
+            Change::Write(format!("{backend}/online"), "0".to_owned()),
+            Change::Write(format!("{backend}/state"), CLOSING.to_owned()),
+            // The backend does not wait for a guest that is not there.
+            Change::Remove(device.frontend()),
+        ]
+    };
+    store.change(&devices.iter().flat_map(leave).collect::<Vec<_>>())?;
+    let states: Vec<_> =
+        devices.iter().map(|device| format!("{}/state", device.backend())).collect();
+    let paths: Vec<_> = states.iter().map(String::as_str).collect();
+    let closed = store.wait_until(&paths, patience, |store| {
+        for state in &states {
+            if store.read(state)?.is_some_and(|state| state != CLOSED) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    });
+    match closed {
+        Err(XenstoreError::TimedOut { path, within }) => {
+            tracing::warn!(path, ?within, "the kernel does not let go of a device");
+        }
+        closed => closed?,
+    }
+    forget(store, devices)
+}
+
+/// Removes all that is known of devices.
+fn forget(store: &mut Xenstore, devices: &[Device]) -> Result<(), XenstoreError> {
+    store.change(&devices.iter().flat_map(Device::forget).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use crate::xenstore::tests::serving;
+
+    fn written(store: &mut Xenstore, path: &str) -> Option<String> {
+        store.read(path).unwrap()
+    }
+
+    #[test]
+    fn a_disk_is_what_libxl_makes_of_one() {
+        let spec = testing::pvh();
+        let vdev = Vdev::parse("xvda").unwrap();
+        let mut store = serving(&[], 0);
+        let number = BlockNumber::new(253, 10);
+        store.change(&disk(DomId(7), vdev, &spec.disks[0], Some(number))).unwrap();
+        let (front, back) =
+            ("/local/domain/7/device/vbd/51712", "/local/domain/0/backend/vbd/7/51712");
+        for (path, value) in [
+            (format!("{front}#"), "n7 r0"),
+            (format!("{front}/backend"), back),
+            (format!("{front}/backend-id"), "0"),
+            (format!("{front}/state"), "1"),
+            (format!("{front}/virtual-device"), "51712"),
+            (format!("{front}/device-type"), "disk"),
+            (format!("{back}#"), "n0 r7"),
+            (format!("{back}/frontend"), front),
+            (format!("{back}/frontend-id"), "7"),
+            (format!("{back}/online"), "1"),
+            (format!("{back}/state"), "1"),
+            (format!("{back}/mode"), "w"),
+            (format!("{back}/physical-device"), "fd:a"),
+            (format!("{back}/hotplug-status"), "connected"),
+            ("/libxl/7/device/vbd/51712/backend".to_owned(), back),
+            ("/libxl/7/device/vbd/51712/frontend".to_owned(), front),
+            ("/libxl/7/device/vbd/51712/dev".to_owned(), "xvda"),
+            ("/libxl/7/device/vbd/51712/type".to_owned(), "phy"),
+        ] {
+            assert_eq!(written(&mut store, &path).as_deref(), Some(value), "{path}");
+        }
+        let devices = Device::all(&mut store, DomId(7)).unwrap();
+        assert_eq!(devices, [Device::disk(DomId(7), vdev)]);
+        assert_eq!(Device::all(&mut store, DomId(8)).unwrap(), []);
+        assert_eq!(devices[0].error(), "/local/domain/7/error/device/vbd/51712/error");
+    }
+
+    #[test]
+    fn an_empty_drive_waits_for_its_medium() {
+        let drive = testing::hvm().disks.remove(1);
+        let mut store = serving(&[], 0);
+        let vdev = Vdev::parse("xvdd").unwrap();
+        store.change(&disk(DomId(7), vdev, &drive, None)).unwrap();
+        let back = "/local/domain/0/backend/vbd/7/51760";
+        for (name, value) in [
+            ("mode", Some("r")),
+            ("device-type", Some("cdrom")),
+            ("removable", Some("1")),
+            ("params", Some("")),
+            ("physical-device", None),
+            ("hotplug-status", None),
+        ] {
+            assert_eq!(written(&mut store, &format!("{back}/{name}")).as_deref(), value, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_network_interface_is_what_libxl_makes_of_one() {
+        let mut spec = testing::pvh();
+        spec.nics[0].rate = Some(1_000_000);
+        let mut store = serving(&[], 0);
+        store.change(&nic(DomId(7), &spec.nics[0])).unwrap();
+        let (front, back) = ("/local/domain/7/device/vif/0", "/local/domain/0/backend/vif/7/0");
+        for (path, value) in [
+            (format!("{front}#"), "n7 r0"),
+            (format!("{front}/handle"), "0"),
+            (format!("{front}/mac"), "00:16:3e:01:02:03"),
+            (format!("{front}/mtu"), "1500"),
+            (format!("{back}#"), "n0 r7"),
+            (format!("{back}/mac"), "00:16:3e:01:02:03"),
+            (format!("{back}/handle"), "0"),
+            (format!("{back}/rate"), "50000,50000"),
+            (format!("{back}/hotplug-status"), "connected"),
+            ("/libxl/7/device/vif/0/backend".to_owned(), back),
+        ] {
+            assert_eq!(written(&mut store, &path).as_deref(), Some(value), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_removed_device_leaves_nothing() {
+        let spec = testing::pvh();
+        let mut store = serving(&[], 0);
+        let vdev = Vdev::parse("xvda").unwrap();
+        store.change(&disk(DomId(7), vdev, &spec.disks[0], None)).unwrap();
+        store.change(&nic(DomId(7), &spec.nics[0])).unwrap();
+        let devices = Device::all(&mut store, DomId(7)).unwrap();
+        assert_eq!(devices.len(), 2);
+        // No kernel closes them here.
+        remove(&mut store, &devices, Duration::from_millis(50)).unwrap();
+        assert_eq!(Device::all(&mut store, DomId(7)).unwrap(), []);
+        for device in &devices {
+            for part in [device.frontend(), device.backend(), device.tool()] {
+                assert_eq!(written(&mut store, &part), None);
+                assert_eq!(store.children(&part).unwrap(), [""; 0]);
+            }
+        }
+        remove(&mut store, &devices, Duration::from_millis(50)).unwrap();
+    }
+}
