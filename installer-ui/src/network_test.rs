@@ -288,15 +288,29 @@ fn facts(interface: &str) -> Result<Facts> {
         let routes: Vec<Value> = serde_json::from_str(&text).context("understanding `ip route`")?;
         facts.gateways.extend(routes.iter().filter_map(|route| address(&route["gateway"])));
     }
-    let text = fs::read_to_string(RESOLV).unwrap_or_default();
-    let servers = text.lines().filter_map(|line| line.strip_prefix("nameserver "));
-    facts.dns.extend(servers.filter_map(|text| text.trim().parse::<IpAddr>().ok()));
+    facts.dns = name_servers(&fs::read_to_string(RESOLV).unwrap_or_default());
     Ok(facts)
+}
+
+/// The name servers of a file in the form of resolv.conf(5). A router that announces itself has a link-local
+/// address, which comes with its interface (`fe80::1%eth0`).
+fn name_servers(text: &str) -> Vec<IpAddr> {
+    let servers = text.lines().filter_map(|line| line.strip_prefix("nameserver "));
+    let address = |text: &str| text.trim().split('%').next().unwrap_or_default().parse().ok();
+    servers.filter_map(address).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_servers_with_their_interfaces_and_without() {
+        let text = "# made by systemd-resolved\nnameserver 192.0.2.53\nnameserver fe80::1%enp0s4\n\
+                    nameserver 2001:db8::53\nnameserver x\nsearch example.org\n";
+        let servers: Vec<String> = name_servers(text).iter().map(IpAddr::to_string).collect();
+        assert_eq!(servers, ["192.0.2.53", "fe80::1", "2001:db8::53"]);
+    }
 
     #[test]
     fn servers_of_urls() {

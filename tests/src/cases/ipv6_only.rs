@@ -56,8 +56,11 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     for expected in ["[ ok ] Address: 2001:db8:", "[ ok ] Gateway: "] {
         ensure!(tried.contains(expected), "no {expected:?} in:\n{tried}");
     }
+    // The router's, whose address is link-local; it knows nothing of the time.
+    ensure!(tried.contains("is not found by fe80:"), "another name server in:\n{tried}");
     let name = shell::run(serial, "getent ahosts router.example.org | head -n 1")?;
     ensure!(name.starts_with(SERVER_6), "the router's name is {name:?}");
+    shell::run(serial, "timeout 250 xe event-wait class=host address=/=")?;
     let address = shell::run(serial, "xe host-list params=address --minimal")?;
     ensure!(address.starts_with("2001:db8:"), "the host's address is {address:?}");
 
