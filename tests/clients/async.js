@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-// Drives a made-up host with npm's async-xenapi, over JSON-RPC:
+// Drives a host with npm's async-xenapi, over JSON-RPC:
 //
 //     async.js URL PASSWORD
 

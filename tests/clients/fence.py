@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT OR Apache-2.0
-"""Drives a made-up host with Debian's fence_xenapi, as a cluster does.
+"""Drives a host with Debian's fence_xenapi, as a cluster does.
 
     fence.py URL PASSWORD
 """

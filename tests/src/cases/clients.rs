@@ -44,14 +44,37 @@ fn tutorial(lab: &Lab, folder: &Path, _figures: &Figures) -> Result<()> {
 }
 
 fn run(lab: &Lab, folder: &Path, _figures: &Figures) -> Result<()> {
+    let simulator = Simulator::start(&lab.toolstack, folder)?;
+    let host = Server {
+        url: &simulator.url,
+        password: Simulator::PASSWORD,
+        certificate: &simulator.certificate,
+        kind: "simulated",
+    };
+    drive(lab, folder, &host)
+}
+
+/// Whom the clients drive.
+pub(super) struct Server<'a> {
+    /// `https://127.0.0.1:…`.
+    pub(super) url: &'a str,
+    /// Root's.
+    pub(super) password: &'a str,
+    /// Its own, which nobody else knows.
+    pub(super) certificate: &'a Path,
+    /// `simulated`, or `installed`: there guests without a system are not asked for anything.
+    pub(super) kind: &'a str,
+}
+
+/// All clients, one after the other.
+pub(super) fn drive(lab: &Lab, folder: &Path, host: &Server<'_>) -> Result<()> {
     let old = clients::install_python(lab, clients::OLD)?;
     let npm = clients::install_npm(lab)?;
-    let simulator = Simulator::start(&lab.toolstack, folder)?;
     let sandbox = lab
         .clients()
         .network(true)
         .bind_ro(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients"), "/client")
-        .bind_ro(&simulator.certificate, "/host.pem")
+        .bind_ro(host.certificate, "/host.pem")
         .bind_ro(&npm, "/npm")
         .env("NODE_PATH", "/npm")
         .env("PYTHONPATH", "/packages")
@@ -59,14 +82,16 @@ fn run(lab: &Lab, folder: &Path, _figures: &Figures) -> Result<()> {
         // Debian's client cannot be told to trust everybody.
         .env("SSL_CERT_FILE", "/host.pem");
     let drive = |name: &str, packages: &Path, program: &str, words: &[&str]| {
-        let words = words.iter().copied().chain([&*simulator.url, Simulator::PASSWORD]);
+        let words = words.iter().copied().chain([host.url, host.password]);
         let sandbox = sandbox.clone().bind_ro(packages, "/packages");
         let sandbox = sandbox.log(folder.join(format!("{name}.log")));
-        sandbox.run(program, words).with_context(|| format!("driving a made-up host with {name}"))
+        sandbox
+            .run(program, words)
+            .with_context(|| format!("driving a host ({}) with {name}", host.kind))
     };
     for (list, packages) in [(clients::NEWEST, &lab.xenapi), (clients::OLD, &old)] {
         let release = clients::release(list)?;
-        drive(list, packages, "python3", &["/client/simulated.py", &release])?;
+        drive(list, packages, "python3", &["/client/daily.py", &release, host.kind])?;
     }
     drive("fence_xenapi", &lab.xenapi, "python3", &["/client/fence.py"])?;
     drive("async-xenapi", &lab.xenapi, "node", &["/client/async.js"])

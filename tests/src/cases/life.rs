@@ -10,6 +10,7 @@ use image_formats::fat::{FatVolume, FatWriter};
 use isobuild::emulator::{FOLDER, Forward, NetBoot};
 
 use super::boot::{LIMIT, READY};
+use super::clients::{self, Server};
 use crate::guest;
 use crate::inner;
 use crate::install::{self, From, PASSWORD};
@@ -49,6 +50,11 @@ pub fn cases() -> Vec<Case> {
             run: |lab, folder, _| cycles(lab, folder),
         },
         Case {
+            name: "life-clients",
+            about: "XenAPI of PyPI (now and 2.x), fence_xenapi, async-xenapi of npm; on request",
+            run: |lab, folder, _| drive_with_clients(lab, folder),
+        },
+        Case {
             name: "life-provision",
             about: "guests come to be: an image with settings on a second disk, over the network; on request",
             run: |lab, folder, _| provision(lab, folder),
@@ -61,11 +67,23 @@ fn drive(lab: &Lab, folder: &Path, action: &str) -> Result<()> {
     lab.client(host.api, &folder.join("client.log"), &[action, "/guest.img"])
 }
 
+fn drive_with_clients(lab: &Lab, folder: &Path) -> Result<()> {
+    let mut host = Host::install(lab, folder, None)?;
+    let serial = &mut host.vm.serial;
+    shell::log_in(serial, PASSWORD)?;
+    let certificate = shell::run(serial, "cat /var/lib/xenith/tls/cert.pem")?;
+    let file = folder.join("host.pem");
+    fs::write(&file, certificate.replace('\r', "") + "\n").context("writing the certificate")?;
+    let url = format!("https://127.0.0.1:{}", host.api);
+    let server = Server { url: &url, password: PASSWORD, certificate: &file, kind: "installed" };
+    clients::drive(lab, folder, &server)
+}
+
 /// A host that runs.
 struct Host {
     /// The port where its API is.
     api: u16,
-    _vm: Vm,
+    vm: Vm,
 }
 
 impl Host {
@@ -81,7 +99,7 @@ impl Host {
         };
         let mut vm = Vm::start(lab, folder, "first", &setup)?;
         vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
-        Ok(Self { api, _vm: vm })
+        Ok(Self { api, vm })
     }
 }
 
