@@ -78,15 +78,15 @@ pub fn tear_down(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
         // After a restart of the host the number is another VM's, and so are links of that name.
         tracing::warn!(%vm, ?holder, "its domain's number belongs to another VM");
     } else {
-        if let Some(holder) = holder {
-            toolstack.hypervisor.destroy(holder.id).map_err(|e| failure::xenops(&e, vm))?;
-        }
         for link in links {
-            // The link went with the domain; what is left is its entry in the bridge, which must not
-            // keep the VM from being halted.
+            // Before it goes with the domain: the switch would look for it, and the kernel for a driver of
+            // that name. What is left of it in the bridge must not keep the VM from being halted.
             if let Err(error) = toolstack.network.unplug(&link) {
                 tracing::error!(error = failure::chain(&error), link, "unplugging");
             }
+        }
+        if let Some(holder) = holder {
+            toolstack.hypervisor.destroy(holder.id).map_err(|e| failure::xenops(&e, vm))?;
         }
     }
     for (vbd, vdi) in vdis {

@@ -4,7 +4,8 @@
 //!
 //! libxl would write each node by a request of its own, wait for each device and run a script for it. What
 //! makes a device is written here in one transaction, connected at once; its copy below `/libxl` is what
-//! libxl and `xl` know devices by, as libxl itself writes it.
+//! libxl and `xl` know devices by, as libxl itself writes it. The backend's part has what Linux' drivers read
+//! and no more: the kernel asks for each node there whether it belongs to a new device.
 
 use std::time::Duration;
 
@@ -154,7 +155,6 @@ pub(crate) fn disk(
     let device = Device::disk(domain, vdev);
     let kind = if disk.cdrom { "cdrom" } else { "disk" }.to_owned();
     let mode = if disk.read_only { "r" } else { "w" }.to_owned();
-    let removable = u8::from(disk.cdrom).to_string();
     let source = disk.source.as_ref().map(|source| source.to_string_lossy().into_owned());
     let frontend = [
         ("state", INITIALISING.to_owned()),
@@ -167,23 +167,16 @@ pub(crate) fn disk(
         ("online", "1".to_owned()),
         ("state", INITIALISING.to_owned()),
         ("mode", mode.clone()),
-        ("device-type", kind.clone()),
-        ("removable", removable.clone()),
-        ("discard-enable", "1".to_owned()),
-        ("params", source.clone().unwrap_or_default()),
+        // What `xl destroy` runs.
         ("script", NO_SCRIPT.to_owned()),
     ];
-    if let (Some(source), Some(number)) = (&source, number) {
-        backend.extend([
-            ("physical-device-path", source.clone()),
-            ("physical-device", number.text()),
-            ("hotplug-status", CONNECTED.to_owned()),
-        ]);
+    if let Some(number) = number {
+        backend.push(("physical-device", number.text()));
     }
     let tool = [
         ("params", source.unwrap_or_default()),
         ("script", NO_SCRIPT.to_owned()),
-        ("removable", removable),
+        ("removable", u8::from(disk.cdrom).to_string()),
         ("dev", disk.vdev.clone()),
         ("type", "phy".to_owned()),
         ("mode", mode),
@@ -306,7 +299,6 @@ mod tests {
             (format!("{back}/state"), "1"),
             (format!("{back}/mode"), "w"),
             (format!("{back}/physical-device"), "fd:a"),
-            (format!("{back}/hotplug-status"), "connected"),
             ("/libxl/7/device/vbd/51712/backend".to_owned(), back),
             ("/libxl/7/device/vbd/51712/frontend".to_owned(), front),
             ("/libxl/7/device/vbd/51712/dev".to_owned(), "xvda"),
@@ -327,16 +319,12 @@ mod tests {
         let vdev = Vdev::parse("xvdd").unwrap();
         store.change(&disk(DomId(7), vdev, &drive, None)).unwrap();
         let back = "/local/domain/0/backend/vbd/7/51760";
-        for (name, value) in [
-            ("mode", Some("r")),
-            ("device-type", Some("cdrom")),
-            ("removable", Some("1")),
-            ("params", Some("")),
-            ("physical-device", None),
-            ("hotplug-status", None),
-        ] {
+        for (name, value) in [("mode", Some("r")), ("state", Some("1")), ("physical-device", None)]
+        {
             assert_eq!(written(&mut store, &format!("{back}/{name}")).as_deref(), value, "{name}");
         }
+        let front = "/local/domain/7/device/vbd/51760/device-type";
+        assert_eq!(written(&mut store, front).as_deref(), Some("cdrom"));
     }
 
     #[test]
