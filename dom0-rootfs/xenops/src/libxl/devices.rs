@@ -167,6 +167,8 @@ pub(crate) fn disk(
         ("online", "1".to_owned()),
         ("state", INITIALISING.to_owned()),
         ("mode", mode.clone()),
+        // For the name of its thread, without which it does nothing.
+        ("dev", disk.vdev.clone()),
         // What `xl destroy` runs.
         ("script", NO_SCRIPT.to_owned()),
     ];
@@ -298,6 +300,7 @@ mod tests {
             (format!("{back}/online"), "1"),
             (format!("{back}/state"), "1"),
             (format!("{back}/mode"), "w"),
+            (format!("{back}/dev"), "xvda"),
             (format!("{back}/physical-device"), "fd:a"),
             ("/libxl/7/device/vbd/51712/backend".to_owned(), back),
             ("/libxl/7/device/vbd/51712/frontend".to_owned(), front),
