@@ -6,6 +6,7 @@ use xapi_model::{Ref, Reply, Value, classes, errors};
 
 use super::{Entry, blob};
 use crate::toolstack::{Args, Context};
+use crate::vm::operation::under_way;
 use crate::{failure, guards};
 
 pub(super) const HANDLERS: &[Entry] = &[
@@ -52,7 +53,12 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
     Ok(network.into())
 }
 
-/// Interfaces that follow it keep what they have until they are plugged again, so none may be in use.
+/// Operations of a VM that plug its interfaces.
+const PLUGGING: &[&str] =
+    &["start", "start_on", "resume", "resume_on", "clean_reboot", "hard_reboot"];
+
+/// Interfaces that follow it keep what they have until they are plugged again, so none may be in use, nor
+/// about to be: what plugs one has read the mode already.
 fn set_default_locking_mode(context: &Context, args: &Args<'_>) -> Reply {
     let (network, mode) = (args.to("network"), args.get("value").clone());
     context.store().write(|t| {
@@ -60,7 +66,10 @@ fn set_default_locking_mode(context: &Context, args: &Args<'_>) -> Reply {
         let in_use = vifs.into_iter().find(|vif| {
             t.objects().find(vif).is_some_and(|vif| {
                 let follows = vif.text("locking_mode") == "network_default";
-                follows && vif.bool("currently_attached")
+                let vm = t.objects().find(&vif.to("VM"));
+                let comes = !vif.map("current_operations").is_empty()
+                    || vm.is_some_and(|vm| under_way(vm, PLUGGING));
+                follows && (vif.bool("currently_attached") || comes)
             })
         });
         if let Some(vif) = in_use {

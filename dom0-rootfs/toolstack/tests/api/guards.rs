@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What passes interfaces of VMs: locking modes and bandwidth limits.
 
-use crate::common::{Client, Served, Vm, Wire, record};
+use crate::common::{Client, Served, Vm, Wire, eventually, record};
 use network::{Guard, Identity, NetworkError};
 use xapi_model::{ApiError, Value};
 use xenops::DomId;
@@ -80,7 +80,18 @@ fn a_start_and_a_move_bring_the_guard_along() {
         client.call("network.set_default_locking_mode", vec![network.into(), mode.into()])
     };
     default(&home, "disabled").unwrap();
-    client.ok("VM.start", vec![vm.into(), false.into(), false.into()]);
+    // A start that is under way has read it.
+    let lock_of_vm = served.toolstack.lock_of(&made.reference());
+    let held = lock_of_vm.lock().unwrap();
+    let task = client.ok("Async.VM.start", vec![vm.into(), false.into(), false.into()]);
+    eventually("the start is under way", || {
+        !client.record("VM", vm)["current_operations"].as_map().unwrap().is_empty()
+    });
+    let error = default(&home, "unlocked").unwrap_err();
+    assert_eq!(error.description(), ["VIF_IN_USE", &home, vif]);
+    drop(held);
+    eventually("the guest runs", || client.state(vm) == "Running");
+    client.ok("task.destroy", vec![task]);
     assert_eq!(served.network.guard_of("vif1.0"), Some(Guard::Closed));
     let error = default(&home, "unlocked").unwrap_err();
     assert_eq!(error.description(), ["VIF_IN_USE", &home, vif]);
