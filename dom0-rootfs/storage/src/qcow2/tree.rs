@@ -58,6 +58,10 @@ pub(super) enum Work {
 const WORTH: u64 = 16 << 20;
 const WORTH_PART: u64 = 8;
 
+/// And one that nobody writes to from this on, which is more than an empty one takes: what its guest
+/// trimmed takes room below it until it is merged.
+const CLOSED_WORTH: u64 = 1 << 20;
+
 impl Tree {
     /// The images of a VDI, its own first; the error is the name that leads nowhere.
     pub(super) fn chain(&self, vdi: Uuid) -> Result<Vec<Uuid>, Name> {
@@ -135,12 +139,15 @@ impl Tree {
         };
         let mut on_it = self.names.iter().filter(|(_, image)| self.backing(**image) == Some(base));
         let (Some((name, child)), None) = (on_it.next(), on_it.next()) else { return None };
-        let worth = WORTH.max(self.images.get(&image)?.used / WORTH_PART);
-        match *name {
-            Name::Base(top) => Some(Work::Merge { through, top, into: base }),
-            Name::Vdi(vdi) if self.images.get(child)?.used >= worth => Some(Work::Freeze(vdi)),
-            Name::Vdi(_) => None,
-        }
+        let vdi = match *name {
+            Name::Base(top) => return Some(Work::Merge { through, top, into: base }),
+            Name::Vdi(vdi) => vdi,
+        };
+        let worth = match open.contains(&vdi) {
+            true => WORTH.max(self.images.get(&image)?.used / WORTH_PART),
+            false => CLOSED_WORTH,
+        };
+        (self.images.get(child)?.used >= worth).then_some(Work::Freeze(vdi))
     }
 
     fn backing(&self, image: Uuid) -> Option<Uuid> {
@@ -261,16 +268,19 @@ mod tests {
 
     #[test]
     fn a_vdi_alone_on_its_base_is_merged_when_that_is_worth_it() {
-        let alone = |own: u64, below: u64| {
+        let found = |own: u64, below: u64| {
             let lines = [format!("10 on b2 with {own}"), format!("20 on nothing with {below}")];
-            tree(&["v1 -> 10", "b2 -> 20", &lines[0], &lines[1]]).next(&open(&[1]))
+            tree(&["v1 -> 10", "b2 -> 20", &lines[0], &lines[1]])
         };
+        let alone = |own: u64, below: u64| found(own, below).next(&open(&[1]));
         let freeze = Some(Work::Freeze(id(1)));
         assert_eq!(alone(15, 0), None);
         assert_eq!(alone(16, 0), freeze);
         assert_eq!(alone(124, 1000), None);
         assert_eq!(alone(125, 1000), freeze);
         assert_eq!(alone(900, 20), freeze);
+        assert_eq!(found(0, 1000).next(&open(&[])), None);
+        assert_eq!(found(1, 1000).next(&open(&[])), freeze, "nobody writes more meanwhile");
     }
 
     #[test]
