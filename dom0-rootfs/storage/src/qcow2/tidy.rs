@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Giving back room: what no VDI needs is removed, and bases that one image needs are merged with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
 
 use super::Qcow2;
 use super::daemon::{self, Daemon, Job, Progress};
-use super::tree::{Garbage, Name, Tree, Work};
+use super::tree::{Garbage, Image, Name, Tree, Work};
 use crate::error::StorageError;
 use crate::program::io;
+
+/// What images of SRs are built on, as programs that say it take their time. It is written when an image
+/// is made, and a merge writes the same name again.
+static BASES: Mutex<BTreeMap<Uuid, BTreeMap<Uuid, Option<Uuid>>>> = Mutex::new(BTreeMap::new());
 
 impl Qcow2<'_> {
     /// One step; whether there is more to do soon. A merge runs in the program of a VDI, which is
@@ -67,6 +72,9 @@ impl Qcow2<'_> {
         if merging {
             return Ok(true);
         }
+        for image in tree.weighed() {
+            tree.images.insert(image, self.look(image)?);
+        }
         match tree.next(&open) {
             None => return Ok(more),
             Some(Work::Freeze(vdi)) => {
@@ -83,11 +91,23 @@ impl Qcow2<'_> {
         Ok(true)
     }
 
-    /// Everything in the folder.
+    /// Everything in the folder, without sizes: the base of an image never changes, so most are known.
     fn tree(&self) -> Result<Tree, StorageError> {
         let (names, images) = self.files.list()?;
-        let images = images.into_iter().map(|image| Ok((image, self.look(image)?)));
-        Ok(Tree { names, images: images.collect::<Result<_, StorageError>>()? })
+        let all = || BASES.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not held while programs run: a server may make them last.
+        let known = all().get(&self.sr).cloned().unwrap_or_default();
+        let mut tree = Tree { names, ..Tree::default() };
+        for image in images {
+            let backing = match known.get(&image) {
+                Some(backing) => *backing,
+                None => self.look(image)?.backing,
+            };
+            tree.images.insert(image, Image { backing, size: 0, used: 0 });
+        }
+        let found = tree.images.iter().map(|(image, found)| (*image, found.backing));
+        all().insert(self.sr, found.collect());
+        Ok(tree)
     }
 
     /// Finishes merges that are over.

@@ -130,6 +130,28 @@ impl Tree {
         merge.or(all.first()).copied()
     }
 
+    /// Images whose size matters to [`Tree::next`]: VDIs' that are alone on their bases, and those.
+    pub(super) fn weighed(&self) -> Vec<Uuid> {
+        let mut images = Vec::new();
+        for (name, image) in &self.names {
+            if let Name::Base(base) = name
+                && let Some((Name::Vdi(_), child)) = self.only_child(*base)
+            {
+                images.extend([*image, child]);
+            }
+        }
+        images
+    }
+
+    /// The name and image of what is built on a base, if it is one.
+    fn only_child(&self, base: Uuid) -> Option<(Name, Uuid)> {
+        let mut on_it = self.names.iter().filter(|(_, image)| self.backing(**image) == Some(base));
+        match (on_it.next(), on_it.next()) {
+            (Some((name, image)), None) => Some((*name, *image)),
+            _ => None,
+        }
+    }
+
     fn work_on(&self, base: Uuid, image: Uuid, open: &BTreeSet<Uuid>) -> Option<Work> {
         let users = self.above(base);
         let through = match users.iter().filter(|vdi| open.contains(vdi)).collect::<Vec<_>>()[..] {
@@ -137,9 +159,8 @@ impl Tree {
             [one] => *one,
             _ => return None,
         };
-        let mut on_it = self.names.iter().filter(|(_, image)| self.backing(**image) == Some(base));
-        let (Some((name, child)), None) = (on_it.next(), on_it.next()) else { return None };
-        let vdi = match *name {
+        let (name, child) = self.only_child(base)?;
+        let vdi = match name {
             Name::Base(top) => return Some(Work::Merge { through, top, into: base }),
             Name::Vdi(vdi) => vdi,
         };
@@ -147,7 +168,7 @@ impl Tree {
             true => WORTH.max(self.images.get(&image)?.used / WORTH_PART),
             false => CLOSED_WORTH,
         };
-        (self.images.get(child)?.used >= worth).then_some(Work::Freeze(vdi))
+        (self.images.get(&child)?.used >= worth).then_some(Work::Freeze(vdi))
     }
 
     fn backing(&self, image: Uuid) -> Option<Uuid> {
@@ -258,6 +279,7 @@ mod tests {
         ];
         let merge = |through| Work::Merge { through: id(through), top: id(7), into: id(8) };
         let found = tree(&snapshots);
+        assert!(found.weighed().is_empty(), "bases are merged whatever they have");
         assert_eq!(found.next(&open(&[])), Some(merge(1)));
         assert_eq!(found.next(&open(&[3])), Some(merge(3)), "by who has it open");
         assert_eq!(found.next(&open(&[1, 3])), None, "not under two programs");
@@ -279,6 +301,7 @@ mod tests {
         assert_eq!(alone(124, 1000), None);
         assert_eq!(alone(125, 1000), freeze);
         assert_eq!(alone(900, 20), freeze);
+        assert_eq!(found(1, 2).weighed(), [id(20), id(10)]);
         assert_eq!(found(0, 1000).next(&open(&[])), None);
         assert_eq!(found(1, 1000).next(&open(&[])), freeze, "nobody writes more meanwhile");
     }
