@@ -15,6 +15,8 @@
                                                        each locking mode
     lifecycle.py URL PASSWORD balloon DISK             have a PVH guest give memory back and take it, also for
                                                        another VM and with less than it could have at its start
+    lifecycle.py URL PASSWORD qcow2 DISK               run a PVH guest on disks of format qcow2: snapshots, a revert, a
+                                                       daemon that is started anew, and room that comes back
     lifecycle.py URL PASSWORD provision DISK SEED WORD have a PVH guest read its settings from a disk (SEED) and say WORD
     lifecycle.py URL PASSWORD netinstall               have an HVM guest of a distribution's template install itself over
                                                        the network, and start from its disk
@@ -195,15 +197,19 @@ def limit_memory(host, vm, kind):
     host.api.VM.set_memory_limits(vm, memory, memory, memory, memory)
 
 
-def add_disk(host, vm, device, name, image, mode="RW"):
+def make_vdi(host, name, size, sm_config=()):
+    return host.api.VDI.create({
+        "name_label": name, "name_description": "", "SR": host.default_sr(),
+        "virtual_size": str(size), "type": "user", "sharable": False, "read_only": False,
+        "other_config": {}, "xenstore_data": {}, "sm_config": dict(sm_config), "tags": [],
+    })
+
+
+def add_disk(host, vm, device, name, image, mode="RW", sm_config=()):
     """Gives a VM a disk with the contents of a raw image; returns its VDI."""
     with open(image, "rb") as file:
         size = file.seek(0, 2)
-    vdi = host.api.VDI.create({
-        "name_label": name, "name_description": "", "SR": host.default_sr(),
-        "virtual_size": str(size), "type": "user", "sharable": False, "read_only": False,
-        "other_config": {}, "xenstore_data": {}, "sm_config": {}, "tags": [],
-    })
+    vdi = make_vdi(host, name, size, sm_config)
     host.upload(vdi, image)
     host.api.VBD.create({
         "VM": vm, "VDI": vdi, "userdevice": device, "bootable": device == "0", "mode": mode,
@@ -311,11 +317,10 @@ def ask(console, line, word):
 
 
 def new_disk(host, vm):
-    vdi = host.api.VDI.create({
-        "name_label": "plugged", "name_description": "", "SR": host.default_sr(),
-        "virtual_size": str(8 << 20), "type": "user", "sharable": False, "read_only": False,
-        "other_config": {}, "xenstore_data": {}, "sm_config": {}, "tags": [],
-    })
+    return plugged(host, vm, make_vdi(host, "plugged", 8 << 20))
+
+
+def plugged(host, vm, vdi):
     vbd = host.api.VBD.create({
         "VM": vm, "VDI": vdi, "userdevice": "autodetect", "bootable": False, "mode": "RW",
         "type": "Disk", "empty": False, "other_config": {}, "qos_algorithm_type": "",
@@ -610,6 +615,105 @@ def balloon(host, disk):
     remove(host, vm, vdi)
 
 
+def used(host):
+    """MiB that the default SR's files take."""
+    sr = host.default_sr()
+    host.api.SR.update(sr)
+    return int(host.api.SR.get_physical_utilisation(sr)) >> 20
+
+
+def wait_for_room(host, limit, what):
+    """Waits until no more than some MiB are in use."""
+    end = time.monotonic() + 600
+    while (now := used(host)) > limit:
+        assert time.monotonic() < end, f"{what}: {now} MiB are in use, no more than {limit} should be"
+        time.sleep(2)
+    say(f"{what}: {now} MiB are in use")
+
+
+def remove_snapshot(host, snapshot):
+    vdis = [host.api.VBD.get_VDI(vbd) for vbd in host.api.VM.get_VBDs(snapshot)]
+    host.api.VM.destroy(snapshot)
+    for vdi in vdis:
+        host.api.VDI.destroy(vdi)
+
+
+def restart_daemon(host, password):
+    """The toolstack is started anew; returns a new session."""
+    (this,) = host.api.host.get_all()
+    host.api.host.restart_agent(this)
+    end = time.monotonic() + 300
+    while True:
+        time.sleep(5)
+        try:
+            return Host(host.url, password)
+        except (OSError, http.client.HTTPException, XenAPI.Failure) as error:
+            assert time.monotonic() < end, error
+
+
+def qcow2(host, password, disk):
+    qcow2 = {"image-format": "qcow2"}
+    vm = from_template(host, "pvh", "qcow2")
+    limit_memory(host, vm, "pvh")
+    root = add_disk(host, vm, "0", "qcow2 disk", disk, sm_config=qcow2)
+    add_card(host, vm)
+    data = make_vdi(host, "qcow2 data", 256 << 20, qcow2)
+    for vdi in (root, data):
+        assert host.api.VDI.get_sm_config(vdi)["image-format"] == "qcow2"
+    console = start(host, vm)
+    read_until(console, "boots 1")
+    read_until(console, "guest: ready")
+    _, vbd = plugged(host, vm, data)
+    host.api.VBD.plug(vbd)
+    ask(console, "disk xvdb", "guest: disk xvdb 524288 sectors")
+    empty = used(host)
+    ask(console, "fill xvdb 0 96 A", "guest: filled xvdb")
+    assert used(host) >= empty + 90, (empty, used(host))
+    ask(console, "trim xvdb", "guest: trimmed xvdb")
+    wait_for_room(host, empty + 8, "after TRIM")
+
+    ask(console, "fill xvdb 0 96 A", "guest: filled xvdb")
+    full = used(host)
+    snapshot = host.api.VM.snapshot(vm, "first")
+    taken = used(host)
+    assert taken < full + 8, f"a snapshot took {taken - full} MiB"
+    ask(console, "fill xvdb 0 64 B", "guest: filled xvdb")
+    written = used(host)
+    assert written >= taken + 60, (taken, written)
+    ask(console, "look xvdb 10", "guest: xvdb has B at 10")
+    ask(console, "look xvdb 80", "guest: xvdb has A at 80")
+    say(f"{full} MiB before a snapshot, {taken} with it, {written} after 64 were written over")
+    remove_snapshot(host, snapshot)
+    wait_for_room(host, written - 56, "without the snapshot")
+    ask(console, "look xvdb 10", "guest: xvdb has B at 10")
+    ask(console, "look xvdb 80", "guest: xvdb has A at 80")
+
+    snapshot = host.api.VM.snapshot(vm, "second")
+    ask(console, "fill xvdb 0 32 C", "guest: filled xvdb")
+    host = restart_daemon(host, password)
+    console = host.console(vm)
+    ask(console, "look xvdb 10", "guest: xvdb has C at 10")
+    ask(console, "fill xvdb 40 8 C", "guest: filled xvdb")
+    say("the guest's disks go on without the toolstack")
+    host.call_and_wait("VM.revert", snapshot)
+    assert host.api.VM.get_power_state(vm) == "Halted"
+    remove_snapshot(host, snapshot)
+    console = start(host, vm)
+    read_until(console, "boots 2")
+    read_until(console, "guest: ready")
+    for at, byte in ((10, "B"), (45, "B"), (80, "A")):
+        ask(console, f"look xvdb {at}", f"guest: xvdb has {byte} at {at}")
+    say("it starts from a snapshot of its disks")
+    host.api.VM.clean_shutdown(vm)
+    disks = [host.api.VBD.get_VDI(vbd) for vbd in host.api.VM.get_VBDs(vm)]
+    host.api.VM.destroy(vm)
+    for vdi in disks:
+        assert host.api.VDI.get_sm_config(vdi)["image-format"] == "qcow2"
+        host.api.VDI.destroy(vdi)
+    wait_for_room(host, empty, "at the end")
+    return host
+
+
 def start(host, vm):
     """Starts a VM and returns its console, which has all that the guest says."""
     host.api.VM.start(vm, True, False)
@@ -693,6 +797,8 @@ def main():
         guard(host, rest[0])
     elif action == "balloon":
         balloon(host, rest[0])
+    elif action == "qcow2":
+        host = qcow2(host, password, rest[0])
     elif action == "provision":
         provision(host, *rest)
     elif action == "netinstall":

@@ -25,7 +25,11 @@ pub(crate) fn loops(system: &dyn System, file: &Path) -> Result<Vec<Active>, Sto
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(io(format!("looking at {}", file.display()))(error)),
     };
-    let path = path.to_string_lossy();
+    loops_over(system, &path.to_string_lossy())
+}
+
+/// Loop devices over what is called so, without looking at it: it may have stopped to answer.
+pub(crate) fn loops_over(system: &dyn System, path: &str) -> Result<Vec<Active>, StorageError> {
     find(system, "loop", |folder| {
         read(&folder.join("loop/backing_file")).is_some_and(|backing| backing == path)
     })

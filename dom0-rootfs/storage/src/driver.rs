@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use crate::error::StorageError;
+use crate::format::ImageFormat;
 
 /// Identity and configuration of an SR on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,10 @@ pub trait SrDriver: Send + Sync {
     fn kind(&self) -> &'static str;
     /// Facts for the `SM` class: name, description, device_config keys with their meaning.
     fn about(&self) -> About;
+    /// Formats of VDIs that the driver can make on this host (`SM.supported_image_formats`).
+    fn formats(&self) -> Vec<ImageFormat> {
+        vec![ImageFormat::Raw]
+    }
     /// Where an SR lies.
     fn place(&self, _sr: &SrSpec) -> Result<Place, StorageError> {
         Ok(Place::Here)
@@ -58,8 +63,14 @@ pub trait SrDriver: Send + Sync {
     fn stat(&self, sr: &SrSpec) -> Result<SrStat, StorageError>;
     /// Every VDI that an attached SR holds (`SR.scan`).
     fn scan(&self, sr: &SrSpec) -> Result<Vec<VdiInfo>, StorageError>;
-    /// A new VDI of zeros, at least `size` bytes.
-    fn vdi_create(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError>;
+    /// A new VDI of zeros, at least `size` bytes, of a format if one is asked for.
+    fn vdi_create(
+        &self,
+        sr: &SrSpec,
+        vdi: Uuid,
+        size: u64,
+        format: Option<ImageFormat>,
+    ) -> Result<VdiInfo, StorageError>;
     /// Removes a VDI and its data.
     fn vdi_destroy(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError>;
     /// A new VDI with the contents of another, copy on write where the driver can.
@@ -70,6 +81,11 @@ pub trait SrDriver: Send + Sync {
     fn vdi_activate(&self, sr: &SrSpec, vdi: Uuid, mode: Mode) -> Result<PathBuf, StorageError>;
     /// The reverse of [`SrDriver::vdi_activate`]; an inactive VDI is no error.
     fn vdi_deactivate(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError>;
+    /// Goes on giving back room that nothing refers to any more, and says whether there is more to do
+    /// soon. Takes moments: what lasts is done elsewhere, while VDIs are in use and all other calls work.
+    fn tidy(&self, _sr: &SrSpec) -> Result<bool, StorageError> {
+        Ok(false)
+    }
 }
 
 /// Facts about a driver.
@@ -105,6 +121,8 @@ pub struct VdiInfo {
     pub physical_utilisation: u64,
     /// The name of the file it is, in an SR that others fill: there VDIs are only read.
     pub image: Option<String>,
+    /// Its format, in an SR that can have several (`VDI.sm_config:image-format`).
+    pub format: Option<ImageFormat>,
 }
 
 /// Where an SR lies.

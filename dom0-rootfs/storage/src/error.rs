@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
+use crate::format::ImageFormat;
+
 /// Why a storage call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -34,6 +36,14 @@ pub enum StorageError {
         kind: &'static str,
         /// A verb with its object.
         doing: &'static str,
+    },
+    /// The SR does not make VDIs of this format.
+    #[error("this SR makes VDIs of format {made}, not {}", .asked.name())]
+    Format {
+        /// What was asked for.
+        asked: ImageFormat,
+        /// What it makes.
+        made: String,
     },
     /// No such VDI in the SR.
     #[error("VDI {0} does not exist in this SR")]

@@ -7,7 +7,7 @@ use crate::device;
 use crate::driver::{About, DeviceConfig, Found, SrSpec};
 use crate::error::StorageError;
 use crate::folder::Folder;
-use crate::folder_driver::{FEATURES, FolderDriver};
+use crate::folder_driver::{CONFIGURATION, FEATURES, FolderDriver};
 use crate::lvm::{self, VolumeGroup};
 use crate::mount::Mount;
 use crate::program::System;
@@ -46,10 +46,11 @@ impl FolderDriver for ExtDriver {
     fn about(&self) -> About {
         About {
             name: "Local EXT4",
-            description: "Sparse files in an ext4 filesystem on a disk of the host",
+            description: "Raw or qcow2 files in an ext4 filesystem on a disk of the host",
             configuration: &[
                 ("device", "the disk or partition, for example /dev/sdb"),
                 ("force", "true: overwrite a filesystem or partition table on the device"),
+                CONFIGURATION,
             ],
             features: FEATURES,
         }

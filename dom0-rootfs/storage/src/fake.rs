@@ -3,14 +3,17 @@
 
 use std::collections::VecDeque;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use uuid::Uuid;
 
 use crate::driver::{About, DeviceConfig, Found, Mode, Place, SrDriver, SrSpec, SrStat, VdiInfo};
 use crate::error::StorageError;
 use crate::folder::Folder;
+use crate::format::{self, ImageFormat};
 use crate::program::io;
 
 /// Calls that shall fail.
@@ -45,13 +48,48 @@ pub struct FakeDriver {
     capacity: u64,
     active: Mutex<Vec<(Uuid, Mode)>>,
     faults: Faults,
+    tidied: AtomicUsize,
 }
 
 impl FakeDriver {
     /// A driver that takes the place of the one called `kind`, with its SRs below `folder`, each of
     /// `capacity` bytes.
     pub fn new(kind: &'static str, folder: PathBuf, capacity: u64) -> Self {
-        Self { kind, folder, capacity, active: Mutex::default(), faults: Faults::default() }
+        Self {
+            kind,
+            folder,
+            capacity,
+            active: Mutex::default(),
+            faults: Faults::default(),
+            tidied: AtomicUsize::new(0),
+        }
+    }
+
+    /// How often [`SrDriver::tidy`] was called.
+    pub fn tidied(&self) -> usize {
+        self.tidied.load(Ordering::SeqCst)
+    }
+
+    /// Says of a VDI that it is of format qcow2; its file is the same.
+    fn qcow2_marker(&self, sr: &SrSpec, vdi: Uuid) -> PathBuf {
+        self.path(sr).join(format!("{vdi}.format"))
+    }
+
+    fn mark(&self, sr: &SrSpec, vdi: Uuid, format: ImageFormat) -> Result<(), StorageError> {
+        let marker = self.qcow2_marker(sr, vdi);
+        match format {
+            ImageFormat::Raw => Ok(()),
+            ImageFormat::Qcow2 => {
+                fs::write(&marker, "").map_err(io(format!("writing {}", marker.display())))
+            }
+        }
+    }
+
+    /// As a driver with several formats tells it.
+    fn marked(&self, sr: &SrSpec, info: VdiInfo) -> VdiInfo {
+        let qcow2 = self.qcow2_marker(sr, info.uuid).exists();
+        let format = if qcow2 { ImageFormat::Qcow2 } else { ImageFormat::Raw };
+        VdiInfo { format: (self.formats().len() > 1).then_some(format), ..info }
     }
 
     /// Calls that shall fail.
@@ -106,6 +144,13 @@ impl SrDriver for FakeDriver {
             description: "Files of the simulator",
             configuration: &[],
             features: crate::folder_driver::FEATURES,
+        }
+    }
+
+    fn formats(&self) -> Vec<ImageFormat> {
+        match self.kind {
+            "lvmthin" => vec![ImageFormat::Raw],
+            _ => vec![ImageFormat::Raw, ImageFormat::Qcow2],
         }
     }
 
@@ -173,22 +218,38 @@ impl SrDriver for FakeDriver {
 
     fn scan(&self, sr: &SrSpec) -> Result<Vec<VdiInfo>, StorageError> {
         self.faults.check("scan")?;
-        self.folder(sr)?.scan()
+        let found = self.folder(sr)?.scan()?;
+        Ok(found.into_iter().map(|info| self.marked(sr, info)).collect())
     }
 
-    fn vdi_create(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError> {
+    fn vdi_create(
+        &self,
+        sr: &SrSpec,
+        vdi: Uuid,
+        size: u64,
+        format: Option<ImageFormat>,
+    ) -> Result<VdiInfo, StorageError> {
         self.faults.check("vdi_create")?;
+        let format = format::choose(sr, &self.formats(), format)?;
         let folder = self.folder(sr)?;
         if !folder.file(vdi).exists() {
             self.reserve(&folder, size)?;
         }
-        folder.create(vdi, size)
+        self.mark(sr, vdi, format)?;
+        folder.create(vdi, size).map(|info| self.marked(sr, info))
     }
 
     fn vdi_destroy(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
         self.faults.check("vdi_destroy")?;
         self.refuse_active(vdi)?;
-        self.folder(sr)?.destroy(vdi)
+        self.folder(sr)?.destroy(vdi)?;
+        let marker = self.qcow2_marker(sr, vdi);
+        match fs::remove_file(&marker) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(io(format!("removing {}", marker.display()))(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn vdi_clone(&self, sr: &SrSpec, from: Uuid, to: Uuid) -> Result<VdiInfo, StorageError> {
@@ -197,14 +258,17 @@ impl SrDriver for FakeDriver {
         if !folder.file(to).exists() {
             self.reserve(&folder, folder.info(from)?.virtual_size)?;
         }
-        folder.copy(from, to)
+        if self.qcow2_marker(sr, from).exists() {
+            self.mark(sr, to, ImageFormat::Qcow2)?;
+        }
+        folder.copy(from, to).map(|info| self.marked(sr, info))
     }
 
     fn vdi_resize(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError> {
         self.faults.check("vdi_resize")?;
         let folder = self.folder(sr)?;
         self.reserve(&folder, size.saturating_sub(folder.info(vdi)?.virtual_size))?;
-        folder.grow(vdi, size)
+        folder.grow(vdi, size).map(|info| self.marked(sr, info))
     }
 
     fn vdi_activate(&self, sr: &SrSpec, vdi: Uuid, mode: Mode) -> Result<PathBuf, StorageError> {
@@ -224,6 +288,12 @@ impl SrDriver for FakeDriver {
         self.faults.check("vdi_deactivate")?;
         self.active().retain(|(uuid, _)| *uuid != vdi);
         Ok(())
+    }
+
+    fn tidy(&self, _sr: &SrSpec) -> Result<bool, StorageError> {
+        self.tidied.fetch_add(1, Ordering::SeqCst);
+        self.faults.check("tidy")?;
+        Ok(false)
     }
 }
 
@@ -247,9 +317,9 @@ mod tests {
         assert!(fake.scan(&sr()).is_err(), "nothing is attached yet");
         fake.attach(&sr()).unwrap();
         fake.faults().once("vdi_create", StorageError::NoSpace { free: 0, needed: 1 });
-        assert!(fake.vdi_create(&sr(), vdi, 4096).is_err());
+        assert!(fake.vdi_create(&sr(), vdi, 4096, None).is_err());
         assert_eq!(fake.scan(&sr()).unwrap(), []);
-        fake.vdi_create(&sr(), vdi, 4096).unwrap();
+        fake.vdi_create(&sr(), vdi, 4096, None).unwrap();
         assert_eq!(fake.scan(&sr()).unwrap().len(), 1);
     }
 
@@ -260,7 +330,7 @@ mod tests {
         let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
         fake.create(&sr()).unwrap();
         fake.attach(&sr()).unwrap();
-        fake.vdi_create(&sr(), one, 2 << 20).unwrap();
+        fake.vdi_create(&sr(), one, 2 << 20, None).unwrap();
         let full = fake.vdi_clone(&sr(), one, two).unwrap_err();
         assert!(matches!(full, StorageError::NoSpace { free: 1_048_576, needed: 2_097_152 }));
         let path = fake.vdi_activate(&sr(), one, Mode::ReadWrite).unwrap();

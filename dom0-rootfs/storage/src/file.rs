@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::driver::{About, SrSpec};
 use crate::error::StorageError;
 use crate::folder::Folder;
-use crate::folder_driver::{FEATURES, FolderDriver};
+use crate::folder_driver::{CONFIGURATION, FEATURES, FolderDriver};
 use crate::program::{System, io};
 
 /// VDIs below `device_config:location`, in a folder named after the SR.
@@ -51,11 +51,11 @@ impl FolderDriver for FileDriver {
     fn about(&self) -> About {
         About {
             name: "Folder",
-            description: "Sparse files in a folder of a filesystem that is mounted on the host",
-            configuration: &[(
-                "location",
-                "a folder on the host; a folder named after the SR is made in it",
-            )],
+            description: "Raw or qcow2 files in a folder of a filesystem that is mounted on the host",
+            configuration: &[
+                ("location", "a folder on the host; a folder named after the SR is made in it"),
+                CONFIGURATION,
+            ],
             features: FEATURES,
         }
     }

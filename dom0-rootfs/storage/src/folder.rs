@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A folder of VDIs: one sparse file `<uuid>.raw` each.
+//! A folder of raw VDIs: one sparse file `<uuid>.raw` each.
 //!
 //! A file gets its name only once it is whole and on the disk. Until then it is called
 //! `<uuid>.partial` and locked by its writer, so what an interrupted call left behind can be told
@@ -15,10 +15,12 @@ use uuid::Uuid;
 
 use crate::driver::{SrStat, VdiInfo};
 use crate::error::StorageError;
+use crate::format::ImageFormat;
 use crate::program::io as failing;
+use crate::qcow2;
 
 /// Sizes of VDIs are multiples of this many bytes: the largest sector that guests see.
-const GRAIN: u64 = 4096;
+pub(crate) const GRAIN: u64 = 4096;
 
 /// VDIs in a folder.
 pub(crate) struct Folder {
@@ -28,6 +30,11 @@ pub(crate) struct Folder {
 impl Folder {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self { path }
+    }
+
+    /// The folder itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The file of a VDI.
@@ -128,8 +135,10 @@ impl Folder {
     /// Removes every VDI, and nothing else.
     pub(crate) fn destroy_all(&self) -> Result<(), StorageError> {
         self.clean()?;
-        for (vdi, _) in self.names("raw")? {
-            self.destroy(vdi)?;
+        for ending in ["raw"].iter().chain(&qcow2::ENDINGS) {
+            for (_, path) in self.names(ending)? {
+                remove(&path).map_err(failing(format!("removing {}", path.display())))?;
+            }
         }
         Ok(())
     }
@@ -143,7 +152,8 @@ impl Folder {
         })
     }
 
-    fn free(&self) -> Result<u64, StorageError> {
+    /// Bytes that are free.
+    pub(crate) fn free(&self) -> Result<u64, StorageError> {
         let stat = self.stat()?;
         Ok(stat.physical_size - stat.physical_utilisation)
     }
@@ -201,10 +211,12 @@ fn describe(uuid: Uuid, metadata: &fs::Metadata) -> VdiInfo {
         virtual_size: metadata.len(),
         physical_utilisation: metadata.blocks() * 512,
         image: None,
+        format: Some(ImageFormat::Raw),
     }
 }
 
-fn rounded(size: u64) -> Result<u64, StorageError> {
+/// The size of a VDI that has room for `size` bytes.
+pub(crate) fn rounded(size: u64) -> Result<u64, StorageError> {
     size.checked_next_multiple_of(GRAIN).filter(|size| (1..=1 << 60).contains(size)).ok_or_else(
         || StorageError::Failed {
             doing: format!("sizing a VDI of {size} bytes"),

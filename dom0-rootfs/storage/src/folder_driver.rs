@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What SRs have in common whose VDIs are sparse files in a folder.
+//! What SRs have in common whose VDIs are files in a folder: raw ones, which are sparse, and of format
+//! qcow2, which share what they have in common. A VDI stays what it was made as.
 
 use std::path::PathBuf;
 
@@ -8,8 +9,10 @@ use uuid::Uuid;
 use crate::driver::{About, DeviceConfig, Found, Mode, Place, SrDriver, SrSpec, SrStat, VdiInfo};
 use crate::error::StorageError;
 use crate::folder::Folder;
+use crate::format::{self, ImageFormat};
 use crate::loops;
 use crate::program::System;
+use crate::qcow2::{self, Qcow2};
 
 /// What such drivers can do.
 pub(crate) const FEATURES: &[&str] = &[
@@ -23,6 +26,12 @@ pub(crate) const FEATURES: &[&str] = &[
     "SR_PROBE",
     "SR_UPDATE",
 ];
+
+/// What such drivers say of the key of `device_config` that they share.
+pub(crate) const CONFIGURATION: (&str, &str) = (
+    format::PREFERRED,
+    "formats of new VDIs, raw and qcow2, the one that is made by default first; by default raw,qcow2",
+);
 
 /// What tells such drivers apart; see [`SrDriver`] for what each call promises.
 pub(crate) trait FolderDriver: Send + Sync {
@@ -55,6 +64,11 @@ pub(crate) trait FolderDriver: Send + Sync {
             loops::refuse_active(self.system(), vdi.uuid, &folder.file(vdi.uuid))
         })
     }
+
+    /// The qcow2 VDIs of a folder.
+    fn qcow2<'a>(&'a self, sr: &SrSpec, folder: &'a Folder) -> Qcow2<'a> {
+        Qcow2::new(self.system(), sr, folder.path())
+    }
 }
 
 impl<T: FolderDriver> SrDriver for T {
@@ -66,15 +80,22 @@ impl<T: FolderDriver> SrDriver for T {
         FolderDriver::about(self)
     }
 
+    fn formats(&self) -> Vec<ImageFormat> {
+        let qcow2 = qcow2::is_possible(self.system()).then_some(ImageFormat::Qcow2);
+        [ImageFormat::Raw].into_iter().chain(qcow2).collect()
+    }
+
     fn place(&self, sr: &SrSpec) -> Result<Place, StorageError> {
         FolderDriver::place(self, sr)
     }
 
     fn create(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        format::preferred(sr, &self.formats())?;
         FolderDriver::create(self, sr)
     }
 
     fn destroy(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        qcow2::close(self.system(), sr)?;
         FolderDriver::destroy(self, sr)
     }
 
@@ -83,11 +104,13 @@ impl<T: FolderDriver> SrDriver for T {
     }
 
     fn attach(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        format::preferred(sr, &self.formats())?;
         FolderDriver::attach(self, sr)?;
         self.attached(sr)?.clean()
     }
 
     fn detach(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        qcow2::close(self.system(), sr)?;
         FolderDriver::detach(self, sr)
     }
 
@@ -96,25 +119,49 @@ impl<T: FolderDriver> SrDriver for T {
     }
 
     fn scan(&self, sr: &SrSpec) -> Result<Vec<VdiInfo>, StorageError> {
-        self.attached(sr)?.scan()
+        let folder = self.attached(sr)?;
+        let mut found = folder.scan()?;
+        found.extend(self.qcow2(sr, &folder).scan()?);
+        found.sort_by_key(|vdi| vdi.uuid);
+        Ok(found)
     }
 
-    fn vdi_create(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError> {
-        self.attached(sr)?.create(vdi, size)
+    fn vdi_create(
+        &self,
+        sr: &SrSpec,
+        vdi: Uuid,
+        size: u64,
+        format: Option<ImageFormat>,
+    ) -> Result<VdiInfo, StorageError> {
+        let folder = self.attached(sr)?;
+        match format::choose(sr, &self.formats(), format)? {
+            ImageFormat::Raw => folder.create(vdi, size),
+            ImageFormat::Qcow2 => self.qcow2(sr, &folder).create(vdi, size),
+        }
     }
 
     fn vdi_destroy(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
         let folder = self.attached(sr)?;
+        let qcow2 = self.qcow2(sr, &folder);
+        if qcow2.has(vdi)? {
+            return qcow2.destroy(vdi);
+        }
         loops::refuse_active(self.system(), vdi, &folder.file(vdi))?;
         folder.destroy(vdi)
     }
 
     fn vdi_clone(&self, sr: &SrSpec, from: Uuid, to: Uuid) -> Result<VdiInfo, StorageError> {
-        self.attached(sr)?.copy(from, to)
+        let folder = self.attached(sr)?;
+        let qcow2 = self.qcow2(sr, &folder);
+        if qcow2.has(from)? { qcow2.clone(from, to) } else { folder.copy(from, to) }
     }
 
     fn vdi_resize(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError> {
         let folder = self.attached(sr)?;
+        let qcow2 = self.qcow2(sr, &folder);
+        if qcow2.has(vdi)? {
+            return qcow2.grow(vdi, size);
+        }
         let info = folder.grow(vdi, size)?;
         loops::grown(self.system(), &folder.file(vdi))?;
         Ok(info)
@@ -122,6 +169,10 @@ impl<T: FolderDriver> SrDriver for T {
 
     fn vdi_activate(&self, sr: &SrSpec, vdi: Uuid, mode: Mode) -> Result<PathBuf, StorageError> {
         let folder = self.attached(sr)?;
+        let qcow2 = self.qcow2(sr, &folder);
+        if qcow2.has(vdi)? {
+            return qcow2.activate(vdi, mode);
+        }
         folder.info(vdi)?;
         loops::activate(self.system(), vdi, &folder.file(vdi), mode)
     }
@@ -129,10 +180,21 @@ impl<T: FolderDriver> SrDriver for T {
     fn vdi_deactivate(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
         // An SR that is not attached has no active VDI.
         let Some(folder) = self.folder(sr)? else { return Ok(()) };
+        let qcow2 = self.qcow2(sr, &folder);
+        if qcow2.has(vdi)? {
+            return qcow2.deactivate(vdi);
+        }
         match folder.info(vdi) {
             Ok(_) => loops::deactivate(self.system(), &folder.file(vdi)),
             Err(StorageError::NoSuchVdi(_)) => Ok(()),
             Err(error) => Err(error),
+        }
+    }
+
+    fn tidy(&self, sr: &SrSpec) -> Result<bool, StorageError> {
+        match self.folder(sr)? {
+            Some(folder) => self.qcow2(sr, &folder).tidy(),
+            None => Ok(false),
         }
     }
 }

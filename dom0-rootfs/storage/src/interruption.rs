@@ -43,7 +43,7 @@ fn sdb() -> SrSpec {
 const LIFE: &[(&str, Step)] = &[
     ("create", |driver| driver.create(&sdb())),
     ("attach", |driver| driver.attach(&sdb())),
-    ("vdi_create", |driver| driver.vdi_create(&sdb(), ONE, 10 << 20).map(drop)),
+    ("vdi_create", |driver| driver.vdi_create(&sdb(), ONE, 10 << 20, None).map(drop)),
     ("vdi_activate", |driver| driver.vdi_activate(&sdb(), ONE, Mode::ReadWrite).map(drop)),
     ("vdi_clone", |driver| driver.vdi_clone(&sdb(), ONE, TWO).map(drop)),
     ("vdi_resize", |driver| driver.vdi_resize(&sdb(), ONE, 20 << 20).map(drop)),
@@ -231,7 +231,7 @@ fn an_sr_that_the_installer_made_is_used_and_removed_without_its_device_being_na
         driver.create(&sdb()).unwrap();
         let bare = sr(&[]);
         driver.attach(&bare).unwrap();
-        driver.vdi_create(&bare, ONE, 1 << 20).unwrap();
+        driver.vdi_create(&bare, ONE, 1 << 20, None).unwrap();
         driver.detach(&bare).unwrap();
         driver.destroy(&bare).unwrap();
         assert_eq!(host.model(), FakeHost::new().model(), "{kind}");
@@ -246,7 +246,7 @@ fn an_active_vdi_is_neither_destroyed_nor_changes_its_mode() {
         let driver = make(host.clone());
         driver.create(&sdb()).unwrap();
         driver.attach(&sdb()).unwrap();
-        driver.vdi_create(&sdb(), ONE, 1 << 20).unwrap();
+        driver.vdi_create(&sdb(), ONE, 1 << 20, None).unwrap();
         let first = driver.vdi_activate(&sdb(), ONE, Mode::ReadWrite).unwrap();
         assert_eq!(driver.vdi_activate(&sdb(), ONE, Mode::ReadWrite).unwrap(), first, "{kind}");
         host.edit(|model| model.lvs.values_mut().for_each(|lv| lv.open = true));
@@ -274,7 +274,7 @@ fn thin_volumes_are_made_as_documented() {
     let driver = LvmThinDriver::new(host.clone());
     driver.create(&sdb()).unwrap();
     driver.attach(&sdb()).unwrap();
-    let made = driver.vdi_create(&sdb(), ONE, (4 << 20) + 1).unwrap();
+    let made = driver.vdi_create(&sdb(), ONE, (4 << 20) + 1, None).unwrap();
     assert_eq!(made.virtual_size, 8 << 20);
     driver.vdi_clone(&sdb(), ONE, TWO).unwrap();
     let group = "xsr-00000000-0000-0000-0000-000000000abc";
@@ -298,7 +298,7 @@ fn an_sr_on_a_server_takes_only_its_own_folder() {
     driver.create(&sdb()).unwrap();
     host.write("nas/vms/others", "theirs");
     driver.attach(&sdb()).unwrap();
-    driver.vdi_create(&sdb(), ONE, 1 << 20).unwrap();
+    driver.vdi_create(&sdb(), ONE, 1 << 20, None).unwrap();
     driver.detach(&sdb()).unwrap();
     let log = host.log().join("\n");
     let options = "noatime,nodev,nosuid,noexec,soft,timeo=133,retrans=2147483647,retry=0,proto=tcp,\

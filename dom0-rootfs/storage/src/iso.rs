@@ -14,6 +14,7 @@ use crate::driver::{About, Mode, Place, SrDriver, SrSpec, SrStat, VdiInfo};
 use crate::error::StorageError;
 use crate::export::Export;
 use crate::folder::Folder;
+use crate::format::ImageFormat;
 use crate::loops;
 use crate::mount::Mount;
 use crate::program::{System, io};
@@ -125,6 +126,7 @@ fn describe(sr: Uuid, name: &str, metadata: &Metadata) -> VdiInfo {
         virtual_size: metadata.len() / SECTOR * SECTOR,
         physical_utilisation: metadata.blocks() * 512,
         image: Some(name.to_owned()),
+        format: None,
     }
 }
 
@@ -196,7 +198,13 @@ impl SrDriver for IsoDriver {
         Ok(self.images(sr)?.into_iter().map(|(info, _)| info).collect())
     }
 
-    fn vdi_create(&self, _: &SrSpec, _: Uuid, _: u64) -> Result<VdiInfo, StorageError> {
+    fn vdi_create(
+        &self,
+        _: &SrSpec,
+        _: Uuid,
+        _: u64,
+        _: Option<ImageFormat>,
+    ) -> Result<VdiInfo, StorageError> {
         self.unsupported("create a VDI")
     }
 
@@ -293,7 +301,7 @@ mod tests {
         let (_host, driver, sr) = library("/srv/iso");
         let disc = driver.scan(&sr).unwrap()[0].uuid;
         for refused in [
-            driver.vdi_create(&sr, Uuid::nil(), 1).map(drop),
+            driver.vdi_create(&sr, Uuid::nil(), 1, None).map(drop),
             driver.vdi_destroy(&sr, disc),
             driver.vdi_clone(&sr, disc, Uuid::nil()).map(drop),
             driver.vdi_resize(&sr, disc, 1).map(drop),

@@ -3,15 +3,15 @@
 //!
 //! | kind | where VDIs live | clone |
 //! |---|---|---|
-//! | `file` | sparse files in a folder of an existing filesystem | sparse copy, shared blocks where the filesystem can |
-//! | `ext` | sparse files in an ext4 filesystem on a logical volume of its own | sparse copy |
-//! | `nfs` | sparse files in a folder of an NFS server | sparse copy, on the server where it can |
+//! | `file` | files in a folder of an existing filesystem | raw: sparse copy, shared blocks where the filesystem can; qcow2: copy on write |
+//! | `ext` | files in an ext4 filesystem on a logical volume of its own | raw: sparse copy; qcow2: copy on write |
+//! | `nfs` | files in a folder of an NFS server | raw: sparse copy, on the server where it can; qcow2: copy on write |
 //! | `iso` | images that others put into a folder here or on an NFS server, read-only | none |
 //! | `lvmthin` | thin volumes | thin snapshot |
 //!
 //! Drivers keep no state of their own: every call looks at the disk, so a call that was interrupted
 //! is simply made again. What an interrupted call may leave behind is removed by the next
-//! [`SrDriver::attach`] or [`SrDriver::scan`].
+//! [`SrDriver::attach`] or [`SrDriver::scan`], and with qcow2 by [`SrDriver::tidy`].
 
 mod block;
 mod device;
@@ -20,9 +20,12 @@ mod error;
 mod export;
 mod ext;
 mod fake;
+#[cfg(test)]
+mod fake_qemu;
 mod file;
 mod folder;
 mod folder_driver;
+mod format;
 #[cfg(test)]
 mod interruption;
 mod iso;
@@ -32,6 +35,8 @@ mod lvmthin;
 mod mount;
 mod nfs;
 mod program;
+mod qcow2;
+mod qmp;
 mod sparse;
 #[cfg(test)]
 mod testing;
@@ -41,10 +46,12 @@ pub use error::StorageError;
 pub use ext::ExtDriver;
 pub use fake::{FakeDriver, Faults};
 pub use file::FileDriver;
+pub use format::ImageFormat;
 pub use iso::IsoDriver;
 pub use lvmthin::LvmThinDriver;
 pub use nfs::NfsDriver;
-pub use program::{Device, Host, Ran, System};
+pub use program::{Change, Device, Host, Ran, System};
+pub use qmp::Until;
 
 /// Every driver of a real host.
 pub fn host_drivers() -> Vec<std::sync::Arc<dyn SrDriver>> {

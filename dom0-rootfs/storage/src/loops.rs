@@ -53,6 +53,16 @@ pub(crate) fn deactivate(system: &dyn System, file: &Path) -> Result<(), Storage
     Ok(())
 }
 
+/// Detaches what lies over a file that may have stopped to answer.
+pub(crate) fn detach(system: &dyn System, file: &Path) -> Result<(), StorageError> {
+    let path = file.to_string_lossy();
+    for found in block::loops_over(system, &path)?.into_iter().filter(|found| !found.going) {
+        let doing = format!("detaching what lies over {path}");
+        system.must(&doing, "losetup", &["--detach", &found.node.to_string_lossy()])?;
+    }
+    Ok(())
+}
+
 /// Tells the loop device of a file, if there is one, that the file has grown.
 pub(crate) fn grown(system: &dyn System, file: &Path) -> Result<(), StorageError> {
     if let Some(found) = find(system, file)? {
@@ -71,7 +81,8 @@ pub(crate) fn refuse_active(
     if block::loops(system, file)?.is_empty() { Ok(()) } else { Err(StorageError::VdiInUse(vdi)) }
 }
 
-fn takes_direct_io(file: &Path) -> Result<bool, StorageError> {
+/// Whether the file's filesystem can go past the page cache.
+pub(crate) fn takes_direct_io(file: &Path) -> Result<bool, StorageError> {
     let flags = i32::try_from(OFlags::DIRECT.bits()).unwrap_or_default();
     match OpenOptions::new().read(true).custom_flags(flags).open(file) {
         Ok(_) => Ok(true),

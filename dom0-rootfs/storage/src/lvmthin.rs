@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::driver::{About, DeviceConfig, Found, Mode, SrDriver, SrSpec, SrStat, VdiInfo};
 use crate::error::StorageError;
+use crate::format::{self, ImageFormat};
 use crate::lvm::{self, Volume, VolumeGroup};
 use crate::program::System;
 
@@ -54,7 +55,13 @@ fn volume_of(vdi: Uuid) -> String {
 }
 
 fn describe(uuid: Uuid, volume: &Volume) -> VdiInfo {
-    VdiInfo { uuid, virtual_size: volume.size(), physical_utilisation: volume.used(), image: None }
+    VdiInfo {
+        uuid,
+        virtual_size: volume.size(),
+        physical_utilisation: volume.used(),
+        image: None,
+        format: None,
+    }
 }
 
 impl SrDriver for LvmThinDriver {
@@ -131,7 +138,14 @@ impl SrDriver for LvmThinDriver {
         Ok(found)
     }
 
-    fn vdi_create(&self, sr: &SrSpec, vdi: Uuid, size: u64) -> Result<VdiInfo, StorageError> {
+    fn vdi_create(
+        &self,
+        sr: &SrSpec,
+        vdi: Uuid,
+        size: u64,
+        format: Option<ImageFormat>,
+    ) -> Result<VdiInfo, StorageError> {
+        format::choose(sr, &self.formats(), format)?;
         let group = self.group(sr);
         match self.find(sr, vdi)? {
             // Sizes are whole extents, so an earlier call with this size made it at least as large.

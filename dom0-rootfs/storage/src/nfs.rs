@@ -12,7 +12,7 @@ use crate::driver::{About, DeviceConfig, Found, Place, SrSpec};
 use crate::error::StorageError;
 use crate::export::Export;
 use crate::folder::Folder;
-use crate::folder_driver::{FEATURES, FolderDriver};
+use crate::folder_driver::{CONFIGURATION, FEATURES, FolderDriver};
 use crate::mount::Mount;
 use crate::program::{System, io};
 
@@ -63,12 +63,13 @@ impl FolderDriver for NfsDriver {
     fn about(&self) -> About {
         About {
             name: "NFS",
-            description: "Sparse files in a folder of an NFS server",
+            description: "Raw or qcow2 files in a folder of an NFS server",
             configuration: &[
                 ("server", "name or address of the server"),
                 ("serverpath", "the folder it exports; one named after the SR is made in it"),
                 ("nfsversion", "3, 4, 4.0, 4.1 or 4.2; by default what both sides know, up to 4.1"),
                 ("options", "further options of nfs(5), with commas between them"),
+                CONFIGURATION,
             ],
             features: FEATURES,
         }

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The one way in which drivers reach the host: its programs, its device numbers, its `/proc`.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use crate::error::StorageError;
+use crate::qmp::{self, Until};
 
 /// A block device of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,10 +34,65 @@ pub struct Ran {
     pub stderr: String,
 }
 
+/// A change to what a folder has, which is made at once or not at all.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// A new symbolic link.
+    Link {
+        /// What it says.
+        target: &'a str,
+        /// Where it lies.
+        at: &'a Path,
+    },
+    /// A file or link gets another name in its folder, in place of what is called so.
+    Rename {
+        /// Its name.
+        from: &'a Path,
+        /// The new one.
+        to: &'a Path,
+    },
+    /// A file or link goes; one that is not there is no error.
+    Remove(&'a Path),
+}
+
+impl Change<'_> {
+    /// Makes the change, and has it written to the disk.
+    pub fn make(self) -> Result<(), StorageError> {
+        let (done, doing, path) = match self {
+            Change::Link { target, at } => {
+                (std::os::unix::fs::symlink(target, at), format!("linking {}", at.display()), at)
+            }
+            Change::Rename { from, to } => {
+                let doing = format!("renaming {} to {}", from.display(), to.display());
+                (fs::rename(from, to), doing, to)
+            }
+            Change::Remove(path) => {
+                let done = match fs::remove_file(path) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                    done => done,
+                };
+                (done, format!("removing {}", path.display()), path)
+            }
+        };
+        let folder = path.parent().unwrap_or(path);
+        done.and_then(|()| fs::File::open(folder)?.sync_all()).map_err(io(doing))
+    }
+}
+
 /// What drivers need of the host.
 pub trait System: Send + Sync {
     /// Runs a program to its end. An exit code other than zero is no error here.
     fn run(&self, program: &str, args: &[&str]) -> Result<Ran, StorageError>;
+    /// Runs a command of QMP at a socket and returns its answer; none if nobody listens there.
+    fn qmp(
+        &self,
+        socket: &Path,
+        command: &str,
+        arguments: &Value,
+        until: Until<'_>,
+    ) -> Result<Option<Value>, StorageError>;
+    /// Changes what a folder has; done when it is on the disk.
+    fn alter(&self, change: Change<'_>) -> Result<(), StorageError>;
     /// The block device at a path, if there is one.
     fn device(&self, path: &Path) -> Option<Device>;
     /// Where `/proc`, `/sys` and `/run` of this host are found: `/`.
@@ -96,6 +156,24 @@ impl System for Host {
         };
         tracing::debug!(program, code = ran.code, stderr = ran.stderr.trim(), "ended");
         Ok(ran)
+    }
+
+    fn qmp(
+        &self,
+        socket: &Path,
+        command: &str,
+        arguments: &Value,
+        until: Until<'_>,
+    ) -> Result<Option<Value>, StorageError> {
+        tracing::debug!(socket = %socket.display(), command, %arguments, "asking");
+        let answer = qmp::run(socket, command, arguments, until);
+        tracing::debug!(command, ?answer, "answered");
+        answer
+    }
+
+    fn alter(&self, change: Change<'_>) -> Result<(), StorageError> {
+        tracing::debug!(?change, "changing");
+        change.make()
     }
 
     fn device(&self, path: &Path) -> Option<Device> {

@@ -7,8 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
+use serde_json::Value;
+
 use crate::error::StorageError;
-use crate::program::{Device, Ran, System};
+use crate::fake_qemu::{self, Served, Words};
+use crate::program::{Change, Device, Ran, System};
+use crate::qmp::Until;
 
 /// When the host dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub(crate) struct Model {
     pub(crate) lvs: BTreeMap<String, Lv>,
     pub(crate) mounts: BTreeMap<String, String>,
     pub(crate) loops: BTreeMap<String, (String, bool)>,
+    /// Programs that serve qcow2 VDIs, by their sockets.
+    pub(crate) served: BTreeMap<PathBuf, Served>,
 }
 
 #[derive(Default)]
@@ -66,9 +72,11 @@ impl FakeHost {
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let root = tempfile::tempdir_in(folder).unwrap();
-        for folder in ["proc/self", "sys/dev/block/8:16", "sys/dev/block/8:32", "run", "nas/vms"] {
+        let folders = ["proc/self", "sys/dev/block/8:16", "sys/dev/block/8:32", "run", "nas/vms"];
+        for folder in folders.iter().chain(&["usr/bin"]) {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
+        fs::write(root.path().join("usr/bin/qemu-storage-daemon"), "").unwrap();
         fs::write(root.path().join("proc/swaps"), "Filename Type Size Used Priority\n").unwrap();
         let host = Self { root, state: Mutex::default() };
         host.state().devices =
@@ -108,6 +116,41 @@ impl FakeHost {
 
     pub(crate) fn log(&self) -> Vec<String> {
         self.state().log.clone()
+    }
+
+    /// Its power is cut, and it starts again: what was in memory is gone.
+    pub(crate) fn reboot(&self) {
+        self.edit(|model| {
+            model.loops.clear();
+            model.served.clear();
+        });
+        fs::remove_dir_all(self.root.path().join("run/xenith-disks")).unwrap();
+    }
+
+    /// The program of a VDI, if it runs.
+    pub(crate) fn served(&self, sr: uuid::Uuid, vdi: uuid::Uuid) -> Option<Served> {
+        let socket = self.path_of(&format!("/run/xenith-disks/{sr}/{vdi}/qmp"));
+        self.state().model.served.get(&socket).cloned()
+    }
+
+    fn path_of(&self, absolute: &str) -> PathBuf {
+        self.root.path().join(absolute.trim_start_matches('/'))
+    }
+
+    /// What a guest reads of a VDI, or what somebody finds in its files who starts its program.
+    pub(crate) fn read(&self, folder: &Path, sr: uuid::Uuid, vdi: uuid::Uuid) -> Words {
+        match self.served(sr, vdi) {
+            Some(served) => served.read(),
+            None => fake_qemu::read(&folder.join(format!("{vdi}.qcow2"))).unwrap(),
+        }
+    }
+
+    /// Counts a change and says whether the host dies before or after it.
+    fn dies(state: &mut State) -> (bool, bool) {
+        let number = state.changes;
+        state.changes += 1;
+        let death = state.death;
+        (death == Some(Death::Before(number)), death == Some(Death::After(number)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -181,10 +224,14 @@ impl System for FakeHost {
         if let Some(answer) = query(model, devices, program, args) {
             return Ok(Ran { code: 0, stdout: answer, stderr: String::new() });
         }
-        let dead = || StorageError::Failed { doing: "living".into(), detail: "power cut".into() };
-        let number = state.changes;
-        state.changes += 1;
-        if state.death == Some(Death::Before(number)) {
+        if let Some(answer) = fake_qemu_query(program, args) {
+            return Ok(match answer {
+                Ok(stdout) => Ran { code: 0, stdout, stderr: String::new() },
+                Err(stderr) => Ran { code: 1, stdout: String::new(), stderr },
+            });
+        }
+        let (before, after) = Self::dies(&mut state);
+        if before {
             return Err(dead());
         }
         let mut next = state.model.clone();
@@ -211,7 +258,51 @@ impl System for FakeHost {
             }
             Err(stderr) => Ran { code: 5, stdout: String::new(), stderr },
         };
-        if state.death == Some(Death::After(number)) { Err(dead()) } else { Ok(ran) }
+        if after { Err(dead()) } else { Ok(ran) }
+    }
+
+    fn qmp(
+        &self,
+        socket: &Path,
+        command: &str,
+        arguments: &Value,
+        _: Until<'_>,
+    ) -> Result<Option<Value>, StorageError> {
+        let mut state = self.state();
+        if !state.model.served.contains_key(socket) {
+            return Ok(None);
+        }
+        let mut after = false;
+        if !Served::is_query(command) {
+            state.log.push(format!("{command} {arguments}"));
+            let before;
+            (before, after) = Self::dies(&mut state);
+            if before {
+                return Err(dead());
+            }
+        }
+        let served = state.model.served.get_mut(socket).unwrap();
+        let answer = served.ask(command, arguments);
+        if command == "quit" {
+            state.model.served.remove(socket);
+            fs::remove_file(socket).unwrap();
+        }
+        if after {
+            return Err(dead());
+        }
+        let failed = |detail| StorageError::Failed { doing: command.to_owned(), detail };
+        answer.map(Some).map_err(failed)
+    }
+
+    fn alter(&self, change: Change<'_>) -> Result<(), StorageError> {
+        let mut state = self.state();
+        state.log.push(format!("{change:?}"));
+        let (before, after) = Self::dies(&mut state);
+        if before {
+            return Err(dead());
+        }
+        change.make()?;
+        if after { Err(dead()) } else { Ok(()) }
     }
 
     fn device(&self, path: &Path) -> Option<Device> {
@@ -222,6 +313,14 @@ impl System for FakeHost {
     fn root(&self) -> &Path {
         self.root.path()
     }
+}
+
+fn dead() -> StorageError {
+    StorageError::Failed { doing: "living".into(), detail: "power cut".into() }
+}
+
+fn fake_qemu_query(program: &str, args: &[&str]) -> Option<Result<String, String>> {
+    if program == "qemu-img" { fake_qemu::query(args) } else { None }
 }
 
 fn query(
@@ -398,6 +497,14 @@ fn change(model: &mut Model, program: &str, args: &[&str]) -> Result<String, Str
         }
         "losetup" if args[0] == "--detach" => model.loops.retain(|_, (name, _)| *name != last),
         "losetup" if args[0] == "--set-capacity" => {}
+        "qemu-img" => return fake_qemu::change(args),
+        "qemu-storage-daemon" => {
+            let (socket, served) = Served::start(args)?;
+            if model.served.values().any(|other| other.conflicts(&served)) {
+                return Err("Failed to get shared \"write\" lock".to_owned());
+            }
+            model.served.insert(socket, served);
+        }
         other => panic!("the driver ran {other} {args:?}"),
     }
     Ok(String::new())

@@ -26,7 +26,7 @@ fn a_vdi_becomes_a_block_device_and_back() {
     let (vdi, copy) = (Uuid::from_u128(0x52), Uuid::from_u128(0x53));
     driver.create(&sr).unwrap();
     driver.attach(&sr).unwrap();
-    driver.vdi_create(&sr, vdi, 8 << 20).unwrap();
+    driver.vdi_create(&sr, vdi, 8 << 20, None).unwrap();
 
     let device = driver.vdi_activate(&sr, vdi, Mode::ReadWrite).unwrap();
     assert!(device.metadata().unwrap().file_type().is_block_device());

@@ -87,9 +87,9 @@ fn life(driver: &dyn SrDriver, uuid: u128) {
 
     driver.attach(&sr).unwrap();
     driver.attach(&sr).unwrap();
-    let made = driver.vdi_create(&sr, one, 64 << 20).unwrap();
+    let made = driver.vdi_create(&sr, one, 64 << 20, None).unwrap();
     assert_eq!(made.virtual_size, 64 << 20);
-    assert_eq!(driver.vdi_create(&sr, one, 64 << 20).unwrap().virtual_size, 64 << 20);
+    assert_eq!(driver.vdi_create(&sr, one, 64 << 20, None).unwrap().virtual_size, 64 << 20);
     let node = driver.vdi_activate(&sr, one, Mode::ReadWrite).unwrap();
     assert_eq!(driver.vdi_activate(&sr, one, Mode::ReadWrite).unwrap(), node);
     assert_eq!(read(&node, 0, 4096), vec![0; 4096], "a new disk is empty");

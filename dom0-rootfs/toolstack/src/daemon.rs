@@ -10,6 +10,7 @@ use appliance_model::handover::Handover;
 
 use crate::database::SqliteDatabase;
 use crate::derived;
+use crate::housekeeping;
 use crate::metrics;
 use crate::server::{Identity, Listeners};
 use crate::startup;
@@ -58,6 +59,7 @@ impl Daemon {
     /// Serves for ever.
     pub async fn serve(self) {
         tokio::spawn(startup::keep_figures(self.toolstack.clone(), self.handover));
+        tokio::spawn(housekeeping::keep_tidy(self.toolstack.clone()));
         if let Some(pause) = self.toolstack.sampling {
             tokio::spawn(metrics::keep(self.toolstack.clone(), pause));
         }

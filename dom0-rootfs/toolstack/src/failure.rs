@@ -18,6 +18,11 @@ pub fn storage(error: &StorageError, sr: &Ref, vdi: Option<&Ref>) -> ApiError {
         StorageError::VdiInUse(_) => errors::VDI_IN_USE.with([vdi, "unknown"]),
         StorageError::Unsupported { .. } => errors::SR_OPERATION_NOT_SUPPORTED.with([sr.as_str()]),
         StorageError::NotAttached(_) => errors::SR_NOT_ATTACHED.with([sr.as_str()]),
+        StorageError::Format { asked, .. } => errors::VALUE_NOT_SUPPORTED.with([
+            "sm_config:image-format".to_owned(),
+            asked.name().to_owned(),
+            error.to_string(),
+        ]),
         StorageError::Config { key, problem } => {
             errors::INVALID_VALUE.with([format!("device_config:{key}"), problem.clone()])
         }

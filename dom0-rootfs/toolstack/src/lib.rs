@@ -26,6 +26,7 @@ pub mod guards;
 pub mod guest;
 pub mod hardware;
 pub mod host_network;
+mod housekeeping;
 pub mod memory;
 pub mod metrics;
 pub mod notify;

@@ -319,7 +319,8 @@ fn drivers(t: &mut Transaction<'_>, toolstack: &Toolstack) {
         t.set(&sm, "configuration", Value::string_map(about.configuration.iter().copied()));
         t.set(&sm, "capabilities", Value::strings(about.features.iter().copied()));
         t.set(&sm, "features", Value::Map(features.collect()));
-        t.set(&sm, "supported_image_formats", Value::Set(vec![Value::Enum("raw")]));
+        let formats = driver.formats().into_iter().map(|format| Value::Enum(format.name()));
+        t.set(&sm, "supported_image_formats", Value::Set(formats.collect()));
     }
 }
 

@@ -20,6 +20,7 @@ use crate::consoles::Consoles;
 use crate::dom0::Dom0;
 use crate::guest;
 use crate::hardware::Machine;
+use crate::housekeeping;
 use crate::metrics::Metrics;
 use crate::prompt::Prompt;
 use crate::remote_storage;
@@ -175,6 +176,8 @@ pub struct Toolstack {
     pub activations: Activations,
     /// SRs of servers that are to be attached.
     pub waiting_pbds: remote_storage::Waiting,
+    /// SRs that are to be tidied up.
+    pub untidy: housekeeping::Untidy,
     /// Tasks that can be cancelled.
     pub cancels: Cancels,
     /// Who began which task.
@@ -217,6 +220,7 @@ impl Toolstack {
             extensions: outside.files.extensions,
             activations: Activations::default(),
             waiting_pbds: remote_storage::Waiting::default(),
+            untidy: housekeeping::Untidy::default(),
             cancels: Cancels::default(),
             task_owners: Owners::default(),
             consoles: Consoles::default(),

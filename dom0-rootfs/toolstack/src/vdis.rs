@@ -90,10 +90,19 @@ pub fn of_vdi(toolstack: &Toolstack, vdi: &Ref) -> Result<(OpenSr, Uuid), ApiErr
     Ok((attached_sr(toolstack, &sr)?, parse_uuid(&uuid)?))
 }
 
+/// The key of `VDI.sm_config` that says of what format a VDI is, and which one it shall be made as.
+pub const IMAGE_FORMAT: &str = "image-format";
+
 /// Records what a driver says of a VDI.
 pub fn record_info(t: &mut Transaction<'_>, vdi: &Ref, info: &VdiInfo) {
     t.set(vdi, "virtual_size", bytes(info.virtual_size));
     t.set(vdi, "physical_utilisation", bytes(info.physical_utilisation));
+    if let Some(format) = info.format {
+        let known = t.objects().find(vdi).and_then(|vdi| vdi.get("sm_config").as_map().cloned());
+        let mut config = known.unwrap_or_default();
+        config.insert(IMAGE_FORMAT.to_owned(), format.name().into());
+        t.set(vdi, "sm_config", Value::Map(config));
+    }
 }
 
 /// Bytes as the API counts them.
@@ -213,6 +222,7 @@ impl Activations {
             .vdi_deactivate(&open.spec, uuid)
             .map_err(|e| failure::storage(&e, &open.sr, Some(vdi)))?;
         self.lock().remove(vdi);
+        toolstack.untidy.add(&open.sr);
         Ok(())
     }
 }

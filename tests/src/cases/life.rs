@@ -27,22 +27,27 @@ pub fn cases() -> Vec<Case> {
         Case {
             name: "life-pvh",
             about: "a PVH guest: disks and cards come and go, suspend and resume; on request",
-            run: |lab, folder, _| drive(lab, folder, "life"),
+            run: |lab, folder, _| drive(lab, folder, "lvm-thin", "life"),
         },
         Case {
             name: "life-checkpoint",
             about: "a PVH guest: processors come, checkpoint, snapshot, revert; on request",
-            run: |lab, folder, _| drive(lab, folder, "back"),
+            run: |lab, folder, _| drive(lab, folder, "lvm-thin", "back"),
         },
         Case {
             name: "life-guard",
             about: "a PVH guest tries other addresses than its own, with each locking mode; on request",
-            run: |lab, folder, _| drive(lab, folder, "guard"),
+            run: |lab, folder, _| drive(lab, folder, "lvm-thin", "guard"),
         },
         Case {
             name: "life-balloon",
             about: "a PVH guest whose memory changes, by itself and for another VM; on request",
-            run: |lab, folder, _| drive(lab, folder, "balloon"),
+            run: |lab, folder, _| drive(lab, folder, "lvm-thin", "balloon"),
+        },
+        Case {
+            name: "life-qcow2",
+            about: "a PVH guest on qcow2 disks: snapshots share room and give it back while it runs; on request",
+            run: |lab, folder, _| drive(lab, folder, "ext", "qcow2"),
         },
         Case {
             name: "life-cycles",
@@ -62,8 +67,8 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-fn drive(lab: &Lab, folder: &Path, action: &str) -> Result<()> {
-    let host = Host::install(lab, folder, None)?;
+fn drive(lab: &Lab, folder: &Path, storage: &str, action: &str) -> Result<()> {
+    let host = Host::install(lab, folder, storage, None)?;
     lab.client(host.api, &folder.join("client.log"), &[action, "/guest.img"])
 }
 
@@ -88,8 +93,8 @@ struct Host {
 
 impl Host {
     /// Installs a host and starts it; `net_boot` is what its guests find in its network.
-    fn install(lab: &Lab, folder: &Path, net_boot: Option<NetBoot>) -> Result<Self> {
-        install::install(lab, folder, false, "lvm-thin", From::Volume)?;
+    fn install(lab: &Lab, folder: &Path, storage: &str, net_boot: Option<NetBoot>) -> Result<Self> {
+        install::install(lab, folder, false, storage, From::Volume)?;
         let api = free_port()?;
         let setup = Setup {
             disks: vec![install::system_disk()],
@@ -201,7 +206,7 @@ fn provision(lab: &Lab, folder: &Path) -> Result<()> {
 
     let net_boot =
         NetBoot { tftp: format!("{FOLDER}/served"), file: SCRIPT.to_owned(), first: false };
-    let host = Host::install(lab, folder, Some(net_boot))?;
+    let host = Host::install(lab, folder, "lvm-thin", Some(net_boot))?;
     let provision = ["provision", "/guest.img", "/case/settings.img", WORD];
     lab.client(host.api, &folder.join("provision.log"), &provision)?;
     lab.client(host.api, &folder.join("netinstall.log"), &["netinstall"])

@@ -109,7 +109,8 @@ mod tests {
         assert_eq!(chosen("net-"), ["net-lacp-vlan", "net-ipv6-only"]);
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
-        let life = ["pvh", "checkpoint", "guard", "balloon", "cycles", "clients", "provision"];
+        let life =
+            ["pvh", "checkpoint", "guard", "balloon", "qcow2", "cycles", "clients", "provision"];
         let life = life.map(|name| format!("life-{name}"));
         assert_eq!(chosen("life-"), life);
         assert_eq!(chosen("multipath-"), ["multipath-bios", "multipath-uefi"]);

@@ -258,5 +258,6 @@ pub fn scan(toolstack: &Toolstack, sr: &Ref) -> Result<(), ApiError> {
         Ok(())
     })?;
     vdis::refresh_sizes(toolstack, &open);
+    toolstack.untidy.add(sr);
     Ok(())
 }

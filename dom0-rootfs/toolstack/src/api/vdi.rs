@@ -3,7 +3,7 @@
 
 use std::sync::PoisonError;
 
-use storage::{Mode, VdiInfo};
+use storage::{ImageFormat, Mode, VdiInfo};
 use uuid::Uuid;
 use xapi_model::{ApiError, DateTime, Ref, Reply, Value, classes, errors};
 
@@ -67,11 +67,12 @@ pub(crate) fn make(
     let toolstack = &context.toolstack;
     let invalid = || errors::INVALID_VALUE.with(["virtual_size".to_owned(), size.to_string()]);
     let size = u64::try_from(size).ok().filter(|size| *size > 0).ok_or_else(invalid)?;
+    let format = format(&fields)?;
     let lock = toolstack.lock_of(sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let open = vdis::attached_sr(toolstack, sr)?;
     let uuid = Uuid::new_v4();
-    let made = open.driver.vdi_create(&open.spec, uuid, size);
+    let made = open.driver.vdi_create(&open.spec, uuid, size, format);
     let info = made.map_err(|e| failure::storage(&e, sr, None))?;
     fields.extend(identity(sr, uuid));
     let recorded = toolstack.store.write(|t| {
@@ -87,6 +88,18 @@ pub(crate) fn make(
     }
     vdis::refresh_sizes(toolstack, &open);
     recorded
+}
+
+/// The format that a new VDI is asked to have.
+fn format(fields: &[(&str, Value)]) -> Result<Option<ImageFormat>, ApiError> {
+    let config = fields.iter().find(|(name, _)| *name == "sm_config");
+    let asked = config.and_then(|(_, config)| config.as_map()?.get(vdis::IMAGE_FORMAT));
+    let Some(asked) = asked.map(Value::text) else { return Ok(None) };
+    let refused = || {
+        let key = format!("sm_config:{}", vdis::IMAGE_FORMAT);
+        errors::VALUE_NOT_SUPPORTED.with([&key, &asked, "formats are raw and qcow2"])
+    };
+    ImageFormat::parse(&asked).map(Some).ok_or_else(refused)
 }
 
 fn identity(sr: &Ref, uuid: Uuid) -> Vec<(&'static str, Value)> {
@@ -128,6 +141,7 @@ pub(crate) fn destroy(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
     open.driver.vdi_destroy(&open.spec, uuid).map_err(|e| failure::storage(&e, &sr, Some(vdi)))?;
     forget_object(context, vdi)?;
     vdis::refresh_sizes(toolstack, &open);
+    toolstack.untidy.add(&sr);
     Ok(())
 }
 

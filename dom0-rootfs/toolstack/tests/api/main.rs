@@ -20,6 +20,7 @@ mod figures;
 mod guards;
 mod guests;
 mod hotplug;
+mod image_formats;
 mod leaks;
 mod lifecycle;
 mod machine;

@@ -59,7 +59,7 @@ fn a_host_starts_without_its_servers_and_attaches_them_when_they_answer() {
         .unwrap();
     api::plug(&Context::myself(&toolstack), &pbd).unwrap();
     assert!(attached(&toolstack, &pbd));
-    nfs.vdi_create(&spec(), Uuid::from_u128(1), 4096).unwrap();
+    nfs.vdi_create(&spec(), Uuid::from_u128(1), 4096, None).unwrap();
     drop(toolstack);
 
     // The daemon alone starts again: guests may be using the SR.

@@ -89,7 +89,7 @@ pub static VDI: Class = class(
             STRING_MAP,
             "For the guest, below `sm-data` of the disk's backend in xenstore; from the next plugging on.",
         ),
-        rw("sm_config", STRING_MAP, "Free for clients; drivers here need nothing of it."),
+        rw("sm_config", STRING_MAP, "image-format: raw or qcow2, where its SR can have both; else free for clients."),
         ro("is_a_snapshot", Bool, "It is a snapshot."),
         ro("snapshot_of", Ref("VDI"), "What it is a snapshot of."),
         mirror("snapshots", Set(&Ref("VDI")), "snapshot_of", "Its snapshots."),
