@@ -270,6 +270,9 @@ impl Xenstore {
             }
         };
         self.socket.set_read_timeout(None).map_err(XenstoreError::Connection)?;
+        for path in paths {
+            self.unwatch(path, path)?;
+        }
         result
     }
 

@@ -83,6 +83,9 @@ fn stored(mut socket: UnixStream, mut nodes: BTreeMap<String, String>, mut colli
                 }
                 ok("OK\0")
             }
+            Kind::Watch if watches.contains(&(first.clone(), second.clone())) => {
+                (Kind::Error, "EEXIST\0".into())
+            }
             Kind::Watch => {
                 fire.push((first.clone(), second.clone()));
                 watches.push((first.clone(), second.clone()));
@@ -198,6 +201,7 @@ fn a_value_that_comes_late_is_waited_for() {
     let within = Duration::from_secs(30);
     let value = store.wait_for("/late", within, |value| !value.is_empty()).unwrap();
     assert_eq!(value, "/dev/pts/7");
+    assert_eq!(store.wait_for("/late", within, |_| true).unwrap(), "/dev/pts/7", "once more");
     let error = store.wait_for("/never", Duration::from_millis(50), |_| true).unwrap_err();
     assert!(matches!(error, XenstoreError::TimedOut { .. }), "{error}");
     assert_eq!(store.read("/a").unwrap().as_deref(), Some("1"), "the connection still works");
