@@ -263,6 +263,7 @@ fn guests_find_what_they_wrote_wherever_a_call_is_cut_off() {
                 assert_eq!(lab.files("swap") + lab.files("partial"), 0, "{when}");
                 lab.driver.detach(&lab.sr()).unwrap();
                 lab.driver.destroy(&lab.sr()).unwrap();
+                assert!(!lab.host.has_any("run/xenith-disks"), "{when}");
                 cuts += 1;
             }
             if !reached {

@@ -18,6 +18,8 @@ mod tidy;
 mod tree;
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -59,11 +61,21 @@ impl<'a> Qcow2<'a> {
         let folder = self.files.system.path(&daemon::folder_of(self.sr));
         let path = folder.join("lock");
         let doing = || format!("locking {}", path.display());
-        fs::create_dir_all(&folder).map_err(io(doing()))?;
-        let file = File::options().create(true).append(true).open(&path).map_err(io(doing()))?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive)
-            .map_err(|error| io(doing())(error.into()))?;
-        Ok(file)
+        loop {
+            fs::create_dir_all(&folder).map_err(io(doing()))?;
+            let file = match File::options().create(true).append(true).open(&path) {
+                // Somebody detaches the SR.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                opened => opened.map_err(io(doing()))?,
+            };
+            rustix::fs::flock(&file, FlockOperation::LockExclusive)
+                .map_err(|error| io(doing())(error.into()))?;
+            // It may have gone while it was waited for.
+            let own = file.metadata().map_err(io(doing()))?;
+            if fs::metadata(&path).is_ok_and(|now| now.ino() == own.ino()) {
+                return Ok(file);
+            }
+        }
     }
 
     /// Whether a VDI is of this format.
@@ -279,7 +291,8 @@ impl<'a> Qcow2<'a> {
 pub(crate) fn close(system: &dyn System, sr: &SrSpec) -> Result<(), StorageError> {
     // Its files are not looked at.
     let qcow2 = Qcow2::new(system, sr, Path::new("/"));
-    if daemon::all(system, sr.uuid)?.is_empty() {
+    let folder = system.path(&daemon::folder_of(sr.uuid));
+    if !folder.exists() {
         return Ok(());
     }
     let _lock = qcow2.lock()?;
@@ -289,7 +302,8 @@ pub(crate) fn close(system: &dyn System, sr: &SrSpec) -> Result<(), StorageError
             return Err(StorageError::VdiInUse(*vdi));
         }
     }
-    all.into_iter().try_for_each(|vdi| qcow2.daemon(vdi).stop())
+    all.into_iter().try_for_each(|vdi| qcow2.daemon(vdi).stop())?;
+    fs::remove_dir_all(&folder).map_err(io(format!("removing {}", folder.display())))
 }
 
 /// Images of a VDI, the topmost first, and the bases that it is built on.
