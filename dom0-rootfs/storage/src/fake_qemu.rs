@@ -198,7 +198,7 @@ impl Served {
             }
             "blockdev-del" => {
                 let at = self.merged.iter().position(|node| node.name == arguments["node-name"]);
-                self.merged.remove(at.ok_or("not there, or in use")?);
+                self.merged.remove(at.ok_or("it is in use")?);
                 Ok(json!({}))
             }
             "quit" => Ok(json!({})),

@@ -234,18 +234,23 @@ impl<'a> Qcow2<'a> {
         if self.catch_up(vdi)? {
             return Ok(());
         }
-        let chain = self.chain(vdi)?;
-        // Who merges has what it merges into for itself.
+        let bases = self.chain(vdi)?.bases;
         for other in daemon::all(self.files.system, self.sr)? {
             let daemon = self.daemon(other);
             for (job, progress) in daemon.jobs()? {
-                if progress == Progress::Running && chain.bases.contains(&job.into) {
+                // Who merges has what it merges into for itself.
+                if progress == Progress::Running && bases.contains(&job.into) {
                     tracing::info!(%vdi, by = %other, "a merge gives way");
                     daemon.cancel(job)?;
                 }
             }
+            // What was merged is not opened any more.
+            for (job, _) in daemon.jobs()?.iter().filter(|(_, found)| *found == Progress::Done) {
+                self.merged(*job)?;
+                daemon.dismiss(*job)?;
+            }
         }
-        self.daemon(vdi).start(&chain.images)
+        self.daemon(vdi).start(&self.chain(vdi)?.images)
     }
 
     /// What a VDI is made of, with nothing looked at but that.

@@ -133,7 +133,7 @@ impl Qcow2<'_> {
     }
 
     /// The upper base's name leads to what the lower one has become; the rest is garbage then.
-    fn merged(&self, job: Job) -> Result<(), StorageError> {
+    pub(super) fn merged(&self, job: Job) -> Result<(), StorageError> {
         let image = |base: Uuid| self.files.target(Name::Base(base));
         let (Some(above), Some(below)) = (image(job.top)?, image(job.into)?) else {
             // Of a call that was cut off: it was done, and cleared up, but for the job.
