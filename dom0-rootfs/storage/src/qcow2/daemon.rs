@@ -349,6 +349,7 @@ impl<'a> Daemon<'a> {
         for (job, _) in self.jobs()? {
             self.cancel(job)?;
         }
+        // What is over and not finished is merged again.
         for (job, _) in self.jobs()? {
             self.dismiss(job)?;
         }

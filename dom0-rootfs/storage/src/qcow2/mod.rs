@@ -177,7 +177,9 @@ impl<'a> Qcow2<'a> {
         image::create(&self.files, new, Some(base), size)?;
         self.files.point(Name::Vdi(vdi), new)?;
         if runs {
-            self.daemon(vdi).put_over(now, new)?;
+            let daemon = self.daemon(vdi);
+            self.make_way(&daemon)?;
+            daemon.put_over(now, new)?;
         }
         Ok(base)
     }
@@ -201,10 +203,30 @@ impl<'a> Qcow2<'a> {
                     return Err(lost());
                 }
                 tracing::info!(%vdi, "going on with a snapshot that was cut off");
+                self.make_way(&daemon)?;
                 daemon.put_over(before, image)?;
                 Ok(true)
             }
         }
+    }
+
+    /// Ends a program's merges, as it changes nothing of a disk meanwhile. They begin anew later.
+    fn make_way(&self, daemon: &Daemon<'_>) -> Result<(), StorageError> {
+        for (job, _) in daemon.jobs()? {
+            daemon.cancel(job)?;
+        }
+        self.finish(daemon)
+    }
+
+    /// Does what is left to do of merges that are over.
+    fn finish(&self, daemon: &Daemon<'_>) -> Result<(), StorageError> {
+        for (job, progress) in daemon.jobs()? {
+            if progress == Progress::Done {
+                self.merged(job)?;
+                daemon.dismiss(job)?;
+            }
+        }
+        Ok(())
     }
 
     /// Grows a VDI; one that is large enough stays as it is.
@@ -215,8 +237,10 @@ impl<'a> Qcow2<'a> {
         let runs = self.catch_up(vdi)?;
         let now = self.look(image)?.size;
         if runs {
+            let daemon = self.daemon(vdi);
+            self.make_way(&daemon)?;
             // Also when it has the size: the devices may not have learned of it.
-            self.daemon(vdi).grow(image, size.max(now))?;
+            daemon.grow(image, size.max(now))?;
         } else if now < size {
             image::grow(self.files.system, &self.files.image(image), size)?;
         }
@@ -245,10 +269,7 @@ impl<'a> Qcow2<'a> {
                 }
             }
             // What was merged is not opened any more.
-            for (job, _) in daemon.jobs()?.iter().filter(|(_, found)| *found == Progress::Done) {
-                self.merged(*job)?;
-                daemon.dismiss(*job)?;
-            }
+            self.finish(&daemon)?;
         }
         self.daemon(vdi).start(&self.chain(vdi)?.images)
     }

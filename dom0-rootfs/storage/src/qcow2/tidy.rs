@@ -112,21 +112,15 @@ impl Qcow2<'_> {
 
     /// Finishes merges that are over.
     fn settle(&self, daemon: &Daemon<'_>) -> Result<(), StorageError> {
+        self.finish(daemon)?;
         for (job, progress) in daemon.jobs()? {
-            match progress {
-                Progress::Running => {}
-                Progress::Done => {
-                    self.merged(job)?;
-                    daemon.dismiss(job)?;
-                }
-                Progress::Failed(detail) => {
-                    daemon.dismiss(job)?;
-                    self.reap(daemon)?;
-                    return Err(StorageError::Failed {
-                        doing: format!("merging base {} into {}", job.top, job.into),
-                        detail,
-                    });
-                }
+            if let Progress::Failed(detail) = progress {
+                daemon.dismiss(job)?;
+                self.reap(daemon)?;
+                return Err(StorageError::Failed {
+                    doing: format!("merging base {} into {}", job.top, job.into),
+                    detail,
+                });
             }
         }
         Ok(())
