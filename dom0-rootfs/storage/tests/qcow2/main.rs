@@ -158,6 +158,10 @@ fn a_guest_hears_of_a_full_sr_and_goes_on_when_there_is_room() {
     let full = write(&node, 0..1000, 2).unwrap_err();
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
     assert_eq!((lab.look(SNAPSHOT, 5), read(&node, 0)), (1, 2));
+    let files = lab.folder.read_dir().unwrap().count();
+    let refused = lab.driver.vdi_create(&lab.sr, OTHER, 8 * MIB, None).unwrap_err();
+    assert!(matches!(refused, StorageError::NoSpace { .. }), "{refused}");
+    assert_eq!(lab.folder.read_dir().unwrap().count(), files, "nothing is left of it");
     lab.driver.vdi_destroy(&lab.sr, SNAPSHOT).unwrap();
     // The base is written over, with no room needed beyond it.
     lab.tidy().unwrap();
