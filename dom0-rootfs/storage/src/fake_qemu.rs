@@ -129,6 +129,10 @@ impl Served {
     }
 
     pub(crate) fn ask(&mut self, command: &str, arguments: &Value) -> Result<Value, String> {
+        let blocked = ["blockdev-snapshot", "block_resize", "blockdev-del"].contains(&command);
+        if blocked && self.job.is_some() {
+            return Err("Node is busy: block device is in use by block job: commit".to_owned());
+        }
         match command {
             "query-block-exports" => {
                 Ok(json!([{ "id": "disk", "type": "fuse", "node-name": self.top().name }]))
@@ -198,7 +202,7 @@ impl Served {
             }
             "blockdev-del" => {
                 let at = self.merged.iter().position(|node| node.name == arguments["node-name"]);
-                self.merged.remove(at.ok_or("not there, or in use")?);
+                self.merged.remove(at.ok_or("it is in use")?);
                 Ok(json!({}))
             }
             "quit" => Ok(json!({})),

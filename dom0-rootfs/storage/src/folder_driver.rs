@@ -198,3 +198,53 @@ impl<T: FolderDriver> SrDriver for T {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use uuid::Uuid;
+
+    use super::{ImageFormat, format};
+    use crate::driver::{SrDriver, SrSpec};
+    use crate::error::StorageError;
+    use crate::file::FileDriver;
+    use crate::program::System;
+    use crate::testing::FakeHost;
+
+    #[test]
+    fn formats_are_those_that_the_host_has_programs_for() {
+        let (host, place) = (Arc::new(FakeHost::new()), tempfile::tempdir().unwrap());
+        let sr = |preferred: &str| {
+            let location = place.path().to_str().unwrap().to_owned();
+            let config = [("location".to_owned(), location)];
+            let preferred = (format::PREFERRED.to_owned(), preferred.to_owned());
+            SrSpec {
+                uuid: Uuid::nil(),
+                device_config: config.into_iter().chain([preferred]).collect(),
+            }
+        };
+        let driver: &dyn SrDriver = &FileDriver::new(host.clone());
+        for wrong in ["vhd,qcow2", "qcow2 raw"] {
+            let refused = driver.create(&sr(wrong)).unwrap_err().to_string();
+            assert!(refused.ends_with(&format!("is {wrong}; of raw, qcow2 only")), "{refused}");
+        }
+        assert_eq!(place.path().read_dir().unwrap().count(), 0, "nothing was made");
+        driver.create(&sr("qcow2,raw")).unwrap();
+        let made = |preferred: &str, vdi: u128| {
+            let made = driver.vdi_create(&sr(preferred), Uuid::from_u128(vdi), 1 << 20, None);
+            made.map(|made| made.format).map_err(|error| error.to_string())
+        };
+        assert_eq!(made("qcow2,raw", 1), Ok(Some(ImageFormat::Qcow2)));
+        assert_eq!(made("raw", 2), Ok(Some(ImageFormat::Raw)));
+        let all = driver.scan(&sr("raw")).unwrap();
+        assert_eq!(all.len(), 2, "one beside the other: {all:?}");
+
+        std::fs::remove_file(host.root().join("usr/bin/qemu-storage-daemon")).unwrap();
+        assert_eq!(driver.formats(), [ImageFormat::Raw]);
+        assert!(made("qcow2", 3).unwrap_err().ends_with("of raw only"));
+        let asked = Some(ImageFormat::Qcow2);
+        let refused = driver.vdi_create(&sr("raw"), Uuid::from_u128(3), 1 << 20, asked);
+        assert!(matches!(refused, Err(StorageError::Format { .. })), "{refused:?}");
+    }
+}

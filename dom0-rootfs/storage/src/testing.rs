@@ -127,6 +127,11 @@ impl FakeHost {
         fs::remove_dir_all(self.root.path().join("run/xenith-disks")).unwrap();
     }
 
+    /// Whether anything is in a folder of the host.
+    pub(crate) fn has_any(&self, folder: &str) -> bool {
+        fs::read_dir(self.root.path().join(folder)).is_ok_and(|mut list| list.next().is_some())
+    }
+
     /// The program of a VDI, if it runs.
     pub(crate) fn served(&self, sr: uuid::Uuid, vdi: uuid::Uuid) -> Option<Served> {
         let socket = self.path_of(&format!("/run/xenith-disks/{sr}/{vdi}/qmp"));

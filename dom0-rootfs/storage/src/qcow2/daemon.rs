@@ -31,6 +31,9 @@ const CACHE: u64 = 8 << 20;
 /// Seconds after which tables that nobody looked at leave the memory.
 const CACHE_SECONDS: u64 = 120;
 
+/// How it says that an image is not to be closed.
+const IN_USE: [&str; 3] = ["is busy", "is in use", "is not owned by the monitor"];
+
 /// The program of a VDI, whether it runs or not.
 pub(super) struct Daemon<'a> {
     files: &'a Files<'a>,
@@ -256,8 +259,10 @@ impl<'a> Daemon<'a> {
         for name in self.nodes()?.into_iter().filter(|name| ours(name) && !kept.contains(name)) {
             let closed = self.ask("blockdev-del", json!({ "node-name": name }), Until::Answered);
             match closed {
-                // Another VDI's program did the merge; this one reads what was merged to its end.
-                Err(StorageError::Failed { detail, .. }) if detail.contains("is busy") => {
+                // A part of its chain still, or of something that is under way.
+                Err(StorageError::Failed { detail, .. })
+                    if IN_USE.iter().any(|words| detail.contains(words)) =>
+                {
                     tracing::debug!(vdi = %self.vdi, detail, "an image is read still");
                 }
                 closed => drop(closed?),
@@ -344,6 +349,7 @@ impl<'a> Daemon<'a> {
         for (job, _) in self.jobs()? {
             self.cancel(job)?;
         }
+        // What is over and not finished is merged again.
         for (job, _) in self.jobs()? {
             self.dismiss(job)?;
         }

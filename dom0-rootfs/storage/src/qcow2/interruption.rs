@@ -156,9 +156,22 @@ const LIFE: &[Step] = &[
         open: true,
     },
     Step {
+        name: "resize and snapshot during a merge",
+        call: |lab| {
+            lab.driver.tidy(&lab.sr())?;
+            lab.driver.vdi_resize(&lab.sr(), DISK, 30 << 20)?;
+            lab.driver.tidy(&lab.sr())?;
+            lab.driver.vdi_clone(&lab.sr(), DISK, CLONE)?;
+            lab.driver.vdi_destroy(&lab.sr(), CLONE)
+        },
+        then: nothing,
+        have: &[(DISK, LAST), (SECOND, THEN)],
+        open: true,
+    },
+    Step {
         name: "merge under a snapshot and a guest",
         call: Lab::tidy,
-        then: |lab| assert_eq!((lab.files("image"), lab.files("base")), (3, 1)),
+        then: |lab| assert_eq!((lab.files("image"), lab.files("base")), (4, 2)),
         have: &[(DISK, LAST), (SECOND, THEN)],
         open: true,
     },
@@ -263,6 +276,7 @@ fn guests_find_what_they_wrote_wherever_a_call_is_cut_off() {
                 assert_eq!(lab.files("swap") + lab.files("partial"), 0, "{when}");
                 lab.driver.detach(&lab.sr()).unwrap();
                 lab.driver.destroy(&lab.sr()).unwrap();
+                assert!(!lab.host.has_any("run/xenith-disks"), "{when}");
                 cuts += 1;
             }
             if !reached {

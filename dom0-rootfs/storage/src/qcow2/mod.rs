@@ -18,6 +18,8 @@ mod tidy;
 mod tree;
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -59,11 +61,21 @@ impl<'a> Qcow2<'a> {
         let folder = self.files.system.path(&daemon::folder_of(self.sr));
         let path = folder.join("lock");
         let doing = || format!("locking {}", path.display());
-        fs::create_dir_all(&folder).map_err(io(doing()))?;
-        let file = File::options().create(true).append(true).open(&path).map_err(io(doing()))?;
-        rustix::fs::flock(&file, FlockOperation::LockExclusive)
-            .map_err(|error| io(doing())(error.into()))?;
-        Ok(file)
+        loop {
+            fs::create_dir_all(&folder).map_err(io(doing()))?;
+            let file = match File::options().create(true).append(true).open(&path) {
+                // Somebody detaches the SR.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                opened => opened.map_err(io(doing()))?,
+            };
+            rustix::fs::flock(&file, FlockOperation::LockExclusive)
+                .map_err(|error| io(doing())(error.into()))?;
+            // It may have gone while it was waited for.
+            let own = file.metadata().map_err(io(doing()))?;
+            if fs::metadata(&path).is_ok_and(|now| now.ino() == own.ino()) {
+                return Ok(file);
+            }
+        }
     }
 
     /// Whether a VDI is of this format.
@@ -165,7 +177,9 @@ impl<'a> Qcow2<'a> {
         image::create(&self.files, new, Some(base), size)?;
         self.files.point(Name::Vdi(vdi), new)?;
         if runs {
-            self.daemon(vdi).put_over(now, new)?;
+            let daemon = self.daemon(vdi);
+            self.make_way(&daemon)?;
+            daemon.put_over(now, new)?;
         }
         Ok(base)
     }
@@ -189,10 +203,30 @@ impl<'a> Qcow2<'a> {
                     return Err(lost());
                 }
                 tracing::info!(%vdi, "going on with a snapshot that was cut off");
+                self.make_way(&daemon)?;
                 daemon.put_over(before, image)?;
                 Ok(true)
             }
         }
+    }
+
+    /// Ends a program's merges, as it changes nothing of a disk meanwhile. They begin anew later.
+    fn make_way(&self, daemon: &Daemon<'_>) -> Result<(), StorageError> {
+        for (job, _) in daemon.jobs()? {
+            daemon.cancel(job)?;
+        }
+        self.finish(daemon)
+    }
+
+    /// Does what is left to do of merges that are over.
+    fn finish(&self, daemon: &Daemon<'_>) -> Result<(), StorageError> {
+        for (job, progress) in daemon.jobs()? {
+            if progress == Progress::Done {
+                self.merged(job)?;
+                daemon.dismiss(job)?;
+            }
+        }
+        Ok(())
     }
 
     /// Grows a VDI; one that is large enough stays as it is.
@@ -203,8 +237,10 @@ impl<'a> Qcow2<'a> {
         let runs = self.catch_up(vdi)?;
         let now = self.look(image)?.size;
         if runs {
+            let daemon = self.daemon(vdi);
+            self.make_way(&daemon)?;
             // Also when it has the size: the devices may not have learned of it.
-            self.daemon(vdi).grow(image, size.max(now))?;
+            daemon.grow(image, size.max(now))?;
         } else if now < size {
             image::grow(self.files.system, &self.files.image(image), size)?;
         }
@@ -222,18 +258,20 @@ impl<'a> Qcow2<'a> {
         if self.catch_up(vdi)? {
             return Ok(());
         }
-        let chain = self.chain(vdi)?;
-        // Who merges has what it merges into for itself.
+        let bases = self.chain(vdi)?.bases;
         for other in daemon::all(self.files.system, self.sr)? {
             let daemon = self.daemon(other);
             for (job, progress) in daemon.jobs()? {
-                if progress == Progress::Running && chain.bases.contains(&job.into) {
+                // Who merges has what it merges into for itself.
+                if progress == Progress::Running && bases.contains(&job.into) {
                     tracing::info!(%vdi, by = %other, "a merge gives way");
                     daemon.cancel(job)?;
                 }
             }
+            // What was merged is not opened any more.
+            self.finish(&daemon)?;
         }
-        self.daemon(vdi).start(&chain.images)
+        self.daemon(vdi).start(&self.chain(vdi)?.images)
     }
 
     /// What a VDI is made of, with nothing looked at but that.
@@ -279,7 +317,8 @@ impl<'a> Qcow2<'a> {
 pub(crate) fn close(system: &dyn System, sr: &SrSpec) -> Result<(), StorageError> {
     // Its files are not looked at.
     let qcow2 = Qcow2::new(system, sr, Path::new("/"));
-    if daemon::all(system, sr.uuid)?.is_empty() {
+    let folder = system.path(&daemon::folder_of(sr.uuid));
+    if !folder.exists() {
         return Ok(());
     }
     let _lock = qcow2.lock()?;
@@ -289,7 +328,8 @@ pub(crate) fn close(system: &dyn System, sr: &SrSpec) -> Result<(), StorageError
             return Err(StorageError::VdiInUse(*vdi));
         }
     }
-    all.into_iter().try_for_each(|vdi| qcow2.daemon(vdi).stop())
+    all.into_iter().try_for_each(|vdi| qcow2.daemon(vdi).stop())?;
+    fs::remove_dir_all(&folder).map_err(io(format!("removing {}", folder.display())))
 }
 
 /// Images of a VDI, the topmost first, and the bases that it is built on.

@@ -112,28 +112,22 @@ impl Qcow2<'_> {
 
     /// Finishes merges that are over.
     fn settle(&self, daemon: &Daemon<'_>) -> Result<(), StorageError> {
+        self.finish(daemon)?;
         for (job, progress) in daemon.jobs()? {
-            match progress {
-                Progress::Running => {}
-                Progress::Done => {
-                    self.merged(job)?;
-                    daemon.dismiss(job)?;
-                }
-                Progress::Failed(detail) => {
-                    daemon.dismiss(job)?;
-                    self.reap(daemon)?;
-                    return Err(StorageError::Failed {
-                        doing: format!("merging base {} into {}", job.top, job.into),
-                        detail,
-                    });
-                }
+            if let Progress::Failed(detail) = progress {
+                daemon.dismiss(job)?;
+                self.reap(daemon)?;
+                return Err(StorageError::Failed {
+                    doing: format!("merging base {} into {}", job.top, job.into),
+                    detail,
+                });
             }
         }
         Ok(())
     }
 
     /// The upper base's name leads to what the lower one has become; the rest is garbage then.
-    fn merged(&self, job: Job) -> Result<(), StorageError> {
+    pub(super) fn merged(&self, job: Job) -> Result<(), StorageError> {
         let image = |base: Uuid| self.files.target(Name::Base(base));
         let (Some(above), Some(below)) = (image(job.top)?, image(job.into)?) else {
             // Of a call that was cut off: it was done, and cleared up, but for the job.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
-use storage::{FileDriver, Host, Mode, SrDriver, SrSpec, StorageError, System};
+use serde_json::json;
+use storage::{FileDriver, Host, Mode, SrDriver, SrSpec, StorageError, System, Until};
 use uuid::Uuid;
 
 pub const MIB: u64 = 1 << 20;
@@ -83,6 +84,19 @@ impl Lab {
                 return Ok(());
             }
             pause();
+        }
+        panic!("it has no end");
+    }
+
+    /// Waits until the merge that a VDI's program has begun is over.
+    pub fn wait_for_merge(&self, vdi: Uuid) {
+        for _ in 0..3000 {
+            let jobs = Host.qmp(&self.socket(vdi), "query-jobs", &json!({}), Until::Answered);
+            match jobs.unwrap().unwrap()[0]["status"].as_str() {
+                Some("concluded") => return,
+                None => panic!("nothing is merged"),
+                _ => pause(),
+            }
         }
         panic!("it has no end");
     }

@@ -158,6 +158,10 @@ fn a_guest_hears_of_a_full_sr_and_goes_on_when_there_is_room() {
     let full = write(&node, 0..1000, 2).unwrap_err();
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
     assert_eq!((lab.look(SNAPSHOT, 5), read(&node, 0)), (1, 2));
+    let files = lab.folder.read_dir().unwrap().count();
+    let refused = lab.driver.vdi_create(&lab.sr, OTHER, 8 * MIB, None).unwrap_err();
+    assert!(matches!(refused, StorageError::NoSpace { .. }), "{refused}");
+    assert_eq!(lab.folder.read_dir().unwrap().count(), files, "nothing is left of it");
     lab.driver.vdi_destroy(&lab.sr, SNAPSHOT).unwrap();
     // The base is written over, with no room needed beyond it.
     lab.tidy().unwrap();
@@ -216,14 +220,27 @@ fn a_merge_gives_way_to_who_opens_what_it_writes_to() {
     write(&node, 0..4, 3).unwrap();
     lab.driver.vdi_destroy(&lab.sr, OTHER).unwrap();
     assert!(lab.driver.tidy(&lab.sr).unwrap(), "a merge has begun");
+    lab.driver.vdi_resize(&lab.sr, DISK, 513 * MIB).unwrap();
+    assert!(lab.driver.tidy(&lab.sr).unwrap(), "it has begun again");
+    lab.driver.vdi_clone(&lab.sr, DISK, OTHER).unwrap();
+    assert_eq!((read(&node, 0), read(&node, 199), read(&node, 512)), (3, 2, 0));
+    lab.driver.vdi_destroy(&lab.sr, OTHER).unwrap();
+    assert!(lab.driver.tidy(&lab.sr).unwrap(), "and again");
     let snapshot = lab.driver.vdi_activate(&lab.sr, SNAPSHOT, Mode::ReadOnly).unwrap();
     assert_eq!((read(&snapshot, 0), read(&snapshot, 199), read(&node, 0)), (2, 2, 3));
     // Two programs read the base now, so it is left alone.
     lab.tidy().unwrap();
     assert_eq!((read(&snapshot, 0), read(&snapshot, 199), read(&node, 0)), (2, 2, 3));
     lab.close(SNAPSHOT);
+    // One that is over, which nobody has learned of, is finished by who opens the other disk.
+    assert!(lab.driver.tidy(&lab.sr).unwrap(), "it has begun again");
+    lab.wait_for_merge(DISK);
+    let snapshot = lab.driver.vdi_activate(&lab.sr, SNAPSHOT, Mode::ReadOnly).unwrap();
     lab.tidy().unwrap();
-    assert_eq!(lab.images(), 3);
+    assert_eq!((read(&snapshot, 0), read(&snapshot, 199), read(&node, 0)), (2, 2, 3));
+    assert_eq!(lab.images(), 4, "what was frozen for the clone, too");
+    lab.close(SNAPSHOT);
+    lab.tidy().unwrap();
     assert_eq!((lab.look(SNAPSHOT, 0), lab.look(SNAPSHOT, 199), read(&node, 0)), (2, 2, 3));
     // Nobody has them open: a program is started for it, and ends with it.
     lab.close(DISK);

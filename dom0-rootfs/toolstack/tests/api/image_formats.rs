@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Formats of VDIs, as clients of XCP-ng 8.3 name them, and the room that is given back later.
 
-use storage::StorageError;
+use std::path::Path;
+use std::sync::Arc;
+
+use storage::{FileDriver, Host, StorageError, System};
 use xapi_model::Value;
 
 use crate::common::{Client, Served, Wire, eventually, record};
@@ -115,4 +118,88 @@ fn room_is_given_back_later_and_a_failure_is_no_end() {
     let before = served.storage.tidied();
     client.ok("VDI.destroy", vec![vdi.into()]);
     eventually("it is looked for again", || served.storage.tidied() > before);
+}
+
+/// Contents over HTTPS, a VM and its snapshots with disks that QEMU's programs serve.
+#[test]
+fn the_whole_way_with_the_programs_of_a_host() {
+    let programs = ["/dev/fuse", "/dev/loop-control", "/usr/bin/qemu-storage-daemon"];
+    let there = programs.iter().all(|path| Path::new(path).exists());
+    let there = there && Host.run("qemu-img", &["--version"]).is_ok();
+    if !there || !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: no FUSE, loop devices or programs of QEMU, or not root");
+        return;
+    }
+    let place = tempfile::tempdir_in("/var/tmp").unwrap();
+    let driver = Arc::new(FileDriver::new(Arc::new(Host)));
+    let served = Served::with(|outside| {
+        outside.drivers.retain(|driver| driver.kind() != "file");
+        outside.drivers.push(driver.clone());
+    });
+    let client = served.login(Wire::Json);
+    let host = client.ok("host.get_all", vec![]).as_set().unwrap()[0].clone();
+    let config = record([
+        ("location", place.path().to_str().unwrap().into()),
+        ("preferred-image-formats", "qcow2".into()),
+    ]);
+    let rest = ["real", "", "file", "user"].map(Value::from).to_vec();
+    let params = [vec![host, config, 0i64.into()], rest, vec![false.into()]].concat();
+    let sr = client.ok("SR.create", params).text();
+    let uuid = client.text("SR.get_uuid", vec![sr.as_str().into()]);
+
+    let made = client.make_vm("guest");
+    let vbd = client.ok("VM.get_VBDs", vec![made.vm.as_str().into()]).as_set().unwrap()[0].clone();
+    client.ok("VBD.destroy", vec![vbd]);
+    let vdi = create(&client, &sr, None).unwrap();
+    assert_eq!(format(&client, &vdi).as_deref(), Some("qcow2"));
+    let attach = record([
+        ("VM", made.vm.as_str().into()),
+        ("VDI", vdi.as_str().into()),
+        ("userdevice", "0".into()),
+        ("bootable", true.into()),
+        ("mode", "RW".into()),
+        ("type", "Disk".into()),
+        ("empty", false.into()),
+        ("other_config", Value::Map(Default::default())),
+        ("qos_algorithm_type", "".into()),
+        ("qos_algorithm_params", Value::Map(Default::default())),
+    ]);
+    client.ok("VBD.create", vec![attach]);
+    let mut contents = vec![0; 1 << 20];
+    contents[..5000].fill(7);
+    assert_eq!(transfer(&client, &vdi, Some(&contents)), contents);
+
+    client.ok("VM.start", vec![made.vm.as_str().into(), false.into(), false.into()]);
+    let snapshot = client.text("VM.snapshot", vec![made.vm.as_str().into(), "now".into()]);
+    let vbd = client.ok("VM.get_VBDs", vec![snapshot.as_str().into()]).as_set().unwrap()[0].clone();
+    let copy = client.text("VBD.get_VDI", vec![vbd]);
+    assert_eq!(format(&client, &copy).as_deref(), Some("qcow2"));
+    assert_eq!(transfer(&client, &copy, None), contents);
+    client.ok("VM.hard_shutdown", vec![made.vm.as_str().into()]);
+    let changed = vec![9; 1 << 20];
+    assert_eq!(transfer(&client, &vdi, Some(&changed)), changed);
+    assert_eq!(transfer(&client, &copy, None), contents, "that is of before");
+
+    client.ok("VM.destroy", vec![snapshot.into()]);
+    client.ok("VM.destroy", vec![made.vm.into()]);
+    client.ok("VDI.destroy", vec![copy.into()]);
+    client.ok("VDI.destroy", vec![vdi.into()]);
+    let folder = place.path().join(&uuid);
+    eventually("all room is given back", || folder.read_dir().unwrap().count() == 0);
+    let pbd = client.ok("SR.get_PBDs", vec![sr.as_str().into()]).as_set().unwrap()[0].clone();
+    client.ok("PBD.unplug", vec![pbd]);
+    client.ok("SR.destroy", vec![sr.into()]);
+    assert!(!folder.exists());
+}
+
+/// Puts contents into a VDI, if there are any, and gets them.
+fn transfer(client: &Client, vdi: &str, contents: Option<&[u8]>) -> Vec<u8> {
+    let (url, session) = (&client.url, &client.session);
+    let query = format!("session_id={session}&vdi={vdi}&format=raw");
+    if let Some(contents) = contents {
+        let put = client.agent.put(format!("{url}/import_raw_vdi?{query}")).send(contents);
+        assert_eq!(put.unwrap().status(), 200);
+    }
+    let mut got = client.agent.get(format!("{url}/export_raw_vdi?{query}")).call().unwrap();
+    got.body_mut().with_config().limit(1 << 30).read_to_vec().unwrap()
 }
