@@ -441,10 +441,10 @@ def live(host, disk):
 
 
 def crash(host, vm, console):
-    """Has the guest crash; its memory is kept."""
+    """Has the guest crash; its memory is kept, which libxc maps page by page: minutes on a busy machine."""
     host.api.VM.set_actions_after_crash(vm, "coredump_and_destroy")
     console.write(b"crash\n")
-    token, end = "", time.monotonic() + 300
+    token, end = "", time.monotonic() + 900
     while host.api.VM.get_power_state(vm) != "Halted":
         assert time.monotonic() < end, "it does not end"
         token = host.api.event_from(["vm"], token, 10.0)["token"]
