@@ -73,7 +73,7 @@ fn drive(lab: &Lab, folder: &Path, storage: &str, action: &str) -> Result<()> {
 }
 
 fn drive_with_clients(lab: &Lab, folder: &Path) -> Result<()> {
-    let mut host = Host::install(lab, folder, None)?;
+    let mut host = Host::install(lab, folder, "lvm-thin", None)?;
     let serial = &mut host.vm.serial;
     shell::log_in(serial, PASSWORD)?;
     let certificate = shell::run(serial, "cat /var/lib/xenith/tls/cert.pem")?;
