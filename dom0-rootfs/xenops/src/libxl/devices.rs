@@ -263,6 +263,14 @@ pub(crate) fn remove(
     forget(store, devices)
 }
 
+/// Removes what is left of a domain's devices in Dom0 after each was removed: the folders they were in.
+pub(crate) fn clear(store: &mut Xenstore, domain: DomId) -> Result<(), XenstoreError> {
+    let folder = |class: Class| {
+        Change::Remove(format!("/local/domain/0/backend/{}/{}", class.word(), domain.0))
+    };
+    store.change(&Class::ALL.map(folder))
+}
+
 /// Removes all that is known of devices.
 fn forget(store: &mut Xenstore, devices: &[Device]) -> Result<(), XenstoreError> {
     store.change(&devices.iter().flat_map(Device::forget).collect::<Vec<_>>())
@@ -372,5 +380,11 @@ mod tests {
             }
         }
         remove(&mut store, &devices, Duration::from_millis(50)).unwrap();
+        let left = "/local/domain/0/backend/vbd/7";
+        store.write_all(&[(left.to_owned(), String::new())]).unwrap();
+        for _ in 0..2 {
+            clear(&mut store, DomId(7)).unwrap();
+            assert_eq!(written(&mut store, left), None);
+        }
     }
 }

@@ -450,14 +450,14 @@ pub fn understood(spec: &DomainSpec) -> Result<String, XenopsError> {
 fn end_devices(ctx: &mut Ctx, domain: DomId) -> Result<(), XenopsError> {
     let mut store = connect()?;
     let devices = Device::all(&mut store, domain).map_err(in_store)?;
-    if devices.is_empty() {
-        return Ok(());
+    if !devices.is_empty() {
+        // The guest must not see its disks go. One that cannot be paused has ended already.
+        if let Err(detail) = ctx.pause(domain.0) {
+            tracing::debug!(domain = domain.0, detail, "pausing a domain that is to end");
+        }
+        devices::remove(&mut store, &devices, CLOSED_WITHIN).map_err(in_store)?;
     }
-    // The guest must not see its disks go. One that cannot be paused has ended already.
-    if let Err(detail) = ctx.pause(domain.0) {
-        tracing::debug!(domain = domain.0, detail, "pausing a domain that is to end");
-    }
-    devices::remove(&mut store, &devices, CLOSED_WITHIN).map_err(in_store)
+    devices::clear(&mut store, domain).map_err(in_store)
 }
 
 fn connect_devices(
