@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use storage::ImageFormat;
 use xapi_model::{ApiError, Ref, errors};
 
 use crate::failure;
@@ -58,6 +59,10 @@ fn tidy(toolstack: &Toolstack, sr: &Ref) -> Result<bool, ApiError> {
     let lock = toolstack.lock_of(sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let open = vdis::attached_sr(toolstack, sr)?;
+    if open.driver.formats() == [ImageFormat::Raw] {
+        // Nothing in it is shared by files of ours, and asking for its sizes may take programs.
+        return Ok(false);
+    }
     let more = open.driver.tidy(&open.spec).map_err(|e| failure::storage(&e, sr, None))?;
     vdis::refresh_sizes(toolstack, &open);
     Ok(more)

@@ -76,6 +76,9 @@ fn drive_with_clients(lab: &Lab, folder: &Path) -> Result<()> {
     let mut host = Host::install(lab, folder, "lvm-thin", None)?;
     let serial = &mut host.vm.serial;
     shell::log_in(serial, PASSWORD)?;
+    // It is made anew for each address that the host gets.
+    let named = "journalctl -u xenith-toolstack -o cat | grep -q 'certificate names one more'";
+    shell::run(serial, &format!("timeout 250 sh -c \"until {named}; do sleep 1; done\""))?;
     let certificate = shell::run(serial, "cat /var/lib/xenith/tls/cert.pem")?;
     let file = folder.join("host.pem");
     fs::write(&file, certificate.replace('\r', "") + "\n").context("writing the certificate")?;
