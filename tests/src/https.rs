@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use certificate_pin::Fingerprint;
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{CertifiedKey, KeyPair, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -39,12 +39,16 @@ pub struct Server {
     texts: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
+/// A certificate that no authority knows, with another name than any server's.
+pub fn certificate() -> Result<CertifiedKey<KeyPair>> {
+    let names = vec!["not-the-name-of-this-server.example".to_owned()];
+    generate_simple_self_signed(names).context("making a certificate")
+}
+
 impl Server {
     /// Listens, and has nothing to give yet.
     pub fn start() -> Result<Self> {
-        let names = vec!["not-the-name-of-this-server.example".to_owned()];
-        let made = generate_simple_self_signed(names).context("making a certificate")?;
-        let CertifiedKey { cert, signing_key } = made;
+        let CertifiedKey { cert, signing_key } = certificate()?;
         let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)

@@ -10,8 +10,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use certificate_pin::Fingerprint;
 use isobuild::emulator::{FOLDER, TAP, Uplink};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::CertifiedKey;
 
+use crate::https;
 use crate::lab::Lab;
 
 /// The servers' address, by IPv4 and by IPv6; both networks are for documentation (RFC 5737, RFC 3849).
@@ -73,12 +74,10 @@ pub fn make(folder: &Path, family: Family, configuration: &str) -> Result<Uplink
     Ok(Uplink::Own(format!("{FOLDER}/{SCRIPT}")))
 }
 
-/// Lets the network's server have HTTPS too, with a certificate that no authority knows; to be called before
-/// the machine starts.
+/// Lets the network's server have HTTPS too, with [`https::certificate`]; to be called before the machine
+/// starts.
 pub fn certify(folder: &Path) -> Result<Fingerprint> {
-    let names = vec!["not-the-name-of-this-server.example".to_owned()];
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(names).context("making a certificate")?;
+    let CertifiedKey { cert, signing_key } = https::certificate()?;
     fs::write(folder.join("server.crt"), cert.pem()).context("writing a certificate")?;
     fs::write(folder.join("server.key"), signing_key.serialize_pem()).context("writing a key")?;
     Ok(Fingerprint::of(cert.der()))
