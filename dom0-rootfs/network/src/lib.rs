@@ -22,6 +22,8 @@ mod ovs;
 mod ovsdb;
 mod ports;
 mod program;
+#[cfg(test)]
+mod recorder;
 
 pub use backend::*;
 pub use error::NetworkError;
