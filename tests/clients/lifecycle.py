@@ -643,6 +643,14 @@ def restart_daemon(host, password):
     (this,) = host.api.host.get_all()
     host.api.host.restart_agent(this)
     end = time.monotonic() + 300
+    # It goes after a pause, which lets it answer.
+    while True:
+        assert time.monotonic() < end, "it was not started anew"
+        try:
+            host.api.host.get_all()
+        except (OSError, http.client.HTTPException, XenAPI.Failure):
+            break
+        time.sleep(1)
     while True:
         time.sleep(5)
         try:

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufReader, Write as _};
 use std::process::{ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -15,10 +16,23 @@ const TAIL: usize = 2000;
 
 /// The daemon's unit.
 const UNIT: &str = "xenith-toolstack.service";
+/// How long the daemon goes on when a client asked for its end, as `host.restart_agent` and
+/// `host.shutdown_agent` of XenServer's data model say: the client is answered.
+const BEFORE_END: Duration = Duration::from_secs(10);
 /// Where systemd finds the host name at the next start (hostname(5)).
 const HOSTNAME: &str = "/etc/hostname";
 /// Lines of the log that are shown.
 const LINES: usize = 1000;
+
+/// Has systemd do something with the daemon after a pause.
+fn after_the_answer(verb: &'static str) {
+    std::thread::spawn(move || {
+        std::thread::park_timeout(BEFORE_END);
+        if let Err(error) = run("systemctl", &["--no-block", verb, UNIT]) {
+            tracing::error!("having systemd {verb} the daemon: {error:#}");
+        }
+    });
+}
 
 /// Runs a program to its end and returns what it printed.
 pub fn run(program: &str, arguments: &[&str]) -> Result<Vec<u8>> {
@@ -95,11 +109,13 @@ impl Power for Systemd {
     }
 
     fn restart_daemon(&self) -> Result<()> {
-        run("systemctl", &["--no-block", "restart", UNIT]).map(drop)
+        after_the_answer("restart");
+        Ok(())
     }
 
     fn stop_daemon(&self) -> Result<()> {
-        run("systemctl", &["--no-block", "stop", UNIT]).map(drop)
+        after_the_answer("stop");
+        Ok(())
     }
 
     fn set_hostname(&self, name: &str) -> Result<()> {
