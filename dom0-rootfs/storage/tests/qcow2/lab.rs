@@ -17,11 +17,25 @@ pub const DISK: Uuid = Uuid::from_u128(0x61);
 pub const SNAPSHOT: Uuid = Uuid::from_u128(0x62);
 pub const OTHER: Uuid = Uuid::from_u128(0x63);
 
+/// The release of QEMU that the image has. Those before it merge what was trimmed as zeros that take room.
+const RELEASE: [u32; 3] = [10, 0, 13];
+
+/// Numbers of a release as QEMU's programs print it: `qemu-img version 10.0.13 (Debian …)`.
+fn release(text: &str) -> Vec<u32> {
+    let words = text.split_whitespace();
+    let version = words.skip_while(|word| *word != "version").nth(1).unwrap_or_default();
+    version.split('.').map_while(|number| number.parse().ok()).collect()
+}
+
 pub fn usable() -> bool {
     let there = ["/dev/fuse", "/dev/loop-control", "/usr/bin/qemu-storage-daemon"];
     let mut missing = there.into_iter().find(|path| !Path::new(path).exists());
-    if Host.run("qemu-img", &["--version"]).is_err() {
-        missing = Some("qemu-img");
+    match Host.run("qemu-img", &["--version"]) {
+        Err(_) => missing = Some("qemu-img"),
+        Ok(ran) if release(&ran.stdout).as_slice() < &RELEASE[..] => {
+            missing = Some("QEMU of the image's release or a later one");
+        }
+        Ok(_) => {}
     }
     if !rustix::process::geteuid().is_root() {
         missing = Some("root");
