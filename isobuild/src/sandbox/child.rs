@@ -10,7 +10,7 @@ use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, St
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::error::{SandboxError, status_text};
 use super::spec::{OUTER, SETUP_FAILED, SETUP_WORDS, Spec};
@@ -168,7 +168,8 @@ pub(super) fn run(
     let file = open_log(&spec, log)?;
     let (out, errors) = (share(&file, &spec)?.into(), share(&file, &spec)?.into());
     let mut child = start(&spec, Stdio::null(), out, errors, Some(file))?;
-    watched(child.id(), interrupt, || child.wait()).map_err(|error| stopped(error, interrupt))
+    let (id, lifeline) = (child.id(), child.lifeline.take());
+    watched(id, lifeline, interrupt, || child.wait()).map_err(|error| stopped(error, interrupt))
 }
 
 pub(super) fn output(
@@ -183,7 +184,8 @@ pub(super) fn output(
     let mut child = start(&spec, stdin, Stdio::piped(), errors.into(), Some(share(&file, &spec)?))?;
     let mut bytes = Vec::new();
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let result = watched(child.id(), interrupt, || {
+    let (id, lifeline) = (child.id(), child.lifeline.take());
+    let result = watched(id, lifeline, interrupt, || {
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 if let (Some(mut stdin), Some(input)) = (stdin, input) {
@@ -204,21 +206,27 @@ pub(super) fn output(
     Ok(bytes)
 }
 
-/// Does `work`, which ends when the helper `id` does; ends the helper on an interrupt.
-fn watched<T>(id: u32, interrupt: Option<&Interrupt>, work: impl FnOnce() -> T) -> T {
+/// Does `work`, which ends when the helper `id` does; has the helper end on an interrupt, as
+/// [`Child::kill`] does: one that is killed while it starts leaves what it has started.
+fn watched<T>(
+    id: u32,
+    lifeline: Option<OwnedFd>,
+    interrupt: Option<&Interrupt>,
+    work: impl FnOnce() -> T,
+) -> T {
     let pid = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw);
     let helper = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     let (Some(wake), Some(helper)) = (interrupt.and_then(Interrupt::wake), helper) else {
-        return work();
+        let result = work();
+        drop(lifeline);
+        return result;
     };
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        scope.spawn(move || {
+            // Closed when this returns.
+            let _lifeline = lifeline;
             let mut fds = [PollFd::new(&helper, PollFlags::IN), PollFd::new(&wake, PollFlags::IN)];
             while poll(&mut fds, None).is_err_and(|error| error == Errno::INTR) {}
-            if fds[0].revents().is_empty() {
-                // It may just have ended.
-                let _ = pidfd_send_signal(&helper, Signal::KILL);
-            }
         });
         work()
     })
