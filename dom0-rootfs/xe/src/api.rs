@@ -95,11 +95,16 @@ impl Api {
         class: &'static Class,
         uuid: &str,
     ) -> Result<(Value, Record), Failure> {
-        let records = self.records(class)?;
-        let found = records.iter().find(|(_, record)| text(record, "uuid") == uuid);
-        let (reference, record) =
-            found.ok_or_else(|| errors::UUID_INVALID.with([class.name, uuid]))?;
-        Ok((Value::Ref(Ref::new(reference)), record.clone()))
+        let reference = self.find(class, uuid)?;
+        let seen = self.seen.get(class.name).and_then(|seen| seen.get(&reference.text()));
+        if let Some(record) = seen {
+            return Ok((reference, record.clone()));
+        }
+        let method = format!("{}.get_record", class.name);
+        match self.send(&method, vec![self.session.clone(), reference.clone()])? {
+            Value::Map(record) => Ok((reference, record)),
+            other => Err(Failure::plain(format!("the server's {} is {other:?}", class.name))),
+        }
     }
 
     /// The reference to what a uuid names; of nothing when it is empty.
@@ -108,7 +113,21 @@ impl Api {
             return Ok(Value::Ref(Ref::null()));
         }
         let class = known(class).ok_or_else(|| errors::UUID_INVALID.with([class, uuid]))?;
-        Ok(self.by_uuid(class, uuid)?.0)
+        self.find(class, uuid)
+    }
+
+    /// The reference to the object of a class with this uuid. Asks for it alone: of a large pool all objects of a
+    /// class are megabytes.
+    fn find(&mut self, class: &'static Class, uuid: &str) -> Result<Value, Failure> {
+        if let Some(seen) = self.seen.get(class.name) {
+            let found = seen.iter().find(|(_, record)| text(record, "uuid") == uuid);
+            let (reference, _) =
+                found.ok_or_else(|| errors::UUID_INVALID.with([class.name, uuid]))?;
+            return Ok(Value::Ref(Ref::new(reference)));
+        }
+        let method = format!("{}.get_by_uuid", class.name);
+        let found = self.send(&method, vec![self.session.clone(), uuid.into()])?;
+        Ok(Value::Ref(Ref::new(&found.text())))
     }
 
     /// A field of what a reference goes to, as text.

@@ -36,24 +36,33 @@ pub(crate) struct Command {
 
 /// All commands by name.
 pub(crate) fn all() -> Vec<Command> {
-    let mut all: Vec<Command> = verbs::all().map(of_verb).collect();
+    let verbs = verbs::all().map(of_verb);
     let messages = derived::all().into_iter().map(of_message);
-    for command in messages.chain(views::all().iter().flat_map(of_view)) {
-        // A verb that is written out takes the place of the derived one.
-        if !all.iter().any(|known| known.name == command.name) {
-            all.push(command);
-        }
-    }
+    let views = views::all();
+    let mut all: Vec<Command> =
+        verbs.chain(messages).chain(views.iter().flat_map(of_view)).collect();
+    // A verb that is written out takes the place of the derived one: the sort keeps their order.
     all.sort_by(|left, right| left.name.cmp(&right.name));
+    all.dedup_by(|later, earlier| later.name == earlier.name);
     all
 }
 
-/// The command of this name.
+/// The command of this name. Makes no other, as long as there is one: there are hundreds.
 pub(crate) fn find(name: &str) -> Result<Command, Failure> {
-    let mut all = all();
-    if let Some(at) = all.iter().position(|command| command.name == name) {
-        return Ok(all.swap_remove(at));
+    let verb = || verbs::all().find(|verb| verb.name == name).map(of_verb);
+    let message =
+        || derived::all().into_iter().find(|message| message.name() == name).map(of_message);
+    let of_views = || {
+        let own =
+            |view: &&View| name.strip_prefix(&view.name).is_some_and(|rest| rest.starts_with('-'));
+        let views = views::all();
+        let all = views.iter().filter(own).flat_map(of_view);
+        all.into_iter().find(|command| command.name == name)
+    };
+    if let Some(command) = verb().or_else(message).or_else(of_views) {
+        return Ok(command);
     }
+    let all = all();
     let near = nearest(name, all.iter().map(|command| command.name.as_str()));
     let hint = near.map(|near| format!("did you mean '{near}'?"));
     Err(Failure::UnknownCommand { name: name.to_owned(), hint })
@@ -254,4 +263,21 @@ fn of_view(view: &View) -> Vec<Command> {
         ));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_found_as_among_all() {
+        let all = all();
+        assert!(all.len() > 400, "{}", all.len());
+        for command in all {
+            let found = find(&command.name).unwrap();
+            assert_eq!(format!("{found:?}"), format!("{command:?}"));
+        }
+        let near = find("vm-strat").unwrap_err().render();
+        assert!(near.contains("did you mean 'vm-start'?"), "{near}");
+    }
 }

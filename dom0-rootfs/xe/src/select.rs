@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Objects picked by values of their fields.
 
-use xapi_model::{Ref, Type, Value};
+use std::rc::Rc;
 
-use crate::api::{Api, Record, text};
+use xapi_model::{Ref, Type, Value, errors};
+
+use crate::api::{Api, Record, Records, text};
 use crate::failure::Failure;
 use crate::fields::CliField;
 use crate::names::alike;
@@ -108,9 +110,8 @@ pub(crate) fn filter(
             Ok(Criterion { field, inside, value })
         })
         .collect::<Result<Vec<_>, Failure>>()?;
-    let records = api.records(view.class)?;
     let mut found = Vec::new();
-    for (reference, record) in records.iter() {
+    for (reference, record) in candidates(api, view, &criteria)?.iter() {
         let mut all = true;
         for criterion in &criteria {
             all = all && criterion.matches(api, record)?;
@@ -122,6 +123,18 @@ pub(crate) fn filter(
     }
     found.sort_by_cached_key(|found| (text(&found.record, "name_label"), found.uuid()));
     Ok(found)
+}
+
+/// What may meet the criteria: one object where they name its uuid, otherwise all.
+fn candidates(api: &mut Api, view: &View, criteria: &[Criterion<'_>]) -> Result<Records, Failure> {
+    let Some(named) = criteria.iter().find(|criterion| criterion.field.name == "uuid") else {
+        return api.records(view.class);
+    };
+    match api.by_uuid(view.class, named.value) {
+        Ok((reference, record)) => Ok(Rc::new([(reference.text(), record)].into())),
+        Err(Failure::Api(error)) if error.is(&errors::UUID_INVALID) => Ok(Rc::default()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Objects that the parameters of a verb pick. `own` are the verb's own parameters. The parameter

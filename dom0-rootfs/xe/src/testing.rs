@@ -361,6 +361,27 @@ fn answer(method: &str, params: &[Value]) -> Reply {
     }
 }
 
+/// The answer to a call that only looks at the pool's objects.
+fn looked_at(method: &str, params: &[Value]) -> Option<Reply> {
+    let (class, message) = method.split_once('.')?;
+    let all = || match objects(class) {
+        Value::Map(all) => all,
+        _ => BTreeMap::new(),
+    };
+    let wanted = params.first().map(Value::text).unwrap_or_default();
+    match message {
+        "get_all_records" => Some(Ok(objects(class))),
+        "get_by_uuid" => {
+            let has = |record: &Value| record.as_map().is_some_and(|r| r["uuid"].text() == wanted);
+            let found = all().into_iter().find(|(_, record)| has(record));
+            let missing = || errors::UUID_INVALID.with([class, &wanted]);
+            Some(found.map(|(reference, _)| self::reference(&reference)).ok_or_else(missing))
+        }
+        "get_record" => all().remove(&wanted).map(Ok),
+        _ => None,
+    }
+}
+
 impl Transport for Pool {
     fn call(&mut self, call: &Call) -> anyhow::Result<Reply> {
         // Through the wire's form and back, as a real server has it.
@@ -372,8 +393,8 @@ impl Transport for Pool {
             method => {
                 assert_eq!(call.params[0].text(), "OpaqueRef:session");
                 let params = &call.params[1..];
-                match method.strip_suffix(".get_all_records") {
-                    Some(class) => Ok(objects(class)),
+                match looked_at(method, params) {
+                    Some(answer) => answer,
                     None => {
                         self.calls.borrow_mut().push(format!("{method}({})", brief(params)));
                         answer(method, params)
