@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::io::Seek as _;
@@ -146,13 +147,11 @@ impl Libxl {
                 true => ctx.set_vcpus(domain.0, spec.vcpus).map_err(failed),
                 false => Ok(()),
             };
-            match offered.and_then(|()| connect_devices(domain, &checked, &numbers, &links)) {
+            let mut took = format!("libxl {}", built.duration_since(began).as_millis());
+            let connected = offered
+                .and_then(|()| connect_devices(domain, &checked, &numbers, &links, &mut took));
+            match connected {
                 Ok(created) => {
-                    let took = format!(
-                        "libxl {}, connecting devices {}",
-                        built.duration_since(began).as_millis(),
-                        built.elapsed().as_millis()
-                    );
                     tracing::info!(domain = domain.0, %took, "built the domain");
                     Ok(created)
                 }
@@ -465,13 +464,22 @@ fn connect_devices(
     checked: &CheckedSpec,
     numbers: &[Option<hotplug::BlockNumber>],
     links: &Links,
+    took: &mut String,
 ) -> Result<Created, XenopsError> {
+    let mut began = Instant::now();
+    let mut tell = |part: &str| {
+        let _ = write!(took, ", {part} {}", began.elapsed().as_millis());
+        began = Instant::now();
+    };
     let mut store = connect()?;
     store.change(&hotplug::changes(domain, checked, numbers)).map_err(in_store)?;
+    tell("writing devices");
     let names = checked.links(domain);
     links.wait(names.iter().flatten(), PATIENCE)?;
+    tell("waiting for links");
     let tty = format!("/local/domain/{}/console/tty", domain.0);
     let console = store.wait_for(&tty, PATIENCE, |tty| !tty.is_empty()).map_err(in_store)?;
+    tell("waiting for the console");
     let hvm = matches!(checked.spec().kind, GuestKind::Hvm { .. });
     Ok(Created {
         domain,
