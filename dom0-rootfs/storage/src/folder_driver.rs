@@ -21,6 +21,7 @@ pub(crate) const FEATURES: &[&str] = &[
     "VDI_CLONE",
     "VDI_SNAPSHOT",
     "VDI_RESIZE",
+    "VDI_RESIZE_ONLINE",
     "VDI_ATTACH",
     "VDI_DETACH",
     "SR_PROBE",

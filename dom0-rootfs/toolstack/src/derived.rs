@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use xapi_model::{Ref, Value};
 
 use crate::store::{Object, Objects, Transaction};
-use crate::vm::{device_operation, operation};
+use crate::vm::{device_operation, disk_users, operation};
 
 /// Works out what follows from the objects that a transaction has touched.
 pub fn derive(t: &mut Transaction<'_>) {
@@ -37,7 +37,9 @@ pub fn derive(t: &mut Transaction<'_>) {
 fn neighbours(objects: &Objects, object: &Object, affected: &mut BTreeSet<Ref>) {
     match object.class().name {
         "VM" => {
-            affected.extend(object.refs("VBDs"));
+            let vbds = object.refs("VBDs");
+            affected.extend(vbds.iter().filter_map(|vbd| Some(objects.find(vbd)?.to("VDI"))));
+            affected.extend(vbds);
             affected.extend(object.refs("VIFs"));
         }
         "VBD" => {
@@ -66,6 +68,7 @@ fn attached(objects: &Objects, sr: &Object) -> bool {
 const FEATURES: &[(&str, &str)] = &[
     ("clone", "VDI_CLONE"),
     ("resize", "VDI_RESIZE"),
+    ("resize_online", "VDI_RESIZE_ONLINE"),
     ("snapshot", "VDI_SNAPSHOT"),
     ("destroy", "VDI_DELETE"),
     ("vdi_create", "VDI_CREATE"),
@@ -95,11 +98,17 @@ fn vdi(objects: &Objects, vdi: &Object) -> Value {
         vbds.iter().filter_map(|vbd| objects.find(vbd)).any(|v| v.bool("currently_attached"));
     match (there, used) {
         (Some(sr), false) => {
-            let all = ["clone", "copy", "resize", "snapshot", "destroy", "forget"];
+            let all = ["clone", "copy", "resize", "resize_online", "snapshot", "destroy", "forget"];
             supported(objects, sr, &all)
         }
         (None, false) => names(&["forget"]),
-        (_, true) => names(&[]),
+        // A suspended VM's stays as it is.
+        (Some(sr), true) => match disk_users::with_domain(objects, vdi.reference()).len() {
+            0 => supported(objects, sr, &["clone", "snapshot"]),
+            1 => supported(objects, sr, &["clone", "resize", "resize_online", "snapshot"]),
+            _ => supported(objects, sr, &["resize", "resize_online"]),
+        },
+        (None, true) => names(&[]),
     }
 }
 

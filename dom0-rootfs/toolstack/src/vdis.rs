@@ -167,6 +167,11 @@ impl Activations {
         self.lock().contains_key(vdi)
     }
 
+    /// Whether anybody may write to a VDI now.
+    pub fn is_written(&self, vdi: &Ref) -> bool {
+        self.lock().get(vdi).is_some_and(|active| active.mode == Mode::ReadWrite)
+    }
+
     /// Makes a VDI a block device for one more user (a VBD, or work in Dom0); safe to repeat.
     /// Readers share; a writer is alone unless the VDI is sharable.
     pub fn activate(

@@ -427,7 +427,6 @@ pub static ALL: &[LeftOut] = &[
             "VM.snapshot_with_quiesce",
             "VM.set_protection_policy",
             "VM.get_is_snapshot_from_vmpp",
-            "VDI.resize_online",
             "PIF_metrics.get_io_read_kbs",
             "PIF_metrics.get_io_write_kbs",
             "pool.enable_ssl_legacy",

@@ -129,8 +129,8 @@ mod tests {
             concat!(
                 "command name                : vdi-resize\n",
                 "            reqd params     : uuid, disk-size\n",
-                "            optional params : \n",
-                "            description     : Makes a VDI bigger.\n",
+                "            optional params : online\n",
+                "            description     : Makes a VDI bigger, also while VMs have it; online=true says that they may.\n",
                 "\n\n",
             )
         );

@@ -14,19 +14,16 @@ use crate::guards;
 use crate::toolstack::{Args, Context};
 use crate::unfinished;
 use crate::vdis::{self, Opened};
+use crate::vm::disk_users;
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VDI.create", |context, args| create(context, args).map(Value::Ref)),
     ("VDI.destroy", |context, args| destroy(context, &args.to("self")).map(|()| Value::Void)),
-    ("VDI.clone", |context, args| {
-        clone(context, &args.to("vdi"), Copying::default()).map(Value::Ref)
-    }),
-    ("VDI.snapshot", |context, args| {
-        let how = Copying { snapshot: true, ..Copying::default() };
-        clone(context, &args.to("vdi"), how).map(Value::Ref)
-    }),
+    ("VDI.clone", |context, args| alone(context, &args.to("vdi"), false)),
+    ("VDI.snapshot", |context, args| alone(context, &args.to("vdi"), true)),
     ("VDI.copy", copy_vdi),
     ("VDI.resize", resize),
+    ("VDI.resize_online", resize),
     ("VDI.introduce", introduce),
     ("VDI.update", update),
     ("VDI.forget", forget),
@@ -235,10 +232,18 @@ fn update(context: &Context, args: &Args<'_>) -> Reply {
 pub(crate) struct Copying {
     /// The new one is a snapshot of it.
     pub(crate) snapshot: bool,
-    /// It may be in use: its guest is held, so its contents are those of one moment.
+    /// It may be written to: by a guest that is held, so its contents are those of one moment.
     pub(crate) held: bool,
     /// The new one gets a note that it is unfinished.
     pub(crate) unfinished: bool,
+}
+
+/// One VDI by itself, also while a VM has it.
+fn alone(context: &Context, vdi: &Ref, snapshot: bool) -> Reply {
+    let operation = if snapshot { "snapshot" } else { "clone" };
+    disk_users::while_still(context, vdi, operation, |held| {
+        clone(context, vdi, Copying { snapshot, held, unfinished: false }).map(Value::Ref)
+    })
 }
 
 /// A new VDI in the same SR with the same contents, copy on write where the driver can.
@@ -250,8 +255,9 @@ pub(crate) fn clone(context: &Context, vdi: &Ref, how: Copying) -> Result<Ref, A
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let own = toolstack.lock_of(vdi);
     let _unused = own.lock().unwrap_or_else(PoisonError::into_inner);
-    if !how.held {
-        refuse_used(context, vdi, if snapshot { "snapshot" } else { "clone" })?;
+    if !how.held && toolstack.activations.is_written(vdi) {
+        let operation = if snapshot { "snapshot" } else { "clone" };
+        return Err(errors::VDI_IN_USE.with([vdi.as_str(), operation]));
     }
     let (open, from) = vdis::of_vdi(toolstack, vdi)?;
     let uuid = Uuid::new_v4();
@@ -352,7 +358,10 @@ fn resize(context: &Context, args: &Args<'_>) -> Reply {
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let own = toolstack.lock_of(&vdi);
     let _unused = own.lock().unwrap_or_else(PoisonError::into_inner);
-    refuse_used(context, &vdi, "resize")?;
+    // The kernel tells guests that have it of its new size.
+    if toolstack.store.read(|objects| disk_users::with_domain(objects, &vdi)).is_empty() {
+        refuse_used(context, &vdi, "resize")?;
+    }
     let (open, uuid) = vdis::of_vdi(toolstack, &vdi)?;
     let resized = open.driver.vdi_resize(&open.spec, uuid, wanted);
     let info = resized.map_err(|e| failure::storage(&e, &sr, Some(&vdi)))?;

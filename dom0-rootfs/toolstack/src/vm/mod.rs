@@ -5,6 +5,7 @@ pub mod bios_strings;
 pub mod crash_dump;
 pub mod device_operation;
 pub mod devices;
+pub mod disk_users;
 pub mod held;
 pub mod hotplug;
 pub mod operation;

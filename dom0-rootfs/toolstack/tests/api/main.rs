@@ -13,6 +13,7 @@ mod consoles;
 mod controls;
 mod crashes;
 mod disks;
+mod disks_in_use;
 mod events;
 mod failing_starts;
 mod fields;

@@ -43,6 +43,8 @@ const VDI_PARAM: crate::message::Param = param("vdi", Ref("VDI"), "the VDI");
 const DRIVER_PARAMS: crate::message::Param =
     optional("driver_params", STRING_MAP, Literal::Zero, "for the driver; none is known");
 
+const RESIZED: &[crate::message::Param] = &[VDI_PARAM, param("size", Int, "new size in bytes")];
+
 const INTRODUCED: &[crate::message::Param] = &[
     param("uuid", STRING, "its uuid"),
     param("name_label", STRING, "name of the VDI"),
@@ -103,14 +105,22 @@ pub static VDI: Class = class(
         ro("cbt_enabled", Bool, "Changed blocks are tracked."),
     ],
     &[
-        message("clone", Role::VmAdmin, "A new VDI with the same contents, copy on write.")
-            .takes(&[VDI_PARAM, DRIVER_PARAMS])
-            .gives(Ref("VDI"))
-            .fails(&[&SR_FULL, &SR_NOT_ATTACHED]),
-        message("snapshot", Role::VmAdmin, "The contents as they are now, copy on write.")
-            .takes(&[VDI_PARAM, DRIVER_PARAMS])
-            .gives(Ref("VDI"))
-            .fails(&[&SR_FULL, &SR_NOT_ATTACHED]),
+        message(
+            "clone",
+            Role::VmAdmin,
+            "A new VDI with the same contents, copy on write. A VM that has it stands still meanwhile.",
+        )
+        .takes(&[VDI_PARAM, DRIVER_PARAMS])
+        .gives(Ref("VDI"))
+        .fails(&[&SR_FULL, &SR_NOT_ATTACHED, &VDI_IN_USE, &OTHER_OPERATION_IN_PROGRESS]),
+        message(
+            "snapshot",
+            Role::VmAdmin,
+            "The contents as they are now, copy on write. A VM that has it stands still meanwhile.",
+        )
+        .takes(&[VDI_PARAM, DRIVER_PARAMS])
+        .gives(Ref("VDI"))
+        .fails(&[&SR_FULL, &SR_NOT_ATTACHED, &VDI_IN_USE, &OTHER_OPERATION_IN_PROGRESS]),
         message("copy", Role::VmAdmin, "A full copy, in the same or another SR.")
             .takes(&[
                 VDI_PARAM,
@@ -120,8 +130,11 @@ pub static VDI: Class = class(
             ])
             .gives(Ref("VDI"))
             .fails(&[&VDI_READONLY, &VDI_TOO_SMALL, &SR_FULL, &VDI_IN_USE]),
-        message("resize", Role::VmAdmin, "Makes it bigger.")
-            .takes(&[VDI_PARAM, param("size", Int, "new size in bytes")])
+        message("resize", Role::VmAdmin, "Makes it bigger, also while VMs have it.")
+            .takes(RESIZED)
+            .fails(&[&VDI_IN_USE, &SR_FULL, &INVALID_VALUE]),
+        message("resize_online", Role::VmAdmin, "The same as resize.")
+            .takes(RESIZED)
             .fails(&[&VDI_IN_USE, &SR_FULL, &INVALID_VALUE]),
         message(
             "introduce",

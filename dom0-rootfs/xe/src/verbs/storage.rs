@@ -48,9 +48,9 @@ pub(super) static VERBS: &[Verb] = &[
     plain(
         "vdi-resize",
         &["uuid", "disk-size"],
-        &[],
-        &["VDI.resize"],
-        "Makes a VDI bigger.",
+        &["online"],
+        &["VDI.resize", "VDI.resize_online"],
+        "Makes a VDI bigger, also while VMs have it; online=true says that they may.",
         resize,
     ),
     plain(
@@ -135,7 +135,11 @@ fn introduce_sr(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<
 fn resize(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
     let vdi = api.reference("VDI", params.require("uuid")?)?;
     let size = parse::integer("disk-size", params.require("disk-size")?)?;
-    api.act("VDI.resize", [vdi, Value::Int(size)]).map(drop)
+    let message = match params.flag("online")? {
+        true => "VDI.resize_online",
+        false => "VDI.resize",
+    };
+    api.act(message, [vdi, Value::Int(size)]).map(drop)
 }
 
 fn clone(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {
