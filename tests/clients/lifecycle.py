@@ -18,6 +18,7 @@
     lifecycle.py URL PASSWORD qcow2 DISK               run a PVH guest on disks of format qcow2: snapshots, a revert, a
                                                        daemon that is started anew, and room that comes back
     lifecycle.py URL PASSWORD provision DISK SEED WORD have a PVH guest read its settings from a disk (SEED) and say WORD
+    lifecycle.py URL PASSWORD uefi DISK                start an HVM guest by UEFI, twice
     lifecycle.py URL PASSWORD netinstall               have an HVM guest of a distribution's template install itself over
                                                        the network, and start from its disk
     lifecycle.py URL PASSWORD after FILE               the records and the guest left are whole; remove the guest
@@ -39,12 +40,13 @@ TEMPLATES = {
     "pv": "Linux PV (own boot loader)",
     "pvh": "Linux PVH (own boot loader)",
     "hvm": "Other install media",
+    "uefi": "Other install media",
     "distribution": "Debian Trixie 13",
 }
 POOL = "proving ground"
 NETWORK = "between guests"
 LEFT = "left running"
-GUEST_MIB = {"pv": 128, "pvh": 128, "hvm": 192, "distribution": 256}
+GUEST_MIB = {"pv": 128, "pvh": 128, "hvm": 192, "uefi": 256, "distribution": 256}
 REBOOT = {"pv": "hard_reboot", "pvh": "clean_reboot"}
 # What a power cut must not change, by class.
 LASTING = {
@@ -743,6 +745,19 @@ def provision(host, disk, seed, word):
     say("a disk image took its settings from a second disk")
 
 
+def uefi(host, disk):
+    vm, vdi = create(host, "uefi", "by UEFI", disk)
+    host.api.VM.set_HVM_boot_params(vm, {"order": "cd", "firmware": "uefi"})
+    for boot in (1, 2):
+        console = start(host, vm)
+        read_until(console, "guest: firmware UEFI")
+        read_until(console, f"boots {boot}")
+        read_until(console, "guest: ready")
+        host.call_and_wait("VM.clean_shutdown", vm)
+    remove(host, vm, vdi)
+    say("a guest was started by UEFI, twice")
+
+
 def net_install(host):
     vm = from_template(host, "distribution", "over the network")
     limit_memory(host, vm, "distribution")
@@ -809,6 +824,8 @@ def main():
         host = qcow2(host, password, rest[0])
     elif action == "provision":
         provision(host, *rest)
+    elif action == "uefi":
+        uefi(host, rest[0])
     elif action == "netinstall":
         net_install(host)
     elif action == "after":

@@ -2,7 +2,8 @@
 //! The disk that the test guests boot from, made out of Dom0's own kernel and busybox.
 //!
 //! One GPT disk for all three kinds of guest: its FAT partition has `boot/grub/grub.cfg`, which
-//! pvgrub finds in PV and PVH guests; sector 0 and a BIOS boot partition have GRUB for HVM ones.
+//! pvgrub finds in PV and PVH guests, and GRUB for HVM ones that start by UEFI; sector 0 and a BIOS
+//! boot partition have GRUB for the others.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,6 +16,8 @@ use image_formats::cpio::CpioWriter;
 use image_formats::fat::{FatVolume, FatWriter};
 use image_formats::{grub, mbr};
 use isobuild::sandbox::Sandbox;
+
+use crate::interrupt_lock;
 
 const SECTOR: u64 = 512;
 const MIB: u64 = 1 << 20;
@@ -54,7 +57,8 @@ pub struct Parts {
     pub root_image: PathBuf,
 }
 
-/// Writes the disk to `out`; `scratch` is an empty folder, in which [`KERNEL`] and [`INITRD`] stay.
+/// Writes the disk to `out`; `scratch` is an empty folder, in which [`KERNEL`], [`INITRD`] and
+/// [`interrupt_lock`]'s plugin stay.
 pub fn write_disk(parts: &Parts, scratch: &Path, out: &Path) -> Result<()> {
     let sandbox = Sandbox::over(&parts.tools)
         .bind_rw(scratch, "/build")
@@ -68,6 +72,8 @@ pub fn write_disk(parts: &Parts, scratch: &Path, out: &Path) -> Result<()> {
         .context("unpacking the kernel for PV guests")?;
     let initrd = initrd(&sandbox, scratch)?;
     let core = core_image(&sandbox, scratch)?;
+    let efi = efi_program(&sandbox, scratch)?;
+    interrupt_lock::compile(&sandbox, scratch)?;
     let kernel = read(&parts.kernel)?;
     for (name, bytes) in [(KERNEL, &kernel), (INITRD, &initrd)] {
         fs::write(scratch.join(name), bytes)
@@ -82,6 +88,7 @@ pub fn write_disk(parts: &Parts, scratch: &Path, out: &Path) -> Result<()> {
         FatWriter::format(Cursor::new(&mut volume), &FatVolume { bytes, label: "GUEST", id: 1 })
             .context("making the guest's file system")?;
     fat.file("boot/grub/grub.cfg", GRUB_CFG).context("writing the guest's menu")?;
+    fat.file("EFI/BOOT/BOOTX64.EFI", &efi[..]).context("writing the guest's GRUB for UEFI")?;
     fat.file("vmlinuz", &kernel[..]).context("writing the guest's kernel")?;
     fat.file("vmlinux.gz", &read(&scratch.join("vmlinux.gz"))?[..])
         .context("writing the guest's PV kernel")?;
@@ -177,6 +184,19 @@ fn core_image(sandbox: &Sandbox, scratch: &Path) -> Result<Vec<u8>> {
                 boot minicmd";
     sandbox.run("grub-mkimage", args.split_whitespace()).context("making the guest's GRUB")?;
     read(&scratch.join("core.img"))
+}
+
+/// GRUB for UEFI that reads the same menu, on whichever disk it finds it: the firmware sees the disk by
+/// its own driver for Xen, and as an emulated one.
+fn efi_program(sandbox: &Sandbox, scratch: &Path) -> Result<Vec<u8>> {
+    let early = "search.fs_label GUEST root\nconfigfile /boot/grub/grub.cfg\n";
+    fs::write(scratch.join("efi.cfg"), early).context("writing GRUB's first configuration")?;
+    let args = "--format x86_64-efi --directory /usr/lib/grub/x86_64-efi --output boot.efi --prefix / \
+                --config efi.cfg part_gpt fat normal configfile linux test echo gzio boot minicmd search_label";
+    sandbox
+        .run("grub-mkimage", args.split_whitespace())
+        .context("making the guest's GRUB for UEFI")?;
+    read(&scratch.join("boot.efi"))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 
 use crate::install;
+use crate::interrupt_lock;
 use crate::lab::Lab;
 use crate::qmp::Qmp;
 use crate::serial::Serial;
@@ -49,6 +50,8 @@ pub struct Setup {
     pub paths: usize,
     /// A BIOS speaks on the serial port too.
     pub bios_on_serial: bool,
+    /// Guests start by UEFI, see [`crate::interrupt_lock`].
+    pub uefi_guests: bool,
 }
 
 impl Setup {
@@ -97,6 +100,7 @@ impl Vm {
             listens: *listens,
             mac: (*mac).to_owned(),
         });
+        let plugin = setup.uefi_guests.then(|| interrupt_lock::provide(lab, folder)).transpose()?;
         let socket = |end: &str| format!("{name}-{end}.sock");
         let machine = Machine {
             accelerator: lab.accelerator,
@@ -114,6 +118,7 @@ impl Vm {
             vnc: None,
             no_reboot: setup.no_reboot,
             bios_on_serial: setup.bios_on_serial,
+            plugin: plugin.map(|file| format!("{FOLDER}/{file}")),
         };
         let serial = listen(folder, &socket("serial"))?;
         let qmp = listen(folder, &socket("qmp"))?;

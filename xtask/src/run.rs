@@ -114,6 +114,7 @@ pub fn run(options: &Options) -> Result<()> {
         serial: Line::Terminal,
         qmp: None,
         bios_on_serial: false,
+        plugin: None,
         vnc: options
             .graphical
             .then(|| Vnc { port: options.vnc_port, password: format!("{FOLDER}/{VNC_PASSWORD}") }),

@@ -141,6 +141,8 @@ pub struct Machine {
     pub no_reboot: bool,
     /// A BIOS writes to the serial port what it writes to the screen; UEFI always does.
     pub bios_on_serial: bool,
+    /// A plugin of QEMU's software emulation.
+    pub plugin: Option<String>,
 }
 
 impl Machine {
@@ -254,6 +256,10 @@ impl Machine {
         if self.no_reboot {
             args.flag("-no-reboot");
         }
+        if let Some(plugin) = self.plugin.as_ref().filter(|_| self.accelerator == Accelerator::Tcg)
+        {
+            args.pair("-plugin", plugin);
+        }
         args.0
     }
 }
@@ -296,7 +302,17 @@ mod tests {
             vnc: None,
             no_reboot: false,
             bios_on_serial: false,
+            plugin: None,
         }
+    }
+
+    #[test]
+    fn plugins_are_of_the_emulation() {
+        let plugin = Some("/vm/x.so".to_owned());
+        let arguments =
+            |accelerator| Machine { accelerator, plugin: plugin.clone(), ..machine() }.arguments();
+        assert!(arguments(Accelerator::Tcg).ends_with(&["-plugin".into(), "/vm/x.so".into()]));
+        assert!(!arguments(Accelerator::Kvm).contains(&"-plugin".to_owned()));
     }
 
     #[test]

@@ -64,16 +64,25 @@ pub fn cases() -> Vec<Case> {
             about: "guests come to be: an image with settings on a second disk, over the network; on request",
             run: |lab, folder, _| provision(lab, folder),
         },
+        Case {
+            name: "life-uefi",
+            about: "an HVM guest starts by UEFI; on request",
+            run: |lab, folder, _| {
+                let setup = Setup { uefi_guests: true, ..Setup::default() };
+                let host = Host::install(lab, folder, "lvm-thin", setup)?;
+                lab.client(host.api, &folder.join("client.log"), &["uefi", "/guest.img"])
+            },
+        },
     ]
 }
 
 fn drive(lab: &Lab, folder: &Path, storage: &str, action: &str) -> Result<()> {
-    let host = Host::install(lab, folder, storage, None)?;
+    let host = Host::install(lab, folder, storage, Setup::default())?;
     lab.client(host.api, &folder.join("client.log"), &[action, "/guest.img"])
 }
 
 fn drive_with_clients(lab: &Lab, folder: &Path) -> Result<()> {
-    let mut host = Host::install(lab, folder, "lvm-thin", None)?;
+    let mut host = Host::install(lab, folder, "lvm-thin", Setup::default())?;
     let serial = &mut host.vm.serial;
     shell::log_in(serial, PASSWORD)?;
     // It is made anew for each address that the host gets.
@@ -95,15 +104,14 @@ struct Host {
 }
 
 impl Host {
-    /// Installs a host and starts it; `net_boot` is what its guests find in its network.
-    fn install(lab: &Lab, folder: &Path, storage: &str, net_boot: Option<NetBoot>) -> Result<Self> {
+    /// Installs a host and starts it with its API forwarded; `setup` is the rest of the machine.
+    fn install(lab: &Lab, folder: &Path, storage: &str, setup: Setup) -> Result<Self> {
         install::install(lab, folder, false, storage, From::Volume)?;
         let api = free_port()?;
         let setup = Setup {
             disks: vec![install::system_disk()],
             forwards: vec![Forward { host_port: api, address: String::new(), port: 443 }],
-            net_boot,
-            ..Setup::default()
+            ..setup
         };
         let mut vm = Vm::start(lab, folder, "first", &setup)?;
         vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
@@ -214,7 +222,8 @@ fn provision(lab: &Lab, folder: &Path) -> Result<()> {
 
     let net_boot =
         NetBoot { tftp: format!("{FOLDER}/served"), file: SCRIPT.to_owned(), first: false };
-    let host = Host::install(lab, folder, "lvm-thin", Some(net_boot))?;
+    let setup = Setup { net_boot: Some(net_boot), ..Setup::default() };
+    let host = Host::install(lab, folder, "lvm-thin", setup)?;
     let provision = ["provision", "/guest.img", "/case/settings.img", WORD];
     lab.client(host.api, &folder.join("provision.log"), &provision)?;
     lab.client(host.api, &folder.join("netinstall.log"), &["netinstall"])
