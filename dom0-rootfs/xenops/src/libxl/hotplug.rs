@@ -71,13 +71,7 @@ pub(crate) fn changes(
     let spec = checked.spec();
     let hvm = matches!(spec.kind, GuestKind::Hvm { .. });
     let mut changes = Vec::new();
-    for ((disk, vdev), number) in checked.disks().zip(numbers) {
-        match hvm {
-            true if number.is_none() => {}
-            true => changes.extend(devices::data(&Device::disk(domain, vdev), disk)),
-            false => changes.extend(devices::disk(domain, vdev, disk, *number)),
-        }
-    }
+    // The kernel looks at them in this order: a start waits for the links, not for the disks.
     for nic in &spec.nics {
         match hvm {
             true => {
@@ -85,6 +79,13 @@ pub(crate) fn changes(
                 changes.push(Change::Write(status, CONNECTED.to_owned()));
             }
             false => changes.extend(devices::nic(domain, nic)),
+        }
+    }
+    for ((disk, vdev), number) in checked.disks().zip(numbers) {
+        match hvm {
+            true if number.is_none() => {}
+            true => changes.extend(devices::data(&Device::disk(domain, vdev), disk)),
+            false => changes.extend(devices::disk(domain, vdev, disk, *number)),
         }
     }
     changes
@@ -218,8 +219,8 @@ mod tests {
         assert_eq!(
             changed(&spec),
             [
-                Change::Write(format!("{vbd}/sm-data/scsi/0x12/0x80"), "x".into()),
                 Change::Write(format!("{vif}/hotplug-status"), "connected".into()),
+                Change::Write(format!("{vbd}/sm-data/scsi/0x12/0x80"), "x".into()),
             ]
         );
     }
