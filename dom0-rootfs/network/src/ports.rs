@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::error::NetworkError;
-use crate::ovsdb::{map, rows, select, wait_for_any};
+use crate::ovsdb::{Rows, map, rows, select, wait_for_any};
 use crate::program::System;
 
 /// Puts a link into a bridge and waits until the switch has it. A port of this name may be left from a guest
@@ -17,9 +17,9 @@ pub(crate) fn add(
 ) -> Result<(), NetworkError> {
     let doing = format!("plugging {link} into {bridge}");
     let failed = |detail: String| NetworkError::Failed { doing: doing.clone(), detail };
-    let place = Place::find(system, bridge).map_err(failed)?;
+    let (place, left) = Place::find(system, bridge, link).map_err(failed)?;
     let place = place.ok_or_else(|| failed(format!("there is no bridge {bridge}")))?;
-    let mut operations = removal(system, link).map_err(failed)?;
+    let mut operations = removal(&left);
     let ids = map(ids.iter().map(|(key, value)| (&**key, &**value)));
     let mut port = json!({"name": link, "interfaces": ["named-uuid", "interface"]});
     if let Some(tag) = place.tag {
@@ -54,24 +54,23 @@ pub(crate) fn add(
 pub(crate) fn remove(system: &dyn System, link: &str) -> Result<(), NetworkError> {
     let failed =
         |detail: String| NetworkError::Failed { doing: format!("unplugging {link}"), detail };
-    let operations = removal(system, link).map_err(failed)?;
-    match operations.is_empty() {
-        true => Ok(()),
-        false => system.transact(&operations).map(drop).map_err(failed),
+    let mut found = system.transact(&[select("Port", named(link), &["_uuid"])]).map_err(failed)?;
+    match rows(&mut found[0]) {
+        left if left.is_empty() => Ok(()),
+        left => system.transact(&removal(&left)).map(drop).map_err(failed),
     }
 }
 
-/// What takes the port of a link out of its bridge. It and its interface go with the last bridge that
-/// has it: their tables are no roots (RFC 7047, section 3.2).
-fn removal(system: &dyn System, link: &str) -> Result<Vec<Value>, String> {
-    let mut found = system.transact(&[select("Port", named(link), &["_uuid"])])?;
+/// What takes ports out of their bridges. They and their interfaces go with the last bridge that
+/// has them: their tables are no roots (RFC 7047, section 3.2).
+fn removal(ports: &[Value]) -> Vec<Value> {
     let remove = |port: &Value| {
         json!({
             "op": "mutate", "table": "Bridge", "where": [["ports", "includes", port["_uuid"]]],
             "mutations": [["ports", "delete", port["_uuid"]]],
         })
     };
-    Ok(rows(&mut found[0]).iter().map(remove).collect())
+    ports.iter().map(remove).collect()
 }
 
 /// Where ports of a bridge are.
@@ -83,22 +82,28 @@ struct Place {
 }
 
 impl Place {
-    /// That of a bridge, if it exists.
-    fn find(system: &dyn System, bridge: &str) -> Result<Option<Place>, String> {
+    /// That of a bridge, if it exists, and the ports that a link is.
+    fn find(
+        system: &dyn System,
+        bridge: &str,
+        link: &str,
+    ) -> Result<(Option<Place>, Rows), String> {
         let within = json!([["name", "==", bridge], ["fake_bridge", "==", true]]);
         let mut found = system.transact(&[
             select("Bridge", named(bridge), &["_uuid"]),
             select("Port", within, &["_uuid", "tag"]),
+            select("Port", named(link), &["_uuid"]),
         ])?;
+        let left = rows(&mut found[2]);
         if let Some(row) = rows(&mut found[0]).first() {
-            return Ok(Some(Place { bridge: row["_uuid"].clone(), tag: None }));
+            return Ok((Some(Place { bridge: row["_uuid"].clone(), tag: None }), left));
         }
         let ports = rows(&mut found[1]);
-        let Some(port) = ports.first() else { return Ok(None) };
+        let Some(port) = ports.first() else { return Ok((None, left)) };
         let around = json!([["ports", "includes", port["_uuid"]]]);
         let mut found = system.transact(&[select("Bridge", around, &["_uuid"])])?;
         let bridge = rows(&mut found[0]).first().map(|row| row["_uuid"].clone());
-        Ok(bridge.map(|bridge| Place { bridge, tag: Some(port["tag"].clone()) }))
+        Ok((bridge.map(|bridge| Place { bridge, tag: Some(port["tag"].clone()) }), left))
     }
 }
 
