@@ -338,6 +338,24 @@ def new_card(host, vm):
     })
 
 
+def grow(host, console, vdi, size):
+    """Makes the guest's disk xvdb bigger while the guest has it."""
+    assert "resize_online" in host.api.VDI.get_allowed_operations(vdi)
+    host.api.VDI.resize_online(vdi, str(size))
+    ask(console, f"grown xvdb {size // 512}", f"guest: disk xvdb has grown to {size // 512} sectors")
+    assert int(host.api.VDI.get_virtual_size(vdi)) == size
+    say("a disk grew under its guest")
+
+
+def snapshot_of_one(host, vm, vdi):
+    """Snapshots one disk of a guest that runs."""
+    snapshot = host.api.VDI.snapshot(vdi, {})
+    assert host.api.VDI.get_snapshot_of(snapshot) == vdi
+    assert host.api.VM.get_power_state(vm) == "Running"
+    host.api.VDI.destroy(snapshot)
+    say("one disk was snapshotted under its guest")
+
+
 def hotplug(host, vm, console):
     vdi, vbd = new_disk(host, vm)
     vif = new_card(host, vm)
@@ -348,12 +366,14 @@ def hotplug(host, vm, console):
     assert host.api.VBD.get_device(vbd) == "xvdb"
     for device in (host.api.VBD.get_record(vbd), host.api.VIF.get_record(vif)):
         assert device["currently_attached"] and "unplug" in device["allowed_operations"], device
+    grow(host, console, vdi, 16 << 20)
+    snapshot_of_one(host, vm, vdi)
     host.api.VBD.unplug(vbd)
     ask(console, "no disk xvdb", "guest: disk xvdb is gone")
     host.api.VIF.unplug(vif)
     ask(console, "no card eth1", "guest: card eth1 is gone")
     host.api.VBD.plug(vbd)
-    ask(console, "disk xvdb", "guest: disk xvdb 16384 sectors")
+    ask(console, "disk xvdb", "guest: disk xvdb 32768 sectors")
     host.api.VBD.unplug(vbd)
     host.api.VBD.destroy(vbd)
     host.api.VIF.destroy(vif)
@@ -683,6 +703,9 @@ def qcow2(host, password, disk):
     wait_for_room(host, empty + 8, "after TRIM")
 
     ask(console, "fill xvdb 0 96 A", "guest: filled xvdb")
+    grow(host, console, data, 320 << 20)
+    snapshot_of_one(host, vm, data)
+    ask(console, "fill xvdb 300 2 A", "guest: filled xvdb")
     full = used(host)
     snapshot = host.api.VM.snapshot(vm, "first")
     taken = used(host)
