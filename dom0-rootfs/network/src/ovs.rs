@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Open vSwitch for bridges, systemd-networkd for addresses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +32,19 @@ pub struct OvsBackend {
     guarded: Mutex<BTreeSet<String>>,
     /// Bridges that are made from now on snoop IGMP.
     snooping: AtomicBool,
+    /// Bridges that were made sure of since the start of this process.
+    sure: Mutex<BTreeMap<String, Sure>>,
+}
+
+/// What a bridge was made sure of.
+#[derive(Debug, PartialEq, Eq)]
+struct Sure {
+    /// Indices of its link and of its cards': another one is another bridge, or another card of the name.
+    links: Vec<String>,
+    uplink: Uplink,
+    mtu: u32,
+    mac: Option<String>,
+    snooping: bool,
 }
 
 impl OvsBackend {
@@ -39,7 +52,7 @@ impl OvsBackend {
     pub fn new(system: Arc<dyn System>) -> Self {
         let networkd = Networkd::new(Arc::clone(&system));
         let (guarded, snooping) = (Mutex::default(), AtomicBool::new(false));
-        Self { system, networkd, guarded, snooping }
+        Self { system, networkd, guarded, snooping, sure: Mutex::default() }
     }
 
     fn vsctl(&self, doing: &str, commands: &[Vec<String>]) -> Result<String, NetworkError> {
@@ -61,6 +74,36 @@ impl OvsBackend {
 
     fn guarded(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.guarded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sure(&self) -> MutexGuard<'_, BTreeMap<String, Sure>> {
+        self.sure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What there is to be sure of when a bridge is as `wanted`; nothing if it is not there.
+    fn found(&self, wanted: &Wanted<'_>) -> Option<Sure> {
+        let Bridge { name, uplink, mtu } = wanted.bridge;
+        let links = std::iter::once(name).chain(uplink.cards());
+        let links: Result<_, _> = links.map(|link| self.attribute(link, "ifindex")).collect();
+        Some(Sure {
+            links: links.ok()?,
+            uplink: uplink.clone(),
+            mtu: *mtu,
+            mac: wanted.mac.map(str::to_owned),
+            snooping: wanted.snooping,
+        })
+    }
+
+    /// Whether this process has made sure of a bridge already, and it is still there.
+    fn is_sure(&self, wanted: &Wanted<'_>) -> bool {
+        let found = self.found(wanted);
+        found.is_some() && self.sure().get(&wanted.bridge.name) == found.as_ref()
+    }
+
+    fn be_sure(&self, wanted: &Wanted<'_>) {
+        if let Some(found) = self.found(wanted) {
+            self.sure().insert(wanted.bridge.name.clone(), found);
+        }
     }
 
     fn attribute(&self, interface: &str, name: &str) -> Result<String, NetworkError> {
@@ -128,7 +171,11 @@ impl OvsBackend {
         let Bridge { name, mtu, .. } = bridge;
         let mac = self.mac(&bridge.uplink)?.unwrap_or_default();
         let doing = format!("making bridge {name} for VLAN {tag} on {parent}");
-        if !self.is_made(&Wanted { bridge, mac: Some(&mac), snooping: false }) {
+        let wanted = Wanted { bridge, mac: Some(&mac), snooping: false };
+        if self.is_sure(&wanted) {
+            return Ok(());
+        }
+        if !self.is_made(&wanted) {
             let set = command([
                 "set",
                 "Interface",
@@ -141,7 +188,9 @@ impl OvsBackend {
         }
         self.keep_quiet(name)?;
         self.networkd.reload()?;
-        self.raise(&doing, name, None)
+        self.raise(&doing, name, None)?;
+        self.be_sure(&wanted);
+        Ok(())
     }
 
     /// Makes a bridge that is none within another one, whatever it was up to now, with its uplink.
@@ -302,6 +351,9 @@ impl NetworkBackend for OvsBackend {
         let snooping = self.snooping.load(Ordering::Relaxed);
         let wanted = Bridge { name: name.clone(), uplink: uplink.clone(), mtu: *mtu };
         let wanted = Wanted { bridge: &wanted, mac: mac.as_deref(), snooping };
+        if self.is_sure(&wanted) {
+            return Ok(());
+        }
         if !self.is_made(&wanted) {
             self.make(&wanted)?;
         }
@@ -315,11 +367,14 @@ impl NetworkBackend for OvsBackend {
         for card in cards {
             self.raise(&doing, card, Some(*mtu))?;
         }
-        self.raise(&doing, name, None)
+        self.raise(&doing, name, None)?;
+        self.be_sure(&wanted);
+        Ok(())
     }
 
     fn remove_bridge(&self, bridge: &str) -> Result<(), NetworkError> {
         check_interface(bridge)?;
+        self.sure().remove(bridge);
         // Files first: once the bridge is gone nobody knows which uplinks it had.
         for uplink in self.uplinks("Interface", bridge)? {
             self.networkd.remove(&networkd::uplink_file(&uplink))?;

@@ -61,6 +61,31 @@ fn a_bridge_is_one_transaction_and_takes_its_uplinks_address() {
 }
 
 #[test]
+fn a_bridge_is_made_sure_of_once_as_long_as_it_is_the_same() {
+    let host = Arc::new(eth0());
+    host.nic("eth0", "", "", &[("ifindex", "2")]);
+    host.nic("xenbr0", "", "", &[("ifindex", "7")]);
+    let backend = OvsBackend::new(host.clone());
+    let looked = |wanted: &Bridge| {
+        backend.ensure_bridge(wanted).unwrap();
+        !host.take_log().is_empty()
+    };
+    assert!(looked(&xenbr0()));
+    assert!(!looked(&xenbr0()));
+    let larger = bridge("xenbr0", Uplink::Card("eth0".to_owned()), 9000);
+    assert!(looked(&larger) && !looked(&larger));
+    backend.set_snooping(true).unwrap();
+    assert!(looked(&larger) && !looked(&larger));
+    // Somebody removed it and made another, or put another card in.
+    for name in ["xenbr0", "eth0"] {
+        host.nic(name, "", "", &[("ifindex", "8")]);
+        assert!(looked(&larger) && !looked(&larger));
+    }
+    backend.remove_bridge("xenbr0").unwrap();
+    assert!(looked(&larger));
+}
+
+#[test]
 fn a_former_uplink_leaves_with_its_file() {
     let mut host = eth0();
     host.answers.push(("find Port", "eth0\n".to_owned()));
