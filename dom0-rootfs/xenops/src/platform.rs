@@ -43,6 +43,8 @@ pub enum Video {
     Standard,
     /// Cirrus Logic GD5446, for systems of the last century.
     Cirrus,
+    /// None: the guest has its text console.
+    None,
 }
 
 impl Video {
@@ -51,6 +53,7 @@ impl Video {
         match self {
             Self::Standard => 16,
             Self::Cirrus => 8,
+            Self::None => 0,
         }
     }
 }

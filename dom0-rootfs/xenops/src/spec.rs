@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::error::XenopsError;
 use crate::hypervisor::{Disk, DomainSpec, GuestKind, HostInfo, Nic};
-use crate::platform::{Platform, Viridian};
+use crate::platform::{Platform, Video, Viridian};
 use crate::vdev::Vdev;
 
 /// Virtual CPUs that any guest may have at most.
@@ -169,7 +169,7 @@ fn check_platform(platform: &Platform) -> Result<(), XenopsError> {
         let detail = format!("{} is not between {least} and {MAX_VIDEO_MIB}", platform.video_mib);
         return Err(XenopsError::bad_spec("platform.video_mib", detail));
     }
-    if !platform.video_mib.is_power_of_two() {
+    if platform.video != Video::None && !platform.video_mib.is_power_of_two() {
         let detail = format!("{} is no power of two", platform.video_mib);
         return Err(XenopsError::bad_spec("platform.video_mib", detail));
     }

@@ -27,20 +27,25 @@ const ENLIGHTENMENTS: &[(&str, &[Viridian])] = &[
 pub fn of(vm: &Object) -> Platform {
     let video = match vm.entry("platform", "vga") {
         Some("cirrus") => Video::Cirrus,
+        Some("none") => Video::None,
         _ => Video::Standard,
     };
     let number = |key| vm.entry("platform", key).and_then(|text| text.trim().parse::<i32>().ok());
-    let video_mib = number("videoram").and_then(|mib| u32::try_from(mib).ok()).unwrap_or(0);
+    let asked_mib = number("videoram").and_then(|mib| u32::try_from(mib).ok()).unwrap_or(0);
+    // XenServer's templates have 8 MiB for a card that has 16 at least here.
+    let video_mib = match video {
+        Video::None => 0,
+        _ => asked_mib
+            .clamp(video.least_mib(), MAX_VIDEO_MIB)
+            .checked_next_power_of_two()
+            .unwrap_or(MAX_VIDEO_MIB),
+    };
     Platform {
         viridian: viridian(vm),
         hpet: is_on(vm, "hpet", true),
         tablet: is_on(vm, "usb", true) && is_on(vm, "usb_tablet", true),
         video,
-        // XenServer's templates have 8 MiB for a card that has 16 at least here.
-        video_mib: video_mib
-            .clamp(video.least_mib(), MAX_VIDEO_MIB)
-            .checked_next_power_of_two()
-            .unwrap_or(MAX_VIDEO_MIB),
+        video_mib,
         clock_offset: number("timeoffset").unwrap_or(0),
     }
 }

@@ -337,7 +337,9 @@ fn settings_of_the_platform_reach_the_machine() {
         ("videoram", "9"),
         ("timeoffset", "-3600"),
     ];
-    let machine = machine(3, &set);
+    let headless = machine(3, &[("vga", "none"), ("videoram", "8")]);
+    assert_eq!((headless.video, headless.video_mib), (Video::None, 0));
+    let machine = machine(4, &set);
     let viridian = [Viridian::Base, Viridian::Frequencies, Viridian::ReferenceTsc].into();
     let (video, clock_offset) = (Video::Cirrus, -3600);
     let wanted =

@@ -138,7 +138,7 @@ pub static VM: Class = class(
         rw(
             "platform",
             STRING_MAP,
-            "What a fully virtualized guest finds: hdtype (ide or ahci, for disks), vga (std or cirrus), videoram (MiB), \
+            "What a fully virtualized guest finds: hdtype (ide or ahci, for disks), vga (std, cirrus or none), videoram (MiB), \
              usb_tablet, hpet, timeoffset (seconds), viridian and viridian_time_ref_count, _reference_tsc, _apic_assist, \
              _crash_ctl, _stimer and others of Windows. Other keys are kept for clients.",
         ),

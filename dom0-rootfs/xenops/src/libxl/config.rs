@@ -263,6 +263,7 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
                     kind: match platform.video {
                         Video::Standard => "std",
                         Video::Cirrus => "cirrus",
+                        Video::None => "none",
                     },
                 },
                 usbdevice: platform.tablet.then_some("tablet"),
@@ -459,6 +460,16 @@ mod tests {
         assert_eq!(hvm["hpet"], "False");
         assert_eq!(hvm["usbdevice"], "tablet");
         assert_eq!(hvm["vga"], json!({"kind": "cirrus"}));
+    }
+
+    #[test]
+    fn a_machine_without_a_screen() {
+        let mut spec = testing::hvm();
+        let GuestKind::Hvm { platform, .. } = &mut spec.kind else { panic!("no HVM guest") };
+        (platform.video, platform.video_mib) = (Video::None, 0);
+        let info = config(&spec)["b_info"].clone();
+        assert_eq!(info["video_memkb"], 0);
+        assert_eq!(info["type.hvm"]["vga"], json!({"kind": "none"}));
     }
 
     #[test]
