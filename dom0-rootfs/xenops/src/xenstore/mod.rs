@@ -231,6 +231,10 @@ impl Xenstore {
         within: Duration,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<String, XenstoreError> {
+        // Often it has it already; a watch is four requests more.
+        if let Some(value) = self.read(path)?.filter(|value| wanted(value)) {
+            return Ok(value);
+        }
         self.wait_until(&[path], within, |store| {
             Ok(store.read(path)?.filter(|value| wanted(value)))
         })
