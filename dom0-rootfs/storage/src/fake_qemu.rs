@@ -249,7 +249,6 @@ impl Job {
 
 /// What `qemu-img` says that changes nothing.
 pub(crate) fn query(args: &[&str]) -> Option<Result<String, String>> {
-    let path = Path::new(args.last()?);
     let said = |image: Image| match args[0] {
         "info" => {
             let mut info = json!({
@@ -266,10 +265,21 @@ pub(crate) fn query(args: &[&str]) -> Option<Result<String, String>> {
         }
         _ => {
             let own = image.words.keys().map(|_| json!({ "depth": 0, "present": true }));
-            own.chain([json!({ "depth": 1, "present": true })]).collect::<Value>().to_string()
+            own.chain([json!({ "depth": 0, "present": false })]).collect::<Value>().to_string()
         }
     };
-    matches!(args[0], "info" | "map").then(|| Image::load(path).map(said))
+    let last = args.last()?;
+    let path = match args[0] {
+        "info" => PathBuf::from(last),
+        "map" => {
+            let options: Value = serde_json::from_str(last.strip_prefix("json:")?).ok()?;
+            // QEMU refuses to open a base while another program merges into it.
+            assert_eq!(options.get("backing"), Some(&Value::Null), "{last}");
+            PathBuf::from(options["file"]["filename"].as_str()?)
+        }
+        _ => return None,
+    };
+    Some(Image::load(&path).map(said))
 }
 
 /// What `qemu-img` does.

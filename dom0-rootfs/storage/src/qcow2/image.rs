@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rustix::fs::FlockOperation;
 use serde::Deserialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::files::{self, Files};
@@ -134,7 +135,13 @@ pub(super) fn is_empty(
         return Ok(false);
     }
     let doing = format!("looking into {}", path.display());
-    let args = ["map", "--output=json", "--force-share", "-f", "qcow2", &path.to_string_lossy()];
+    // Without its base, which a merge may have for itself.
+    let alone = json!({
+        "driver": "qcow2",
+        "file": { "driver": "file", "filename": path.to_string_lossy() },
+        "backing": null,
+    });
+    let args = ["map", "--output=json", "--force-share", &format!("json:{alone}")];
     let out = system.must(&doing, "qemu-img", &args)?;
     let extents: Vec<Extent> = serde_json::from_str(&out)
         .map_err(|error| StorageError::Failed { doing, detail: error.to_string() })?;
