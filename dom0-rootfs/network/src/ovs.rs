@@ -400,8 +400,9 @@ impl NetworkBackend for OvsBackend {
         if port.guard != Guard::Open {
             self.guard(link, &port.guard)?;
         }
-        ports::add(&*self.system, bridge, link, &port.ids)?;
-        self.raise(&format!("plugging {link} into {bridge}"), link, Some(mtu))
+        // Before the switch has it, which would look at it again.
+        self.raise(&format!("plugging {link} into {bridge}"), link, Some(mtu))?;
+        ports::add(&*self.system, bridge, link, &port.ids)
     }
 
     fn unplug(&self, link: &str) -> Result<(), NetworkError> {

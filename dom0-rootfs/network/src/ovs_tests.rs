@@ -176,6 +176,7 @@ fn a_guest_replaces_what_an_earlier_boot_left() {
         host.take_log(),
         [
             &format!("nft {}", guard::rules("vif3.0", &Guard::Closed)),
+            "raise vif3.0 mtu 9000",
             &*leave,
             &json!({
                 "op": "insert", "table": "Interface", "uuid-name": "interface",
@@ -193,7 +194,6 @@ fn a_guest_replaces_what_an_earlier_boot_left() {
                 "columns": ["ofport"], "until": "!=", "rows": [{"ofport": ["set", []]}], "timeout": 25000,
             })
             .to_string(),
-            "raise vif3.0 mtu 9000",
             &leave,
             "nft add table netdev xenith_vif3_0; delete table netdev xenith_vif3_0",
         ]

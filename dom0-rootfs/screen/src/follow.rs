@@ -16,6 +16,9 @@ use crate::state::Event;
 const WAIT: f64 = 20.0;
 /// A toolstack that answers nothing at all for so long is said not to answer.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// From one answer to the next question: what happens meanwhile is told, and painted, at once. A machine that
+/// starts makes a dozen events.
+const GATHER: Duration = Duration::from_millis(500);
 /// Before the next try.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -23,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// not answer, which is tried again; until `send` is false or the sender of `stop` is gone.
 pub fn follow(toolstack: &Toolstack, stop: &Receiver<()>, mut send: impl FnMut(Event) -> bool) {
     loop {
-        let Err(error) = listen(toolstack, &mut send) else { return };
+        let Err(error) = listen(toolstack, stop, &mut send) else { return };
         let gone = !send(Event::Lost(format!("{error:#}")));
         if gone || stop.recv_timeout(PAUSE) != Err(RecvTimeoutError::Timeout) {
             return;
@@ -32,7 +35,11 @@ pub fn follow(toolstack: &Toolstack, stop: &Receiver<()>, mut send: impl FnMut(E
 }
 
 /// Follows one run of the toolstack. Returns without an error when nobody hears any more.
-fn listen(toolstack: &Toolstack, send: &mut impl FnMut(Event) -> bool) -> Result<()> {
+fn listen(
+    toolstack: &Toolstack,
+    stop: &Receiver<()>,
+    send: &mut impl FnMut(Event) -> bool,
+) -> Result<()> {
     let mut connection = toolstack.connect(Some(PATIENCE))?;
     let session = toolstack.look(&mut connection)?;
     let (mut mirror, mut token) = (Mirror::default(), String::new());
@@ -55,6 +62,9 @@ fn listen(toolstack: &Toolstack, send: &mut impl FnMut(Event) -> bool) -> Result
             if !facts.is_some_and(|facts| send(Event::Facts(Box::new(facts)))) {
                 return Ok(());
             }
+        }
+        if stop.recv_timeout(GATHER) != Err(RecvTimeoutError::Timeout) {
+            return Ok(());
         }
     }
 }
