@@ -27,9 +27,7 @@ pub fn run<S>(
     let mut took = Took::default();
     for (done, step) in steps.iter().enumerate() {
         tracing::debug!(step = step.name, "doing");
-        let began = Instant::now();
-        let Err(error) = (step.act)(state) else {
-            took.0.push((step.name, began.elapsed()));
+        let Err(error) = took.time(step.name, || (step.act)(state)) else {
             progress(state, (done + 1) as f64 / steps.len() as f64);
             continue;
         };
@@ -47,6 +45,16 @@ pub fn run<S>(
 /// How long each step took: `building the domain 120, plugging network interfaces 31`, in milliseconds.
 #[derive(Debug, Default)]
 pub struct Took(Vec<(&'static str, Duration)>);
+
+impl Took {
+    /// Does one step more, and keeps how long it took.
+    pub fn time<T>(&mut self, name: &'static str, step: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let result = step();
+        self.0.push((name, began.elapsed()));
+        result
+    }
+}
 
 impl fmt::Display for Took {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

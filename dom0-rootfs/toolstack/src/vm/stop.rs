@@ -9,6 +9,7 @@ use xenops::{DomId, DomainInfo, ShutdownRequest, XenopsError};
 
 use super::devices::DomainType;
 use super::start::note;
+use super::steps::Took;
 use super::suspend;
 use crate::failure;
 use crate::patience::within;
@@ -74,32 +75,44 @@ pub fn tear_down(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
         Some(holder) => toolstack.look("VM", vm, |vm, _| vm.uuid() == holder.uuid.to_string())?,
         None => true,
     };
+    let mut took = Took::default();
     if !own {
         // After a restart of the host the number is another VM's, and so are links of that name.
         tracing::warn!(%vm, ?holder, "its domain's number belongs to another VM");
     } else {
-        for link in links {
-            // Before it goes with the domain: the switch would look for it, and the kernel for a driver of
-            // that name. What is left of it in the bridge must not keep the VM from being halted.
-            if let Err(error) = toolstack.network.unplug(&link) {
-                tracing::error!(error = failure::chain(&error), link, "unplugging");
+        // Before they go with the domain: the switch would look for them, and the kernel for a driver of
+        // that name. What is left of one in the bridge must not keep the VM from being halted.
+        took.time("unplugging network interfaces", || {
+            for link in links {
+                if let Err(error) = toolstack.network.unplug(&link) {
+                    tracing::error!(error = failure::chain(&error), link, "unplugging");
+                }
             }
-        }
+        });
         if let Some(holder) = holder {
-            toolstack.hypervisor.destroy(holder.id).map_err(|e| failure::xenops(&e, vm))?;
+            let destroyed =
+                took.time("destroying the domain", || toolstack.hypervisor.destroy(holder.id));
+            destroyed.map_err(|e| failure::xenops(&e, vm))?;
         }
     }
-    for (vbd, vdi) in vdis {
-        toolstack.activations.deactivate(toolstack, &vbd, &vdi)?;
-    }
-    let image = toolstack.store.write(|t| {
-        if let Some(image) = suspend::whole_image(t.objects(), vm) {
-            suspend::record_suspended(t, vm, &image);
-            return Ok(None);
-        }
-        record_halted(t, vm);
-        Ok(suspend::drop_image(t, vm))
+    took.time("deactivating disks", || {
+        let mut vdis = vdis.iter();
+        vdis.try_for_each(|(vbd, vdi)| toolstack.activations.deactivate(toolstack, vbd, vdi))
     })?;
+    let image = took.time("recording the end", || {
+        toolstack.store.write(|t| {
+            if let Some(image) = suspend::whole_image(t.objects(), vm) {
+                suspend::record_suspended(t, vm, &image);
+                return Ok(None);
+            }
+            record_halted(t, vm);
+            Ok(suspend::drop_image(t, vm))
+        })
+    })?;
+    if domain.is_some() {
+        let uuid = toolstack.look("VM", vm, |vm, _| vm.uuid().to_owned())?;
+        tracing::info!(%took, "ended {uuid}");
+    }
     if let Some(image) = image {
         unfinished::remove(toolstack, &image);
     }

@@ -257,12 +257,20 @@ impl Hypervisor for Libxl {
             let Some(info) = list(ctx)?.into_iter().find(|info| info.id == domain) else {
                 return Ok(());
             };
+            let began = Instant::now();
             end_devices(ctx, domain)?;
+            let ended = Instant::now();
             if let Err(detail) = ctx.destroy(domain.0)
                 && ctx.exists(domain.0).map_err(failed)?
             {
                 return Err(failed(detail));
             }
+            let took = format!(
+                "ending devices {}, libxl {}",
+                ended.duration_since(began).as_millis(),
+                ended.elapsed().as_millis()
+            );
+            tracing::info!(domain = domain.0, %took, "destroyed the domain");
             remove(&display(info.uuid))
         })
     }

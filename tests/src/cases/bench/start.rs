@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Starting a guest, by the toolstack and by `xl`, in turns in the same boot: seconds to the moment the
 //! command returns with the domain built and its devices connected, what that is made of, and what it
-//! costs in programs, processes and requests to xenstore.
+//! costs in programs, processes and requests to xenstore. `VM.start` and `VM.hard_shutdown` are what the
+//! toolstack takes; `xe` is a program, a session and five calls more.
 
 use anyhow::{Context, Result};
 
@@ -45,6 +46,29 @@ const KINDS: &[Kind] = &[
     },
 ];
 
+/// A message of the API.
+struct Call {
+    name: &'static str,
+    /// What the daemon's log says of it, before the VM's uuid.
+    log: &'static str,
+    /// What the worker's log says of it.
+    worker: &'static str,
+    /// The ways that are held against each other.
+    ours: usize,
+    theirs: usize,
+}
+
+const CALLS: [Call; 2] = [
+    Call { name: "VM.start", log: "started", worker: "built the domain", ours: 0, theirs: 1 },
+    Call {
+        name: "VM.hard_shutdown",
+        log: "ended",
+        worker: "destroyed the domain",
+        ours: 2,
+        theirs: 3,
+    },
+];
+
 /// Measures all kinds.
 pub(super) fn measure(lab: &Lab, serial: &mut Serial, figures: &Figures) -> Result<()> {
     // Its scripts know Linux bridges; they and the disk's file are all that differs.
@@ -76,28 +100,43 @@ fn of(kind: &Kind, lab: &Lab, serial: &mut Serial, figures: &Figures) -> Result<
     );
     shell::run(serial, &format!("printf \"{config}\" >/run/bench.cfg"))?;
     let ways = [
-        ("VM.start", format!("xe vm-start paused=true uuid={}", guest.vm)),
+        ("xe vm-start", format!("xe vm-start paused=true uuid={}", guest.vm)),
         ("xl create", "xl create -q -p /run/bench.cfg".to_owned()),
-        ("VM.hard_shutdown", format!("xe vm-shutdown --force uuid={}", guest.vm)),
+        ("xe vm-shutdown", format!("xe vm-shutdown --force uuid={}", guest.vm)),
         ("xl destroy", "xl destroy xlbench".to_owned()),
     ];
     let mut seconds = [const { Vec::new() }; 4];
+    let mut calls = [const { Vec::new() }; 2];
     for _ in 0..ROUNDS {
         // A start is followed by its own end, so that both ways find the machine the same.
         for way in [0, 2, 1, 3] {
             seconds[way].push(timed(serial, &ways[way].1)?);
         }
+        for (call, seconds) in CALLS.iter().zip(&mut calls) {
+            let steps = steps(&last_line(serial, &format!("{} {}", call.log, guest.vm))?)?;
+            seconds.push(steps.iter().map(|(_, ms)| ms / 1e3).sum());
+        }
     }
-    for (way, seconds) in ways.iter().zip(&mut seconds) {
+    let mut median = |seconds: &mut Vec<f64>| {
         seconds.sort_by(f64::total_cmp);
-        figures.note(format!("{} {name}, s", way.0), seconds[ROUNDS / 2]);
+        seconds[ROUNDS / 2]
+    };
+    let seconds = seconds.each_mut().map(&mut median);
+    let calls = calls.each_mut().map(&mut median);
+    for (way, seconds) in ways.iter().zip(seconds) {
+        figures.note(format!("{} {name}, s", way.0), seconds);
     }
-    for (ours, theirs) in [(0, 1), (2, 3)] {
-        let ratio = seconds[ours][ROUNDS / 2] / seconds[theirs][ROUNDS / 2];
-        figures.note(format!("{} / {} {name}, x", ways[ours].0, ways[theirs].0), ratio);
-    }
-    for part in parts(serial, &guest.vm)? {
-        figures.note(format!("VM.start {name}: {}, ms", part.0), part.1);
+    for (call, in_it) in CALLS.iter().zip(calls) {
+        figures.note(format!("{} {name}, s", call.name), in_it);
+        let (ours, theirs) = (ways[call.ours].0, ways[call.theirs].0);
+        figures.note(format!("{} / {theirs} {name}, x", call.name), in_it / seconds[call.theirs]);
+        let ratio = seconds[call.ours] / seconds[call.theirs];
+        figures.note(format!("{ours} / {theirs} {name}, x"), ratio);
+        for line in [format!("{} {}", call.log, guest.vm), call.worker.to_owned()] {
+            for part in steps(&last_line(serial, &line)?)? {
+                figures.note(format!("{} {name}: {}, ms", call.name, part.0), part.1);
+            }
+        }
     }
     // Not within the rounds: watching costs time.
     for way in [0, 2, 1, 3] {
@@ -118,15 +157,10 @@ fn timed(serial: &mut Serial, command: &str) -> Result<f64> {
     Ok(number(serial, &line)? / 1e6)
 }
 
-/// What the daemon and its worker say of the last start: each step with its milliseconds.
-fn parts(serial: &mut Serial, vm: &str) -> Result<Vec<(String, f64)>> {
-    let line = |word: &str| {
-        format!("journalctl -u xenith-toolstack -o cat --no-pager | grep -F '{word}' | tail -n 1")
-    };
-    let daemon = shell::run(serial, &line(&format!("started {vm}")))?;
-    let worker = shell::run(serial, &line("built the domain"))?;
-    let parts = [steps(&daemon)?, steps(&worker)?];
-    Ok(parts.concat())
+/// The last line of the daemon's and its worker's log that has these words.
+fn last_line(serial: &mut Serial, words: &str) -> Result<String> {
+    let log = "journalctl -u xenith-toolstack -o cat --no-pager";
+    shell::run(serial, &format!("{log} | grep -F '{words}' | tail -n 1"))
 }
 
 /// The steps of a line of the log, each with its milliseconds: `… took=building the domain 120, …`.
