@@ -2,13 +2,14 @@
 //! The kernel's network links, changed without a program (rtnetlink(7)).
 
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -47,6 +48,36 @@ pub fn raise(index: u32, mtu: Option<u32>) -> std::io::Result<()> {
     }
 }
 
+/// Multicast group of link changes (`RTMGRP_LINK`).
+const CHANGES: u32 = 1;
+
+/// Waits, for as long as `within`, until a link belongs to another one, as a port of a switch does; whether it does.
+/// In the network namespace of the calling thread.
+///
+/// # Errors
+/// The kernel's.
+pub fn joined(link: &str, within: Duration) -> std::io::Result<bool> {
+    let (family, kind) = (AddressFamily::NETLINK, SocketType::RAW);
+    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    rustix::net::bind(&socket, &SocketAddrNetlink::new(0, CHANGES))?;
+    let master = format!("/sys/class/net/{link}/master");
+    let deadline = Instant::now() + within;
+    let mut buffer = vec![0; 16 << 10];
+    // What changes say is not read: each is a reason to look again.
+    while std::fs::symlink_metadata(&master).is_err() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        set_socket_timeout(&socket, Timeout::Recv, Some(left))?;
+        match rustix::net::recv(&socket, &mut buffer[..], RecvFlags::empty()) {
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
+}
+
 fn open() -> std::io::Result<OwnedFd> {
     let (family, kind) = (AddressFamily::NETLINK, SocketType::RAW);
     // NETLINK_ROUTE is the protocol without a number.
@@ -59,6 +90,12 @@ fn open() -> std::io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_that_are_nobodys_are_waited_for() {
+        assert!(!joined("lo", Duration::from_millis(50)).unwrap());
+        assert!(!joined("vif9999.0", Duration::ZERO).unwrap());
+    }
 
     #[test]
     fn the_kernels_answer_is_told() {

@@ -149,6 +149,20 @@ fn files_are_read_when_they_changed_and_once_whoever_else_has_them_read() {
 }
 
 #[test]
+fn a_port_that_the_kernel_has_is_waited_for_no_longer() {
+    let mut host = Recorder::new();
+    host.nic("xenbr0", "", "", &[("mtu", "1500")]);
+    host.nic("vif3.0", "vif-3-0", "xen-backend", &[("master", "")]);
+    host.rows = vec![("Bridge", json!({"_uuid": ["uuid", "b"]}))];
+    let host = Arc::new(host);
+    let backend = OvsBackend::new(host.clone());
+    backend.plug("xenbr0", "vif3.0", &GuestPort::default()).unwrap();
+    let log = host.take_log();
+    assert!(log.iter().any(|line| line.contains("insert")), "{log:?}");
+    assert!(!log.iter().any(|line| line.contains("wait")), "{log:?}");
+}
+
+#[test]
 fn a_guest_replaces_what_an_earlier_boot_left() {
     let mut host = Recorder::new();
     host.nic("xenbr0", "", "", &[("mtu", "9000")]);

@@ -7,7 +7,7 @@ use crate::error::NetworkError;
 use crate::ovsdb::{Rows, map, rows, select, wait_for_any};
 use crate::program::System;
 
-/// Puts a link into a bridge and waits until the switch has it. A port of this name may be left from a guest
+/// Puts a link into a bridge and waits until the switch has it, or says why it does not take it. A port of this name may be left from a guest
 /// of an earlier boot, in any bridge: it goes.
 pub(crate) fn add(
     system: &dyn System,
@@ -37,6 +37,11 @@ pub(crate) fn add(
         }),
     ]);
     system.transact(&operations).map_err(failed)?;
+    // The kernel has it from then on; the switch has more to do before it tells of its work. One that was a
+    // port before may be it still.
+    if left.is_empty() && system.joined(link).map_err(|error| failed(error.to_string()))? {
+        return Ok(());
+    }
     let mut taken = system
         .transact(&[
             wait_for_any("Interface", named(link), "ofport"),

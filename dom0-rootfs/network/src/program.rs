@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -11,6 +12,9 @@ use crate::{links, ovsdb};
 
 /// Where the database of Open vSwitch answers.
 const DATABASE: &str = "/run/openvswitch/db.sock";
+
+/// How long a link is looked at before Open vSwitch is asked why it is no port yet.
+const JOINED_WITHIN: Duration = Duration::from_secs(2);
 
 /// How a program ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +50,8 @@ pub trait System: Send + Sync {
     fn transact(&self, operations: &[Value]) -> Result<Vec<Value>, String>;
     /// Gives a link an MTU in bytes, if one is said, and sets it up.
     fn raise(&self, link: &str, mtu: Option<u32>) -> std::io::Result<()>;
+    /// Whether a link is a port of the kernel's switch, which is waited for a moment.
+    fn joined(&self, link: &str) -> std::io::Result<bool>;
     /// Where `/sys` and `/etc` of this host are found: `/`.
     fn root(&self) -> &Path;
 }
@@ -106,6 +112,10 @@ impl System for Host {
         let index = std::fs::read_to_string(format!("/sys/class/net/{link}/ifindex"))?;
         let index = index.trim().parse().map_err(std::io::Error::other)?;
         links::raise(index, mtu)
+    }
+
+    fn joined(&self, link: &str) -> std::io::Result<bool> {
+        links::joined(link, JOINED_WITHIN)
     }
 
     fn root(&self) -> &Path {

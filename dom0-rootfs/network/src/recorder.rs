@@ -109,6 +109,10 @@ impl System for Recorder {
         Ok(())
     }
 
+    fn joined(&self, link: &str) -> std::io::Result<bool> {
+        Ok(self.root.path().join("sys/class/net").join(link).join("master").exists())
+    }
+
     fn root(&self) -> &Path {
         self.root.path()
     }

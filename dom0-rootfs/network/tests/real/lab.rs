@@ -226,6 +226,11 @@ impl System for Lab {
         std::thread::spawn(raise).join().expect("a thread that panics")
     }
 
+    fn joined(&self, _link: &str) -> std::io::Result<bool> {
+        // The kernel knows nothing of a switch in userspace.
+        Ok(false)
+    }
+
     fn root(&self) -> &Path {
         self.root.path()
     }
