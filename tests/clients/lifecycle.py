@@ -477,6 +477,8 @@ def crash(host, vm, console):
     connection.request("GET", f"/export_raw_vdi?{query}")
     answer = connection.getresponse()
     assert answer.status == 200 and answer.read(4) == b"\x7fELF", answer.status
+    # The answer has the connection too.
+    answer.close()
     connection.close()
     # The host notices that nobody reads on when it sends the next piece.
     end = time.monotonic() + 120

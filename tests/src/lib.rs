@@ -8,7 +8,7 @@ pub mod guest;
 pub mod https;
 pub mod inner;
 pub mod install;
-mod interrupt_lock;
+pub mod interrupt_lock;
 pub mod lab;
 pub mod nfs;
 pub mod old_system;

@@ -52,7 +52,7 @@ pub fn raise(index: u32, mtu: Option<u32>) -> std::io::Result<()> {
 const CHANGES: u32 = 1;
 
 /// Waits, for as long as `within`, until a link belongs to another one, as a port of a switch does; whether it does.
-/// In the network namespace of the calling thread.
+/// In the network namespace of the calling thread, whose `/sys` has to be of it too.
 ///
 /// # Errors
 /// The kernel's.

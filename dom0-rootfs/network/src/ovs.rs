@@ -175,6 +175,7 @@ impl OvsBackend {
         if self.is_sure(&wanted) {
             return Ok(());
         }
+        self.sure().remove(name);
         if !self.is_made(&wanted) {
             let set = command([
                 "set",
@@ -354,6 +355,7 @@ impl NetworkBackend for OvsBackend {
         if self.is_sure(&wanted) {
             return Ok(());
         }
+        self.sure().remove(name);
         if !self.is_made(&wanted) {
             self.make(&wanted)?;
         }
@@ -400,9 +402,9 @@ impl NetworkBackend for OvsBackend {
         if port.guard != Guard::Open {
             self.guard(link, &port.guard)?;
         }
-        // Before the switch has it, which would look at it again.
-        self.raise(&format!("plugging {link} into {bridge}"), link, Some(mtu))?;
-        ports::add(&*self.system, bridge, link, &port.ids)
+        ports::add(&*self.system, bridge, link, &port.ids)?;
+        // Not before: what a guest that runs sends would be Dom0's to hear.
+        self.raise(&format!("plugging {link} into {bridge}"), link, Some(mtu))
     }
 
     fn unplug(&self, link: &str) -> Result<(), NetworkError> {

@@ -74,6 +74,12 @@ fn a_bridge_is_made_sure_of_once_as_long_as_it_is_the_same() {
     assert!(!looked(&xenbr0()));
     let larger = bridge("xenbr0", Uplink::Card("eth0".to_owned()), 9000);
     assert!(looked(&larger) && !looked(&larger));
+    // What went wrong half-way is looked at again, also on the way back.
+    *host.fail.lock().unwrap() = Some("raise");
+    backend.ensure_bridge(&xenbr0()).unwrap_err();
+    *host.fail.lock().unwrap() = None;
+    host.take_log();
+    assert!(looked(&larger) && !looked(&larger));
     backend.set_snooping(true).unwrap();
     assert!(looked(&larger) && !looked(&larger));
     // Somebody removed it and made another, or put another card in.
@@ -166,7 +172,8 @@ fn a_port_that_the_kernel_has_is_waited_for_no_longer() {
 fn a_guest_replaces_what_an_earlier_boot_left() {
     let mut host = Recorder::new();
     host.nic("xenbr0", "", "", &[("mtu", "9000")]);
-    host.nic("vif3.0", "vif-3-0", "xen-backend", &[]);
+    // The kernel may have it still as the port that it was.
+    host.nic("vif3.0", "vif-3-0", "xen-backend", &[("master", "")]);
     host.rows = vec![
         ("Bridge", json!({"_uuid": ["uuid", "b"]})),
         ("Port", json!({"_uuid": ["uuid", "old"]})),
@@ -190,7 +197,6 @@ fn a_guest_replaces_what_an_earlier_boot_left() {
         host.take_log(),
         [
             &format!("nft {}", guard::rules("vif3.0", &Guard::Closed)),
-            "raise vif3.0 mtu 9000",
             &*leave,
             &json!({
                 "op": "insert", "table": "Interface", "uuid-name": "interface",
@@ -208,6 +214,7 @@ fn a_guest_replaces_what_an_earlier_boot_left() {
                 "columns": ["ofport"], "until": "!=", "rows": [{"ofport": ["set", []]}], "timeout": 25000,
             })
             .to_string(),
+            "raise vif3.0 mtu 9000",
             &leave,
             "nft add table netdev xenith_vif3_0; delete table netdev xenith_vif3_0",
         ]

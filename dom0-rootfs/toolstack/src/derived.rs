@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use xapi_model::{Ref, Value};
 
 use crate::store::{Object, Objects, Transaction};
+use crate::vdis;
 use crate::vm::{device_operation, disk_users, operation};
 
 /// Works out what follows from the objects that a transaction has touched.
@@ -94,20 +95,32 @@ fn vdi(objects: &Objects, vdi: &Object) -> Value {
     let sr = objects.find(&vdi.to("SR"));
     let there = sr.filter(|sr| attached(objects, sr));
     let vbds = vdi.refs("VBDs");
-    let used =
-        vbds.iter().filter_map(|vbd| objects.find(vbd)).any(|v| v.bool("currently_attached"));
+    let attached = vbds.iter().filter_map(|vbd| objects.find(vbd));
+    let attached = attached.filter(|vbd| vbd.bool("currently_attached"));
+    // A checkpoint's are attached to nothing that runs or goes on.
+    let of_snapshot =
+        |vbd: &Object| objects.find(&vbd.to("VM")).is_some_and(|vm| vm.bool("is_a_snapshot"));
+    let used = attached.filter(|vbd| !of_snapshot(vbd)).count() > 0;
     match (there, used) {
         (Some(sr), false) => {
             let all = ["clone", "copy", "resize", "resize_online", "snapshot", "destroy", "forget"];
             supported(objects, sr, &all)
         }
         (None, false) => names(&["forget"]),
-        // A suspended VM's stays as it is.
-        (Some(sr), true) => match disk_users::with_domain(objects, vdi.reference()).len() {
-            0 => supported(objects, sr, &["clone", "snapshot"]),
-            1 => supported(objects, sr, &["clone", "resize", "resize_online", "snapshot"]),
-            _ => supported(objects, sr, &["resize", "resize_online"]),
-        },
+        (Some(sr), true) => {
+            let users = disk_users::with_domain(objects, vdi.reference());
+            // A VM that has it stands still for the one; a suspended one's stays as it is.
+            let still = |vm: &Ref| {
+                objects.find(vm).is_some_and(|vm| operation::obstacle(vm, "snapshot").is_none())
+            };
+            let (copied, grown) = (
+                users.len() < 2 && users.iter().all(still),
+                !users.is_empty() && !vdis::held(objects, vdi.reference(), None),
+            );
+            let copying: &[_] = if copied { &["clone", "snapshot"] } else { &[] };
+            let growing: &[_] = if grown { &["resize", "resize_online"] } else { &[] };
+            supported(objects, sr, &[copying, growing].concat())
+        }
         (None, true) => names(&[]),
     }
 }

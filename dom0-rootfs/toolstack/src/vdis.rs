@@ -167,9 +167,11 @@ impl Activations {
         self.lock().contains_key(vdi)
     }
 
-    /// Whether anybody may write to a VDI now.
-    pub fn is_written(&self, vdi: &Ref) -> bool {
-        self.lock().get(vdi).is_some_and(|active| active.mode == Mode::ReadWrite)
+    /// How many may write to a VDI now.
+    pub fn writers(&self, vdi: &Ref) -> usize {
+        let active = self.lock();
+        let written = active.get(vdi).filter(|active| active.mode == Mode::ReadWrite);
+        written.map_or(0, |active| active.users.len())
     }
 
     /// Makes a VDI a block device for one more user (a VBD, or work in Dom0); safe to repeat.

@@ -132,7 +132,12 @@ fn candidates(api: &mut Api, view: &View, criteria: &[Criterion<'_>]) -> Result<
     };
     match api.by_uuid(view.class, named.value) {
         Ok((reference, record)) => Ok(Rc::new([(reference.text(), record)].into())),
-        Err(Failure::Api(error)) if error.is(&errors::UUID_INVALID) => Ok(Rc::default()),
+        // Or it went between two questions.
+        Err(Failure::Api(error))
+            if error.is(&errors::UUID_INVALID) || error.is(&errors::HANDLE_INVALID) =>
+        {
+            Ok(Rc::default())
+        }
         Err(error) => Err(error),
     }
 }

@@ -232,7 +232,7 @@ fn update(context: &Context, args: &Args<'_>) -> Reply {
 pub(crate) struct Copying {
     /// The new one is a snapshot of it.
     pub(crate) snapshot: bool,
-    /// It may be written to: by a guest that is held, so its contents are those of one moment.
+    /// One may write to it: a guest that is held, so its contents are those of one moment.
     pub(crate) held: bool,
     /// The new one gets a note that it is unfinished.
     pub(crate) unfinished: bool,
@@ -255,7 +255,7 @@ pub(crate) fn clone(context: &Context, vdi: &Ref, how: Copying) -> Result<Ref, A
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let own = toolstack.lock_of(vdi);
     let _unused = own.lock().unwrap_or_else(PoisonError::into_inner);
-    if !how.held && toolstack.activations.is_written(vdi) {
+    if toolstack.activations.writers(vdi) > usize::from(how.held) {
         let operation = if snapshot { "snapshot" } else { "clone" };
         return Err(errors::VDI_IN_USE.with([vdi.as_str(), operation]));
     }
@@ -358,8 +358,11 @@ fn resize(context: &Context, args: &Args<'_>) -> Reply {
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let own = toolstack.lock_of(&vdi);
     let _unused = own.lock().unwrap_or_else(PoisonError::into_inner);
-    // The kernel tells guests that have it of its new size.
-    if toolstack.store.read(|objects| disk_users::with_domain(objects, &vdi)).is_empty() {
+    let (runs, held) = toolstack.store.read(|objects| {
+        (!disk_users::with_domain(objects, &vdi).is_empty(), vdis::held(objects, &vdi, None))
+    });
+    // Guests that run hear of the new size from Dom0's kernel when they next use it.
+    if held || !runs {
         refuse_used(context, &vdi, "resize")?;
     }
     let (open, uuid) = vdis::of_vdi(toolstack, &vdi)?;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! VMs that have a disk while something is done with it.
 
+use std::collections::BTreeSet;
+
 use xapi_model::{ApiError, Ref, errors};
 
 use super::held::Held;
@@ -12,7 +14,7 @@ use crate::toolstack::Context;
 const ALIVE: [&str; 2] = ["Running", "Paused"];
 
 /// VMs with a domain that has this VDI plugged in.
-pub fn with_domain(objects: &Objects, vdi: &Ref) -> Vec<Ref> {
+pub fn with_domain(objects: &Objects, vdi: &Ref) -> BTreeSet<Ref> {
     let vbds = objects.find(vdi).map(|vdi| vdi.refs("VBDs")).unwrap_or_default();
     let plugged = vbds.iter().filter_map(|vbd| objects.find(vbd));
     let plugged = plugged.filter(|vbd| vbd.bool("currently_attached"));
@@ -32,11 +34,10 @@ pub fn while_still<T>(
     let toolstack = &context.toolstack;
     let users = || toolstack.store.read(|objects| with_domain(objects, vdi));
     let found = users();
-    let vm = match found.as_slice() {
-        [] => return work(false),
-        [vm] => vm,
-        _ => return Err(errors::VDI_IN_USE.with([vdi.as_str(), operation])),
-    };
+    let Some(vm) = found.first() else { return work(false) };
+    if found.len() > 1 {
+        return Err(errors::VDI_IN_USE.with([vdi.as_str(), operation]));
+    }
     let _operation = Operation::begin(context, vm, "snapshot")?;
     let lock = toolstack.lock_of(vm);
     let _alone = lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

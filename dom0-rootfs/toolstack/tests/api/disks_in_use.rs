@@ -5,7 +5,7 @@ use storage::{Mode, StorageError};
 use xapi_model::{Ref, Value};
 use xenops::{Call, DomId, Hypervisor};
 
-use crate::common::{Client, Served, Vm, Wire};
+use crate::common::{Client, Served, Vm, Wire, record};
 
 fn running(client: &Client) -> Vm {
     let made = client.make_vm("guest");
@@ -41,7 +41,7 @@ fn a_guest_stands_still_while_one_of_its_disks_is_cloned() {
         let client = served.login(wire);
         let made = running(&client);
         let vdi = made.vdi.as_str();
-        assert_eq!(allowed(&client, vdi), ["clone", "resize", "resize_online", "snapshot"]);
+        assert_eq!(allowed(&client, vdi), ["clone", "snapshot", "resize", "resize_online"]);
         let before = holds(&served);
         let snapshot = client.text("VDI.snapshot", vec![vdi.into()]);
         assert_eq!(client.text("VDI.get_snapshot_of", vec![snapshot.into()]), vdi);
@@ -143,4 +143,42 @@ fn disks_grow_while_their_vm_runs() {
     client.ok("VM.hard_shutdown", vec![made.vm.as_str().into()]);
     client.ok("VDI.resize_online", vec![vdi.into(), (was * 4).into()]);
     assert_eq!(size(&client, vdi), was * 4);
+}
+
+#[test]
+fn what_several_vms_write_to_is_not_cloned_and_grows_for_all() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let (one, two) = (client.make_vm("one"), client.make_vm("two"));
+    let vdi = one.vdi.as_str();
+    client.ok("VDI.set_sharable", vec![vdi.into(), true.into()]);
+    client.text(
+        "VBD.create",
+        vec![record([
+            ("VM", two.vm.as_str().into()),
+            ("VDI", vdi.into()),
+            ("userdevice", "1".into()),
+            ("mode", "RW".into()),
+            ("type", "Disk".into()),
+        ])],
+    );
+    for vm in [&one.vm, &two.vm] {
+        client.ok("VM.start", vec![vm.as_str().into(), false.into(), false.into()]);
+    }
+    assert_eq!(allowed(&client, vdi), ["resize", "resize_online"]);
+    let before = holds(&served);
+    assert_eq!(client.err("VDI.snapshot", vec![vdi.into()]).code, "VDI_IN_USE");
+    assert_eq!(
+        client.err("VM.snapshot", vec![one.vm.as_str().into(), "x".into()]).code,
+        "VDI_IN_USE"
+    );
+    assert_eq!(holds(&served).1 - before.1, holds(&served).0 - before.0, "nobody stays held");
+    let bigger = size(&client, vdi) * 2;
+    client.ok("VDI.resize_online", vec![vdi.into(), bigger.into()]);
+    // Who sleeps finds its disk as it left it.
+    client.ok("VM.suspend", vec![two.vm.as_str().into()]);
+    assert_eq!(allowed(&client, vdi), ["clone", "snapshot"]);
+    let bigger = bigger * 2;
+    assert_eq!(client.err("VDI.resize", vec![vdi.into(), bigger.into()]).code, "VDI_IN_USE");
+    client.text("VDI.snapshot", vec![vdi.into()]);
 }

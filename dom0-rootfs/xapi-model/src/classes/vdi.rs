@@ -112,7 +112,13 @@ pub static VDI: Class = class(
         )
         .takes(&[VDI_PARAM, DRIVER_PARAMS])
         .gives(Ref("VDI"))
-        .fails(&[&SR_FULL, &SR_NOT_ATTACHED, &VDI_IN_USE, &OTHER_OPERATION_IN_PROGRESS]),
+        .fails(&[
+            &SR_FULL,
+            &SR_NOT_ATTACHED,
+            &VDI_IN_USE,
+            &OTHER_OPERATION_IN_PROGRESS,
+            &OPERATION_BLOCKED,
+        ]),
         message(
             "snapshot",
             Role::VmAdmin,
@@ -120,7 +126,13 @@ pub static VDI: Class = class(
         )
         .takes(&[VDI_PARAM, DRIVER_PARAMS])
         .gives(Ref("VDI"))
-        .fails(&[&SR_FULL, &SR_NOT_ATTACHED, &VDI_IN_USE, &OTHER_OPERATION_IN_PROGRESS]),
+        .fails(&[
+            &SR_FULL,
+            &SR_NOT_ATTACHED,
+            &VDI_IN_USE,
+            &OTHER_OPERATION_IN_PROGRESS,
+            &OPERATION_BLOCKED,
+        ]),
         message("copy", Role::VmAdmin, "A full copy, in the same or another SR.")
             .takes(&[
                 VDI_PARAM,
@@ -130,7 +142,7 @@ pub static VDI: Class = class(
             ])
             .gives(Ref("VDI"))
             .fails(&[&VDI_READONLY, &VDI_TOO_SMALL, &SR_FULL, &VDI_IN_USE]),
-        message("resize", Role::VmAdmin, "Makes it bigger, also while VMs have it.")
+        message("resize", Role::VmAdmin, "Makes it bigger, also while VMs that run have it: they hear of it when they use it, but for what QEMU emulates.")
             .takes(RESIZED)
             .fails(&[&VDI_IN_USE, &SR_FULL, &INVALID_VALUE]),
         message("resize_online", Role::VmAdmin, "The same as resize.")
