@@ -53,8 +53,10 @@ struct Node {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Job {
     id: String,
-    /// Looks that are left until it is over.
+    /// Looks that are left until all is copied.
     left: u32,
+    /// The chain is changed, or stays as it was.
+    over: bool,
     error: Option<String>,
     top: usize,
     base: usize,
@@ -164,7 +166,11 @@ impl Served {
                 Ok(json!({}))
             }
             "block-commit" => {
-                assert_eq!((&self.job, &arguments["auto-dismiss"]), (&None, &json!(false)));
+                assert_eq!(self.job, None);
+                assert_eq!(
+                    (&arguments["auto-dismiss"], &arguments["auto-finalize"]),
+                    (&json!(false), &json!(false))
+                );
                 assert_eq!(arguments["device"], self.top().name);
                 let top = self.find(&arguments["top-node"])?;
                 let base = self.find(&arguments["base-node"])?;
@@ -177,6 +183,7 @@ impl Served {
                 self.job = Some(Job {
                     id: arguments["job-id"].as_str().unwrap().to_owned(),
                     left: 2,
+                    over: false,
                     error: None,
                     top,
                     base,
@@ -185,12 +192,16 @@ impl Served {
                 Ok(json!({}))
             }
             "job-cancel" => {
-                let job = self.job.as_mut().filter(|job| job.left > 0).ok_or("no such job")?;
-                (job.left, job.error) = (0, Some("Operation canceled".to_owned()));
+                let job = self.job.as_mut().filter(|job| !job.over).ok_or("no such job")?;
+                (job.over, job.error) = (true, Some("Operation canceled".to_owned()));
+                Ok(json!({}))
+            }
+            "job-finalize" => {
+                self.change_chain().ok_or("no job that is ready")?;
                 Ok(json!({}))
             }
             "job-dismiss" => {
-                let job = self.job.take_if(|job| job.left == 0);
+                let job = self.job.take_if(|job| job.over);
                 job.map(|_| json!({})).ok_or_else(|| "no job that is over".to_owned())
             }
             "block_resize" => {
@@ -211,34 +222,46 @@ impl Served {
     }
 
     fn go_on(&mut self) {
-        let Some(job) = self.job.as_mut().filter(|job| job.left > 0) else { return };
+        let Some(job) = self.job.as_mut().filter(|job| !job.over && job.left > 0) else { return };
         job.left -= 1;
         if job.left > 0 {
             return;
         }
-        let Job { top, base, backing, .. } = job.clone();
+        let Job { top, base, .. } = job.clone();
         let mut into = Image::load(&self.nodes[base].file).unwrap();
         for above in base + 1..=top {
             into.words.extend(Image::load(&self.nodes[above].file).unwrap().words);
         }
         into.save(&self.nodes[base].file);
+    }
+
+    /// Ends the job that is ready.
+    fn change_chain(&mut self) -> Option<()> {
+        let job = self.job.as_mut().filter(|job| !job.over && job.left == 0)?;
+        job.over = true;
+        let Job { top, base, backing, .. } = job.clone();
         let overlay = &self.nodes[top + 1].file;
         let mut image = Image::load(overlay).unwrap();
         image.backing = Some(backing);
         image.save(overlay);
         self.merged.extend(self.nodes.drain(base + 1..=top));
+        Some(())
     }
 
     /// Whether another program's merge writes to a file that this one would open.
     pub(crate) fn conflicts(&self, other: &Served) -> bool {
-        let Some(job) = self.job.as_ref().filter(|job| job.left > 0) else { return false };
+        let Some(job) = self.job.as_ref().filter(|job| !job.over) else { return false };
         other.nodes.iter().any(|node| node.file == self.nodes[job.base].file)
     }
 }
 
 impl Job {
     fn listed(&self) -> Value {
-        let status = if self.left > 0 { "running" } else { "concluded" };
+        let status = match (self.over, self.left) {
+            (true, _) => "concluded",
+            (false, 0) => "pending",
+            (false, _) => "running",
+        };
         let mut listed = json!({ "id": self.id, "type": "commit", "status": status });
         if let Some(error) = &self.error {
             listed["error"] = json!(error);

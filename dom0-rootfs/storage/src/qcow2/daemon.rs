@@ -53,8 +53,22 @@ pub(super) struct Job {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Progress {
     Running,
+    /// All is copied; the program waits to be told to change the chain.
+    Ready,
     Done,
+    /// It was ended before its time, by a call that was cut off before it forgot it.
+    Cancelled,
     Failed(String),
+}
+
+/// What QEMU says of a job that was cancelled (strerror(3)).
+const CANCELLED: &str = "Operation canceled";
+
+impl Progress {
+    /// Whether the merge can end before its time.
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self, Self::Running | Self::Ready)
+    }
 }
 
 #[derive(Deserialize)]
@@ -291,8 +305,16 @@ impl<'a> Daemon<'a> {
             "base-node": node(images[1]),
             "backing-file": files::base_name(job.top),
             "auto-dismiss": false,
+            // By itself QEMU 10 changes the chain also in the middle of what it does for the disk, where it waits
+            // for itself and hangs, with the guest. A command comes between.
+            "auto-finalize": false,
         });
         self.must("block-commit", arguments).map(drop)
+    }
+
+    /// Changes the chain after a merge that is ready.
+    pub(super) fn finalize(&self, job: Job) -> Result<(), StorageError> {
+        self.ask("job-finalize", json!({ "id": job.id() }), Until::Concluded(&job.id())).map(drop)
     }
 
     /// Merges that are under way or over and not yet dismissed.
@@ -304,7 +326,9 @@ impl<'a> Daemon<'a> {
         let listed: Vec<Listed> = self.read(command, answer)?;
         let jobs = listed.into_iter().filter_map(|listed| {
             let progress = match (&*listed.status, listed.error) {
+                ("pending", _) => Progress::Ready,
                 ("concluded", None) => Progress::Done,
+                ("concluded", Some(error)) if error == CANCELLED => Progress::Cancelled,
                 ("concluded", Some(error)) => Progress::Failed(error),
                 _ => Progress::Running,
             };
@@ -315,16 +339,18 @@ impl<'a> Daemon<'a> {
 
     /// Ends a merge before its time, waits for that, and forgets it. One that was over before stays.
     pub(super) fn cancel(&self, job: Job) -> Result<(), StorageError> {
-        let over =
-            self.jobs()?.into_iter().any(|found| found.0 == job && found.1 != Progress::Running);
-        if over {
-            return Ok(());
+        match self.jobs()?.into_iter().find(|(known, _)| *known == job) {
+            Some((_, Progress::Cancelled)) => return self.dismiss(job),
+            Some((_, Progress::Done | Progress::Failed(_))) => return Ok(()),
+            _ => {}
         }
         let asked = self.ask("job-cancel", json!({ "id": job.id() }), Until::Concluded(&job.id()));
         match self.jobs()?.into_iter().find(|(known, _)| *known == job) {
-            Some((_, Progress::Failed(_))) => self.dismiss(job),
-            Some((_, Progress::Done)) | None => Ok(()),
-            Some((_, Progress::Running)) => asked.map(drop),
+            Some((_, Progress::Cancelled | Progress::Failed(_))) => {
+                self.dismiss(job).and(asked.map(drop))
+            }
+            Some((_, Progress::Done)) => Ok(()),
+            Some((_, Progress::Running | Progress::Ready)) | None => asked.map(drop),
         }
     }
 

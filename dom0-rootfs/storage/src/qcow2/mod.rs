@@ -263,7 +263,7 @@ impl<'a> Qcow2<'a> {
             let daemon = self.daemon(other);
             for (job, progress) in daemon.jobs()? {
                 // Who merges has what it merges into for itself.
-                if progress == Progress::Running && bases.contains(&job.into) {
+                if progress.is_under_way() && bases.contains(&job.into) {
                     tracing::info!(%vdi, by = %other, "a merge gives way");
                     daemon.cancel(job)?;
                 }

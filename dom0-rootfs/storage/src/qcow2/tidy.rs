@@ -110,8 +110,15 @@ impl Qcow2<'_> {
         Ok(tree)
     }
 
-    /// Finishes merges that are over.
+    /// Finishes merges that are over, or have only the chain to change.
     fn settle(&self, daemon: &Daemon<'_>) -> Result<(), StorageError> {
+        for (job, progress) in daemon.jobs()? {
+            match progress {
+                Progress::Ready => daemon.finalize(job)?,
+                Progress::Cancelled => daemon.dismiss(job)?,
+                _ => {}
+            }
+        }
         self.finish(daemon)?;
         for (job, progress) in daemon.jobs()? {
             if let Progress::Failed(detail) = progress {
