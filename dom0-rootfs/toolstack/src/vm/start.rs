@@ -98,10 +98,6 @@ fn bring_up(context: &Context, vm: &Ref, paused: bool, from: &'static str) -> Re
         }
         unfinished::remove(toolstack, &image);
     }
-    // The domain is up: what follows is looked after by the console hub itself.
-    if let Some(path) = starting.created.as_ref().and_then(|created| created.console.clone()) {
-        toolstack.consoles.attach(vm, &path);
-    }
     Ok(())
 }
 
@@ -222,6 +218,10 @@ fn record(starting: &mut Starting) -> Result<(), ApiError> {
     starting.recorded = true;
     let plan = &starting.plan;
     let vm = &starting.vm;
+    // Before anybody sees the console's object, and may connect to it.
+    if let Some(path) = &created.console {
+        starting.toolstack().consoles.attach(vm, path);
+    }
     let host = starting.toolstack().host();
     starting.toolstack().store.write(|t| {
         let domid = i64::from(created.domain.0);
@@ -320,6 +320,7 @@ fn erase(starting: &mut Starting) -> Result<(), ApiError> {
         return Ok(());
     }
     let vm = starting.vm.clone();
+    starting.toolstack().consoles.detach(&vm);
     let image = starting.image.as_ref().map(|(image, _)| image);
     starting.toolstack().store.write(|t| {
         match image {
