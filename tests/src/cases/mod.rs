@@ -110,8 +110,8 @@ mod tests {
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
         let life =
-            ["pvh", "checkpoint", "guard", "balloon", "qcow2", "cycles", "clients", "provision"];
-        let life = life.map(|name| format!("life-{name}"));
+            "pvh checkpoint guard balloon qcow2 cycles clients provision uefi".split_whitespace();
+        let life: Vec<_> = life.map(|name| format!("life-{name}")).collect();
         assert_eq!(chosen("life-"), life);
         assert_eq!(chosen("multipath-"), ["multipath-bios", "multipath-uefi"]);
         assert_eq!(chosen("reinstall-"), ["reinstall-keep"]);
