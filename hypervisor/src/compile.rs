@@ -51,6 +51,16 @@ impl SourceTree {
         Ok(Self { host, sandbox })
     }
 
+    /// Applies patches in order, each a name and its text. One that does not fit to the line is refused.
+    pub(crate) fn patch(self, patches: &[(&str, &str)]) -> Result<Self, BoxError> {
+        for (name, text) in patches {
+            std::fs::write(self.host.join(name), text)?;
+            self.run("patch", &["--strip=1", "--fuzz=0", "--batch", "--input", name])?;
+            std::fs::remove_file(self.host.join(name))?;
+        }
+        Ok(self)
+    }
+
     /// Runs a program in the source's folder.
     pub(crate) fn run(&self, program: &str, args: &[&str]) -> Result<(), BoxError> {
         Ok(self.sandbox.run(program, args)?)

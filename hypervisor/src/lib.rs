@@ -7,6 +7,7 @@
 mod compile;
 mod install;
 pub mod kconfig;
+mod patches;
 pub mod source;
 mod xen;
 mod xen_tools;

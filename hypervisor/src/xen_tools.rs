@@ -17,9 +17,11 @@ use isobuild::recipe::{BoxError, Build, Recipe};
 
 use crate::compile::{SOURCE, SourceTree, jobs};
 use crate::install;
+use crate::patches::PATCHES;
 use crate::source;
 
-/// See the file.
+/// See the files.
+const HELD_CHANGES: &str = include_str!("../checks/held_changes.py");
 const NOOP: &str = include_str!("../noop/xenith-noop.c");
 
 /// Folders below `tools/`, in the order that they need each other.
@@ -106,6 +108,8 @@ impl Recipe for XenTools {
     fn declare(&self, inputs: &mut Inputs) -> Result<(), BoxError> {
         inputs.revision(2);
         inputs.locked(&source::tarball()?);
+        inputs.values("patches", PATCHES.iter().map(|(_, text)| text));
+        inputs.value("check", HELD_CHANGES);
         inputs.value("noop", NOOP);
         inputs.values("configure", CONFIGURE);
         inputs.values("answers", CONFIGURE_ANSWERS.iter().map(|(k, v)| format!("{k}={v}")));
@@ -119,6 +123,7 @@ impl Recipe for XenTools {
 
     fn build(&self, build: &Build<'_>) -> Result<(), BoxError> {
         let mut tree = SourceTree::unpack(build)?
+            .patch(PATCHES)?
             .env("EXTRA_CFLAGS_XEN_TOOLS", CFLAGS)
             .env("APPEND_LDFLAGS", LDFLAGS)
             // Exported by tools/Makefile, which is not used here.
@@ -161,6 +166,10 @@ impl Recipe for XenTools {
         fs::write(tree.host.join("noop.c"), NOOP)?;
         tree.run("gcc", NOOP_FLAGS)?;
         install::prune(&sysroot)?;
+
+        build.status("checking");
+        fs::write(tree.host.join("check.py"), HELD_CHANGES)?;
+        tree.run("python3", &["check.py", "/out/sysroot/usr/lib/x86_64-linux-gnu"])?;
 
         build.status("stripping");
         let mut strip = vec!["--strip-unneeded".to_owned()];
