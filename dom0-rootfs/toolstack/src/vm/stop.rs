@@ -89,9 +89,10 @@ pub fn tear_down(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
                 }
             }
         });
-        if let Some(holder) = holder {
+        // Also where the domain has gone: what it left in Dom0 may not have.
+        if let Some(domain) = domain {
             let destroyed =
-                took.time("destroying the domain", || toolstack.hypervisor.destroy(holder.id));
+                took.time("destroying the domain", || toolstack.hypervisor.destroy(domain));
             destroyed.map_err(|e| failure::xenops(&e, vm))?;
         }
     }

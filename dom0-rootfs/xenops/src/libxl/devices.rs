@@ -60,19 +60,26 @@ impl Device {
         Self { domain, class: Class::Nic, number: devid }
     }
 
-    /// All that a domain has in the kernel's backends; disks that QEMU serves have another one.
-    pub(crate) fn all(store: &mut Xenstore, domain: DomId) -> Result<Vec<Self>, XenstoreError> {
+    /// What the kernel's backends serve of the devices of a class (a folder's name below `/libxl`), and whether
+    /// that is all of them: disks may be served by QEMU.
+    pub(crate) fn of_class(
+        store: &mut Xenstore,
+        domain: DomId,
+        class: &str,
+    ) -> Result<(Vec<Self>, bool), XenstoreError> {
+        let Some(class) = Class::ALL.into_iter().find(|known| known.word() == class) else {
+            return Ok((Vec::new(), false));
+        };
+        let names = store.children(&format!("/libxl/{}/device/{}", domain.0, class.word()))?;
         let mut devices = Vec::new();
-        for class in Class::ALL {
-            let names = store.children(&format!("/libxl/{}/device/{}", domain.0, class.word()))?;
-            for number in names.iter().filter_map(|name| name.parse().ok()) {
-                let device = Self { domain, class, number };
-                if device.exists(store)? {
-                    devices.push(device);
-                }
+        for number in names.iter().filter_map(|name| name.parse().ok()) {
+            let device = Self { domain, class, number };
+            if device.exists(store)? {
+                devices.push(device);
             }
         }
-        Ok(devices)
+        let all = devices.len() == names.len();
+        Ok((devices, all))
     }
 
     /// Where its backend is, if it is there.
@@ -233,6 +240,13 @@ pub(crate) fn remove(
     if devices.is_empty() {
         return Ok(());
     }
+    store.change(&leave(devices))?;
+    await_closed(store, devices, patience)?;
+    store.change(&devices.iter().flat_map(Device::forget).collect::<Vec<_>>())
+}
+
+/// What makes the kernel let go of devices.
+pub(crate) fn leave(devices: &[Device]) -> Vec<Change> {
     let leave = |device: &Device| {
         let backend = device.backend();
         [
@@ -242,7 +256,15 @@ pub(crate) fn remove(
             Change::Remove(device.frontend()),
         ]
     };
-    store.change(&devices.iter().flat_map(leave).collect::<Vec<_>>())?;
+    devices.iter().flat_map(leave).collect()
+}
+
+/// Waits until the kernel has let go of devices, and warns if it does not.
+pub(crate) fn await_closed(
+    store: &mut Xenstore,
+    devices: &[Device],
+    patience: Duration,
+) -> Result<(), XenstoreError> {
     let states: Vec<_> =
         devices.iter().map(|device| format!("{}/state", device.backend())).collect();
     let paths: Vec<_> = states.iter().map(String::as_str).collect();
@@ -257,30 +279,30 @@ pub(crate) fn remove(
     match closed {
         Err(XenstoreError::TimedOut { path, within }) => {
             tracing::warn!(path, ?within, "the kernel does not let go of a device");
+            Ok(())
         }
-        closed => closed?,
+        closed => closed,
     }
-    forget(store, devices)
 }
 
-/// Removes what is left of a domain's devices in Dom0 after each was removed: the folders they were in.
-pub(crate) fn clear(store: &mut Xenstore, domain: DomId) -> Result<(), XenstoreError> {
+/// Removes what Dom0 knows of a domain's devices that the kernel serves.
+pub(crate) fn folders(domain: DomId) -> Vec<Change> {
     let folder = |class: Class| {
         Change::Remove(format!("/local/domain/0/backend/{}/{}", class.word(), domain.0))
     };
-    store.change(&Class::ALL.map(folder))
-}
-
-/// Removes all that is known of devices.
-fn forget(store: &mut Xenstore, devices: &[Device]) -> Result<(), XenstoreError> {
-    store.change(&devices.iter().flat_map(Device::forget).collect::<Vec<_>>())
+    Class::ALL.map(folder).into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::libxl::ending::Remains;
     use crate::testing;
     use crate::xenstore::tests::serving;
+
+    fn all(store: &mut Xenstore, domain: u32) -> Vec<Device> {
+        Remains::of(store, DomId(domain)).unwrap().devices
+    }
 
     fn written(store: &mut Xenstore, path: &str) -> Option<String> {
         store.read(path).unwrap()
@@ -317,9 +339,9 @@ mod tests {
         ] {
             assert_eq!(written(&mut store, &path).as_deref(), Some(value), "{path}");
         }
-        let devices = Device::all(&mut store, DomId(7)).unwrap();
+        let devices = all(&mut store, 7);
         assert_eq!(devices, [Device::disk(DomId(7), vdev)]);
-        assert_eq!(Device::all(&mut store, DomId(8)).unwrap(), []);
+        assert_eq!(all(&mut store, 8), []);
         assert_eq!(devices[0].error(), "/local/domain/7/error/device/vbd/51712/error");
     }
 
@@ -368,11 +390,11 @@ mod tests {
         let vdev = Vdev::parse("xvda").unwrap();
         store.change(&disk(DomId(7), vdev, &spec.disks[0], None)).unwrap();
         store.change(&nic(DomId(7), &spec.nics[0])).unwrap();
-        let devices = Device::all(&mut store, DomId(7)).unwrap();
+        let devices = all(&mut store, 7);
         assert_eq!(devices.len(), 2);
         // No kernel closes them here.
         remove(&mut store, &devices, Duration::from_millis(50)).unwrap();
-        assert_eq!(Device::all(&mut store, DomId(7)).unwrap(), []);
+        assert_eq!(all(&mut store, 7), []);
         for device in &devices {
             for part in [device.frontend(), device.backend(), device.tool()] {
                 assert_eq!(written(&mut store, &part), None);
@@ -380,11 +402,5 @@ mod tests {
             }
         }
         remove(&mut store, &devices, Duration::from_millis(50)).unwrap();
-        let left = "/local/domain/0/backend/vbd/7";
-        store.write_all(&[(left.to_owned(), String::new())]).unwrap();
-        for _ in 0..2 {
-            clear(&mut store, DomId(7)).unwrap();
-            assert_eq!(written(&mut store, left), None);
-        }
     }
 }

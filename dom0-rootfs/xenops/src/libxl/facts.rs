@@ -76,7 +76,7 @@ pub(crate) struct Version {
 const PAGE_KIB: u64 = 4;
 
 impl Physinfo {
-    fn free_kib(&self) -> u64 {
+    pub(crate) fn free_kib(&self) -> u64 {
         let free = self.free_pages + self.scrub_pages;
         free.saturating_sub(self.outstanding_pages) * PAGE_KIB
     }

@@ -25,6 +25,7 @@ unsafe extern "C" {
     fn xenith_shutdown(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_reboot(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_destroy(x: *mut RawCtx, domid: u32) -> c_int;
+    fn xenith_take_apart(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_disk_destroy(x: *mut RawCtx, domid: u32, vdev: *const c_char) -> c_int;
     fn xenith_cdrom_insert(x: *mut RawCtx, domid: u32, json: *const c_char) -> c_int;
     fn xenith_suspend(x: *mut RawCtx, domid: u32, fd: c_int) -> c_int;
@@ -97,6 +98,13 @@ impl Ctx {
     pub(crate) fn destroy(&mut self, domid: u32) -> Result<(), String> {
         // SAFETY: the context is alive; the other argument is a number.
         let rc = self.forgetting(|x| unsafe { xenith_destroy(x, domid) });
+        self.check(rc).map(drop)
+    }
+
+    /// Has Xen take a domain apart, and nothing else; one that is not there is no error.
+    pub(crate) fn take_apart(&mut self, domid: u32) -> Result<(), String> {
+        // SAFETY: the context is alive; the other argument is a number.
+        let rc = self.forgetting(|x| unsafe { xenith_take_apart(x, domid) });
         self.check(rc).map(drop)
     }
 

@@ -195,6 +195,7 @@ pub(crate) fn describe(error: &XenstoreError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::libxl::ending::Remains;
     use crate::testing;
     use crate::xenstore::tests::serving;
 
@@ -207,7 +208,7 @@ mod tests {
     fn pvh_guests_get_all_their_devices() {
         let mut store = serving(&[], 0);
         store.change(&changed(&testing::pvh())).unwrap();
-        let devices = Device::all(&mut store, DomId(7)).unwrap();
+        let devices = Remains::of(&mut store, DomId(7)).unwrap().devices;
         assert_eq!(devices.len(), 2, "{devices:?}");
     }
 

@@ -11,11 +11,12 @@
 //! libxl builds under a lock of its context, so each thread that works has a context of its own,
 //! kept in a pool. Events are not libxl's: a thread watches `@releaseDomain` in xenstore (which
 //! fires when any domain ends or goes) and compares lists, so they come for every domain, whoever
-//! built it. Devices of PV and PVH guests are our own ([`devices`]), and libxl runs no hotplug scripts to speak
-//! of, see [`hotplug`].
+//! built it. Devices of PV and PVH guests are our own ([`devices`]), and so is such a guest's end ([`ending`]);
+//! libxl runs no hotplug scripts to speak of, see [`hotplug`].
 
 pub(crate) mod config;
 pub(crate) mod devices;
+pub(crate) mod ending;
 pub(crate) mod facts;
 #[cfg(feature = "libxl")]
 mod ffi;
@@ -25,6 +26,7 @@ pub(crate) mod links;
 #[cfg(feature = "libxl")]
 mod real;
 pub(crate) mod sysfs;
+pub(crate) mod took;
 
 #[cfg(feature = "libxl")]
 pub use hotplug::run_as_script;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
-use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::io::Seek as _;
@@ -13,19 +12,21 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::config::{self, DomainConfig, Places};
 use super::devices::{self, Device};
+use super::ending::{self, Remains};
 use super::facts::{self, Counters, Dominfo, Physinfo};
 use super::ffi::{Ctx, c_text};
 use super::heard::{self, Heard};
 use super::hotplug;
 use super::links::Links;
 use super::sysfs::Sysfs;
+use super::took::Took;
 use crate::admission::{Admission, needed_kib};
 use crate::error::XenopsError;
 use crate::events::Watchers;
@@ -42,6 +43,8 @@ use crate::xenstore::{Change, Xenstore, XenstoreError};
 
 /// Where the displays of HVM guests are: one socket each, named by the VM's uuid.
 const DISPLAYS: &str = "/run/xenith/vnc";
+/// Where libxl keeps a file or two of each domain (`libxl_userdata_store` in `libxl.h`).
+const USERDATA: &str = "/var/lib/xen";
 /// How long the kernel may take to make a link, and xenconsoled a pseudo-terminal.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a guest may take to let go of a device.
@@ -137,28 +140,26 @@ impl Libxl {
                 .map_err(|error| failed(error.to_string()))?;
             let config = c_text(config).map_err(failed)?;
             let admitted =
-                self.admission.admit(needed_kib(spec), || Ok(host(ctx)?.memory_free_kib))?;
+                self.admission.admit(needed_kib(spec), || Ok(physical(ctx)?.free_kib()))?;
             let links = Links::listen()?;
-            let began = Instant::now();
+            let mut took = Took::begin();
             let domain = DomId(make(ctx, &config).map_err(failed)?);
-            let built = Instant::now();
+            took.tell("libxl");
             drop(admitted);
             let offered = match config::offered_later(spec) {
                 true => ctx.set_vcpus(domain.0, spec.vcpus).map_err(failed),
                 false => Ok(()),
             };
-            let mut took = format!("libxl {}", built.duration_since(began).as_millis());
             let connected = offered
                 .and_then(|()| connect_devices(domain, &checked, &numbers, &links, &mut took));
             match connected {
                 Ok(created) => {
-                    tracing::info!(domain = domain.0, %took, "built the domain");
+                    tracing::info!(domain = domain.0, took = %took, "built the domain");
                     Ok(created)
                 }
                 Err(error) => {
-                    let ended = end_devices(ctx, domain).map_err(|error| error.to_string());
-                    if let Err(detail) = ended.and_then(|()| ctx.destroy(domain.0)) {
-                        tracing::error!(domain = domain.0, %detail, "destroying a domain that cannot be made whole failed");
+                    if let Err(error) = end(ctx, domain, Some(spec.uuid)) {
+                        tracing::error!(domain = domain.0, %error, "destroying a domain that cannot be made whole failed");
                     }
                     Err(error)
                 }
@@ -248,30 +249,18 @@ impl Hypervisor for Libxl {
     }
 
     fn destroy(&self, domain: DomId) -> Result<(), XenopsError> {
-        let doing = || format!("destroying domain {}", domain.0);
         if domain == DomId(0) {
-            return Err(XenopsError::failed(doing(), "it is Dom0"));
+            return Err(XenopsError::failed("destroying domain 0", "it is Dom0"));
         }
         self.with(|ctx| {
-            let failed = |detail: String| XenopsError::failed(doing(), detail);
-            let Some(info) = list(ctx)?.into_iter().find(|info| info.id == domain) else {
-                return Ok(());
-            };
-            let began = Instant::now();
-            end_devices(ctx, domain)?;
-            let ended = Instant::now();
-            if let Err(detail) = ctx.destroy(domain.0)
-                && ctx.exists(domain.0).map_err(failed)?
-            {
-                return Err(failed(detail));
+            let found = list(ctx)?.into_iter().find(|info| info.id == domain);
+            let vm = found.map(|info| info.uuid);
+            let took = end(ctx, domain, vm)?;
+            if let Some(vm) = vm {
+                tracing::info!(domain = domain.0, %took, "destroyed the domain");
+                remove(&display(vm))?;
             }
-            let took = format!(
-                "ending devices {}, libxl {}",
-                ended.duration_since(began).as_millis(),
-                ended.elapsed().as_millis()
-            );
-            tracing::info!(domain = domain.0, %took, "destroyed the domain");
-            remove(&display(info.uuid))
+            Ok(())
         })
     }
 
@@ -453,18 +442,44 @@ pub fn understood(spec: &DomainSpec) -> Result<String, XenopsError> {
     ctx.understood(&c_text(config).map_err(failed)?).map_err(failed)
 }
 
-/// Takes all devices that the kernel serves from a domain that is to end. libxl would end them one by one.
-fn end_devices(ctx: &mut Ctx, domain: DomId) -> Result<(), XenopsError> {
+/// Ends a domain, or what is left of one; `vm` is whose it is if it lives.
+fn end(ctx: &mut Ctx, domain: DomId, vm: Option<Uuid>) -> Result<Took, XenopsError> {
+    let failed =
+        |detail: String| XenopsError::failed(format!("destroying domain {}", domain.0), detail);
+    let mut took = Took::begin();
     let mut store = connect()?;
-    let devices = Device::all(&mut store, domain).map_err(in_store)?;
-    if !devices.is_empty() {
+    let remains = Remains::of(&mut store, domain).map_err(in_store)?;
+    took.tell("looking");
+    if vm.is_some() && !remains.devices.is_empty() {
         // The guest must not see its disks go. One that cannot be paused has ended already.
         if let Err(detail) = ctx.pause(domain.0) {
             tracing::debug!(domain = domain.0, detail, "pausing a domain that is to end");
         }
-        devices::remove(&mut store, &devices, CLOSED_WITHIN).map_err(in_store)?;
     }
-    devices::clear(&mut store, domain).map_err(in_store)
+    if remains.libxls {
+        devices::remove(&mut store, &remains.devices, CLOSED_WITHIN).map_err(in_store)?;
+        store.change(&devices::folders(domain)).map_err(in_store)?;
+        took.tell("ending devices");
+        if vm.is_some()
+            && let Err(detail) = ctx.destroy(domain.0)
+            && ctx.exists(domain.0).map_err(failed)?
+        {
+            return Err(failed(detail));
+        }
+        took.tell("libxl");
+        return Ok(took);
+    }
+    if let Some(vm) = vm {
+        store.change(&remains.leave(vm)).map_err(in_store)?;
+        took.tell("writing");
+        ctx.take_apart(domain.0).map_err(failed)?;
+        took.tell("taking apart");
+    }
+    ending::remove_userdata(Path::new(USERDATA), domain)
+        .map_err(|error| failed(format!("removing its files in {}: {error}", USERDATA)))?;
+    remains.forget(&mut store, CLOSED_WITHIN).map_err(in_store)?;
+    took.tell("waiting for the kernel");
+    Ok(took)
 }
 
 fn connect_devices(
@@ -472,22 +487,17 @@ fn connect_devices(
     checked: &CheckedSpec,
     numbers: &[Option<hotplug::BlockNumber>],
     links: &Links,
-    took: &mut String,
+    took: &mut Took,
 ) -> Result<Created, XenopsError> {
-    let mut began = Instant::now();
-    let mut tell = |part: &str| {
-        let _ = write!(took, ", {part} {}", began.elapsed().as_millis());
-        began = Instant::now();
-    };
     let mut store = connect()?;
     store.change(&hotplug::changes(domain, checked, numbers)).map_err(in_store)?;
-    tell("writing devices");
+    took.tell("writing devices");
     let names = checked.links(domain);
     links.wait(names.iter().flatten(), PATIENCE)?;
-    tell("waiting for links");
+    took.tell("waiting for links");
     let tty = format!("/local/domain/{}/console/tty", domain.0);
     let console = store.wait_for(&tty, PATIENCE, |tty| !tty.is_empty()).map_err(in_store)?;
-    tell("waiting for the console");
+    took.tell("waiting for the console");
     let hvm = matches!(checked.spec().kind, GuestKind::Hvm { .. });
     Ok(Created {
         domain,

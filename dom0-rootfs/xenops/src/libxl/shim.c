@@ -176,6 +176,24 @@ int xenith_destroy(struct xenith_ctx *x, uint32_t domid)
     return libxl_domain_destroy(x->ctx, domid, NULL);
 }
 
+/* Opens Xen's own interface, once. */
+static xc_interface *xen(struct xenith_ctx *x)
+{
+    if (!x->xc)
+        x->xc = xc_interface_open(&x->logger.vtable, &x->logger.vtable, 0);
+    return x->xc;
+}
+
+int xenith_take_apart(struct xenith_ctx *x, uint32_t domid)
+{
+    if (!xen(x))
+        return ERROR_FAIL;
+    if (!xc_domain_destroy(x->xc, domid) || errno == ESRCH)
+        return 0;
+    xtl_log(&x->logger.vtable, XTL_ERROR, errno, "xc", "destroying domain %" PRIu32, domid);
+    return ERROR_FAIL;
+}
+
 int xenith_disk_destroy(struct xenith_ctx *x, uint32_t domid, const char *vdev)
 {
     libxl_device_disk disk;
@@ -379,9 +397,7 @@ char *xenith_usage(struct xenith_ctx *x)
     size_t length = 0;
     FILE *out;
 
-    if (!x->xc)
-        x->xc = xc_interface_open(&x->logger.vtable, &x->logger.vtable, 0);
-    if (!x->xc)
+    if (!xen(x))
         return NULL;
     list = libxl_list_domain(x->ctx, &count);
     if (!list)

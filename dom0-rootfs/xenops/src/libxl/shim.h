@@ -29,6 +29,8 @@ int xenith_pause(struct xenith_ctx *x, uint32_t domid);
 int xenith_shutdown(struct xenith_ctx *x, uint32_t domid);
 int xenith_reboot(struct xenith_ctx *x, uint32_t domid);
 int xenith_destroy(struct xenith_ctx *x, uint32_t domid);
+/* Has Xen take a domain apart, and nothing else; one that is not there is no error. */
+int xenith_take_apart(struct xenith_ctx *x, uint32_t domid);
 /* Takes a disk that QEMU serves from a domain, whatever the guest says. */
 int xenith_disk_destroy(struct xenith_ctx *x, uint32_t domid, const char *vdev);
 /* What lies in an emulated CD drive, in JSON as libxl_device_disk has it. */
