@@ -68,15 +68,22 @@ pub fn run(toolstack: Toolstack, can_leave: bool) -> Result<()> {
 
 impl App {
     fn work(&mut self) -> Result<()> {
+        // What is drawn changes with what happens, and with every second.
+        let mut drawn = None;
         loop {
+            let second = Some(self.begin.elapsed().as_secs());
             let uptime = rustix::system::sysinfo().uptime;
             let uptime = Duration::from_secs(u64::try_from(uptime).unwrap_or_default());
             if self.fold(Event::Tick(self.begin.elapsed(), uptime))? {
                 return Ok(());
             }
-            let state = &self.state;
-            self.screen.draw(|frame| draw(state, frame))?;
+            if drawn != second {
+                let state = &self.state;
+                self.screen.draw(|frame| draw(state, frame))?;
+                drawn = second;
+            }
             if event::poll(PATIENCE).context("waiting for a key")? {
+                drawn = None;
                 match event::read().context("reading a key")? {
                     event::Event::Key(event) => {
                         if let Some(key) = Key::of(event)
@@ -90,6 +97,7 @@ impl App {
                 }
             }
             while let Ok(message) = self.receiver.try_recv() {
+                drawn = None;
                 let event = match message {
                     Message::Event(event) => event,
                     Message::LoggedIn(result) => Event::LoggedIn(result.map(|session| {
