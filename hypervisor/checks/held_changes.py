@@ -12,7 +12,7 @@ import threading
 
 HEADER = struct.Struct("<IIII")  # type, request, transaction, length (xs_wire.h)
 READ, TRANSACTION_START, TRANSACTION_END, WRITE, ERROR = 2, 6, 7, 11, 16
-ENOSPC = 28
+ENOENT, ENOSPC = 2, 28
 
 received = []
 
@@ -31,6 +31,8 @@ def serve(connection):
             answer = b"value"
         elif body.startswith(b"/refused"):
             kind, answer = ERROR, b"ENOSPC\0"
+        elif body.startswith(b"/missing"):
+            kind, answer = ERROR, b"ENOENT\0"
         connection.sendall(HEADER.pack(kind, request, transaction, len(answer)) + answer)
 
 
@@ -43,7 +45,7 @@ def library(folder):
     for name in ("libxentoolcore.so.1", "libxenstore.so.4"):
         loaded = ctypes.CDLL(f"{folder}/{name}", mode=ctypes.RTLD_GLOBAL, use_errno=True)
     loaded.xs_open.restype = loaded.xs_read.restype = ctypes.c_void_p
-    for name in ("xs_write", "xs_mkdir", "xs_watch", "xs_transaction_end"):
+    for name in ("xs_write", "xs_mkdir", "xs_rm", "xs_watch", "xs_transaction_end"):
         getattr(loaded, name).restype = ctypes.c_bool
     return loaded
 
@@ -85,6 +87,13 @@ def check(xs, reading_thread):
     assert received[-1] == (TRANSACTION_END, transaction, b"F\0")
     transaction = begin()
     assert write(transaction, b"/refused") and end(transaction, abort=True)
+
+    # What is not there is removed, but not written.
+    for change, error in ((xs.xs_rm, None), (xs.xs_mkdir, ENOENT)):
+        transaction = begin()
+        assert change(handle, transaction, b"/missing") and not received
+        assert end(transaction) == (error is None)
+        assert error is None or ctypes.get_errno() == error
 
     # What is read in a transaction was written before.
     transaction = begin()

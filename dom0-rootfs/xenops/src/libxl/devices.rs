@@ -60,26 +60,11 @@ impl Device {
         Self { domain, class: Class::Nic, number: devid }
     }
 
-    /// What the kernel's backends serve of the devices of a class (a folder's name below `/libxl`), and whether
-    /// that is all of them: disks may be served by QEMU.
-    pub(crate) fn of_class(
-        store: &mut Xenstore,
-        domain: DomId,
-        class: &str,
-    ) -> Result<(Vec<Self>, bool), XenstoreError> {
-        let Some(class) = Class::ALL.into_iter().find(|known| known.word() == class) else {
-            return Ok((Vec::new(), false));
-        };
-        let names = store.children(&format!("/libxl/{}/device/{}", domain.0, class.word()))?;
-        let mut devices = Vec::new();
-        for number in names.iter().filter_map(|name| name.parse().ok()) {
-            let device = Self { domain, class, number };
-            if device.exists(store)? {
-                devices.push(device);
-            }
-        }
-        let all = devices.len() == names.len();
-        Ok((devices, all))
+    /// The device of a class (a folder's name below `/libxl`) and with a number, as libxl writes them; none if
+    /// no kernel's backend serves such.
+    pub(crate) fn named(domain: DomId, class: &str, number: &str) -> Option<Self> {
+        let class = Class::ALL.into_iter().find(|known| known.word() == class)?;
+        Some(Self { domain, class, number: number.parse().ok()? })
     }
 
     /// Where its backend is, if it is there.
@@ -103,7 +88,7 @@ impl Device {
     }
 
     /// The part of libxl.
-    fn tool(&self) -> String {
+    pub(crate) fn tool(&self) -> String {
         format!("/libxl/{}/device/{}/{}", self.domain.0, self.class.word(), self.number)
     }
 
@@ -240,9 +225,9 @@ pub(crate) fn remove(
     if devices.is_empty() {
         return Ok(());
     }
-    store.change(&leave(devices))?;
+    store.change_each(&leave(devices))?;
     await_closed(store, devices, patience)?;
-    store.change(&devices.iter().flat_map(Device::forget).collect::<Vec<_>>())
+    store.change_each(&devices.iter().flat_map(Device::forget).collect::<Vec<_>>())
 }
 
 /// What makes the kernel let go of devices.
@@ -269,12 +254,8 @@ pub(crate) fn await_closed(
         devices.iter().map(|device| format!("{}/state", device.backend())).collect();
     let paths: Vec<_> = states.iter().map(String::as_str).collect();
     let closed = store.wait_until(&paths, patience, |store| {
-        for state in &states {
-            if store.read(state)?.is_some_and(|state| state != CLOSED) {
-                return Ok(None);
-            }
-        }
-        Ok(Some(()))
+        let states = store.read_all(&paths)?;
+        Ok(states.iter().flatten().all(|state| state == CLOSED).then_some(()))
     });
     match closed {
         Err(XenstoreError::TimedOut { path, within }) => {

@@ -33,15 +33,32 @@ pub(crate) struct Remains {
 impl Remains {
     pub(crate) fn of(store: &mut Xenstore, domain: DomId) -> Result<Self, XenstoreError> {
         let tool = format!("/libxl/{}", domain.0);
-        let kind = store.read(&format!("{tool}/type"))?;
-        let mut libxls = kind.is_some_and(|kind| kind != "pv" && kind != "pvh");
-        let mut devices = Vec::new();
-        for class in store.children(&format!("{tool}/device"))? {
-            let (found, all) = Device::of_class(store, domain, &class)?;
-            devices.extend(found);
-            // The console is xenconsoled's, which sees the domain go.
-            libxls |= !all && class != "console";
+        let classes = store.children(&format!("{tool}/device"))?;
+        let folders: Vec<_> =
+            classes.iter().map(|class| format!("{tool}/device/{class}")).collect();
+        let folders: Vec<_> = folders.iter().map(String::as_str).collect();
+        let numbers = store.children_all(&folders)?;
+        let (mut devices, mut libxls) = (Vec::new(), false);
+        for (class, numbers) in classes.iter().zip(&numbers) {
+            for number in numbers {
+                match Device::named(domain, class, number) {
+                    Some(device) => devices.push(device),
+                    // The console is xenconsoled's, which sees the domain go.
+                    None => libxls |= class != "console",
+                }
+            }
         }
+        let mut paths = vec![format!("{tool}/type")];
+        paths.extend(devices.iter().map(|device| format!("{}/backend", device.tool())));
+        let paths: Vec<_> = paths.iter().map(String::as_str).collect();
+        let mut found = store.read_all(&paths)?.into_iter();
+        libxls |= found.next().flatten().is_some_and(|kind| kind != "pv" && kind != "pvh");
+        // A disk may be served by QEMU.
+        devices.retain(|device| {
+            let ours = found.next().flatten().is_some_and(|at| at == device.backend());
+            libxls |= !ours;
+            ours
+        });
         Ok(Self { domain, devices, libxls })
     }
 
@@ -62,7 +79,8 @@ impl Remains {
         devices::await_closed(store, &self.devices, patience)?;
         let mut changes = devices::folders(self.domain);
         changes.push(Change::Remove(format!("/libxl/{}", self.domain.0)));
-        store.change(&changes)
+        // What a repetition goes by goes last.
+        store.change_each(&changes)
     }
 }
 

@@ -458,7 +458,7 @@ fn end(ctx: &mut Ctx, domain: DomId, vm: Option<Uuid>) -> Result<Took, XenopsErr
     }
     if remains.libxls {
         devices::remove(&mut store, &remains.devices, CLOSED_WITHIN).map_err(in_store)?;
-        store.change(&devices::folders(domain)).map_err(in_store)?;
+        store.change_each(&devices::folders(domain)).map_err(in_store)?;
         took.tell("ending devices");
         if vm.is_some()
             && let Err(detail) = ctx.destroy(domain.0)
@@ -470,7 +470,7 @@ fn end(ctx: &mut Ctx, domain: DomId, vm: Option<Uuid>) -> Result<Took, XenopsErr
         return Ok(took);
     }
     if let Some(vm) = vm {
-        store.change(&remains.leave(vm)).map_err(in_store)?;
+        store.change_each(&remains.leave(vm)).map_err(in_store)?;
         took.tell("writing");
         ctx.take_apart(domain.0).map_err(failed)?;
         took.tell("taking apart");

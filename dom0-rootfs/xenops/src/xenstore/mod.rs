@@ -2,8 +2,8 @@
 //! A small client of xenstore over its Unix socket.
 //!
 //! libxl has its own; this one is for device nodes that we write ourselves, and for waiting
-//! until a node has a value. The requests of a transaction are sent together and answered together: each
-//! answer that is waited for alone costs two changes of the process that runs.
+//! until a node has a value. What can be is sent together and answered together (`…_all`, the changes of a
+//! transaction): each answer that is waited for alone costs two changes of the process that runs.
 
 mod wire;
 
@@ -101,6 +101,14 @@ impl Change {
     }
 }
 
+/// A request.
+struct Ask {
+    kind: Kind,
+    transaction: u32,
+    payload: Vec<u8>,
+    doing: String,
+}
+
 /// So many requests are on their way at most: their answers have room in the socket.
 const TOGETHER: usize = 64;
 
@@ -116,30 +124,55 @@ impl Xenstore {
 
     /// The value of a node, if it exists.
     pub fn read(&mut self, path: &str) -> Result<Option<String>, XenstoreError> {
-        match self.ask(Kind::Read, 0, &[path], false, || format!("reading {path}")) {
-            Ok(value) => Ok(Some(String::from_utf8_lossy(&value).into_owned())),
-            Err(XenstoreError::Refused { code, .. }) if code == "ENOENT" => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(self.read_all(&[path])?.pop().flatten())
+    }
+
+    /// The value of each node that exists.
+    pub fn read_all(&mut self, paths: &[&str]) -> Result<Vec<Option<String>>, XenstoreError> {
+        let found = self.look(Kind::Read, paths, "reading")?;
+        let text = |value: Vec<u8>| String::from_utf8_lossy(&value).into_owned();
+        Ok(found.into_iter().map(|value| value.map(text)).collect())
     }
 
     /// Removes a node with all below it; one that is not there is no error.
     pub fn remove(&mut self, path: &str) -> Result<(), XenstoreError> {
-        match self.ask(Kind::Remove, 0, &[path], true, || format!("removing {path}")) {
-            Err(XenstoreError::Refused { code, .. }) if code == "ENOENT" => Ok(()),
-            result => result.map(drop),
-        }
+        self.look(Kind::Remove, &[path], "removing").map(drop)
     }
 
     /// Names of the nodes right below one; none if it does not exist.
     pub fn children(&mut self, path: &str) -> Result<Vec<String>, XenstoreError> {
-        let names = match self.ask(Kind::Directory, 0, &[path], true, || format!("listing {path}"))
-        {
-            Err(XenstoreError::Refused { code, .. }) if code == "ENOENT" => return Ok(Vec::new()),
-            names => names?,
+        Ok(self.children_all(&[path])?.pop().unwrap_or_default())
+    }
+
+    /// Names of the nodes right below each; none if it does not exist.
+    pub fn children_all(&mut self, paths: &[&str]) -> Result<Vec<Vec<String>>, XenstoreError> {
+        let found = self.look(Kind::Directory, paths, "listing")?;
+        let names = |names: Vec<u8>| {
+            let names = String::from_utf8_lossy(&names).into_owned();
+            names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect()
         };
-        let names = String::from_utf8_lossy(&names).into_owned();
-        Ok(names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect())
+        Ok(found.into_iter().map(|found| found.map(names).unwrap_or_default()).collect())
+    }
+
+    /// Asks the same of nodes; nothing for those that do not exist.
+    fn look(
+        &mut self,
+        kind: Kind,
+        paths: &[&str],
+        doing: &str,
+    ) -> Result<Vec<Option<Vec<u8>>>, XenstoreError> {
+        let ask = |path: &&str| Ask {
+            kind,
+            transaction: 0,
+            payload: format!("{path}\0").into_bytes(),
+            doing: format!("{doing} {path}"),
+        };
+        let answers = self.together(paths.iter().map(ask).collect())?;
+        let found = answers.into_iter().map(|answer| match answer {
+            Err(XenstoreError::Refused { code, .. }) if code == "ENOENT" => Ok(None),
+            answer => answer.map(Some),
+        });
+        found.collect()
     }
 
     /// Writes all nodes, or none.
@@ -151,18 +184,16 @@ impl Xenstore {
     /// Does all of it in this order, or nothing.
     pub fn change(&mut self, changes: &[Change]) -> Result<(), XenstoreError> {
         for attempt in 1.. {
-            let id = self.ask(Kind::TransactionStart, 0, &[""], true, transaction)?;
+            let id = self.transaction(Kind::TransactionStart, 0, "")?;
             let id: u32 = String::from_utf8_lossy(&id)
                 .trim_end_matches('\0')
                 .parse()
                 .map_err(|_| nonsense("a transaction without a number"))?;
-            for together in changes.chunks(TOGETHER) {
-                if let Err(error) = self.change_within(id, together) {
-                    if !matches!(error, XenstoreError::Connection(_)) {
-                        self.end(id, false)?;
-                    }
-                    return Err(error);
+            if let Err(error) = self.change_within(id, changes) {
+                if !matches!(error, XenstoreError::Connection(_)) {
+                    self.end(id, false)?;
                 }
+                return Err(error);
             }
             match self.end(id, true) {
                 Err(XenstoreError::Refused { code, .. })
@@ -173,44 +204,87 @@ impl Xenstore {
         unreachable!("the loop ends by returning")
     }
 
-    /// Sends all changes, then hears what became of them. The first error counts; what was sent after it
-    /// is answered all the same.
+    /// Does each in this order, though some may fail: the first error counts.
+    pub fn change_each(&mut self, changes: &[Change]) -> Result<(), XenstoreError> {
+        self.change_within(0, changes)
+    }
+
     fn change_within(&mut self, transaction: u32, changes: &[Change]) -> Result<(), XenstoreError> {
-        let mut bytes = Vec::new();
-        let mut messages = Vec::new();
-        for change in changes {
-            self.requests = self.requests.wrapping_add(1);
-            let (kind, payload) = (change.kind(), change.payload());
-            let message = Message { kind, request: self.requests, transaction, payload };
-            let too_long =
-                || XenstoreError::Refused { doing: change.doing(), code: "E2BIG".into() };
-            bytes.extend(message.encode().ok_or_else(too_long)?);
-            messages.push(message);
-        }
-        self.socket.write_all(&bytes).map_err(XenstoreError::Connection)?;
+        let ask = |change: &Change| Ask {
+            kind: change.kind(),
+            transaction,
+            payload: change.payload(),
+            doing: change.doing(),
+        };
+        let answers = self.together(changes.iter().map(ask).collect())?;
         let mut result = Ok(());
-        for (change, message) in changes.iter().zip(&messages) {
-            match self.answer(message, || change.doing()) {
+        for (change, answer) in changes.iter().zip(answers) {
+            match answer {
                 Err(XenstoreError::Refused { code, .. })
                     if code == "ENOENT" && matches!(change, Change::Remove(_)) => {}
-                Err(XenstoreError::Connection(error)) => {
-                    return Err(XenstoreError::Connection(error));
-                }
                 answer => result = result.and(answer.map(drop)),
             }
         }
         result
     }
 
+    /// Sends requests, then hears the answer to each: what was sent after an error is answered all the same.
+    fn together(
+        &mut self,
+        asks: Vec<Ask>,
+    ) -> Result<Vec<Result<Vec<u8>, XenstoreError>>, XenstoreError> {
+        let mut answers = Vec::new();
+        for asks in asks.chunks(TOGETHER) {
+            let mut bytes = Vec::new();
+            let mut messages = Vec::new();
+            for ask in asks {
+                self.requests = self.requests.wrapping_add(1);
+                let Ask { kind, transaction, payload, doing } = ask;
+                let payload = payload.clone();
+                let (request, transaction) = (self.requests, *transaction);
+                let message = Message { kind: *kind, request, transaction, payload };
+                let too_long =
+                    || XenstoreError::Refused { doing: doing.clone(), code: "E2BIG".into() };
+                bytes.extend(message.encode().ok_or_else(too_long)?);
+                messages.push(message);
+            }
+            self.socket.write_all(&bytes).map_err(XenstoreError::Connection)?;
+            for (ask, message) in asks.iter().zip(&messages) {
+                match self.answer(message, || ask.doing.clone()) {
+                    Err(XenstoreError::Connection(error)) => {
+                        return Err(XenstoreError::Connection(error));
+                    }
+                    answer => answers.push(answer),
+                }
+            }
+        }
+        Ok(answers)
+    }
+
     /// Asks to be told about `path`; the first event comes at once.
     pub fn watch(&mut self, path: &str, token: &str) -> Result<(), XenstoreError> {
-        self.ask(Kind::Watch, 0, &[path, token], true, || format!("watching {path}")).map(drop)
+        self.watches(Kind::Watch, &[(path, token)], "watching")
     }
 
     /// Ends a watch.
     pub fn unwatch(&mut self, path: &str, token: &str) -> Result<(), XenstoreError> {
-        let doing = || format!("no longer watching {path}");
-        self.ask(Kind::Unwatch, 0, &[path, token], true, doing).map(drop)
+        self.watches(Kind::Unwatch, &[(path, token)], "no longer watching")
+    }
+
+    fn watches(
+        &mut self,
+        kind: Kind,
+        watches: &[(&str, &str)],
+        doing: &str,
+    ) -> Result<(), XenstoreError> {
+        let ask = |(path, token): &(&str, &str)| Ask {
+            kind,
+            transaction: 0,
+            payload: format!("{path}\0{token}\0").into_bytes(),
+            doing: format!("{doing} {path}"),
+        };
+        let answers = self.together(watches.iter().map(ask).collect())?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop))
     }
 
     /// Waits for the next event of any watch.
@@ -249,9 +323,8 @@ impl Xenstore {
         mut look: impl FnMut(&mut Xenstore) -> Result<Option<T>, XenstoreError>,
     ) -> Result<T, XenstoreError> {
         let deadline = Instant::now() + within;
-        for path in paths {
-            self.watch(path, path)?;
-        }
+        let watches: Vec<_> = paths.iter().map(|path| (*path, *path)).collect();
+        self.watches(Kind::Watch, &watches, "watching")?;
         let first = paths.first().copied().unwrap_or_default();
         let result = loop {
             if let Some(found) = look(self)? {
@@ -274,38 +347,20 @@ impl Xenstore {
             }
         };
         self.socket.set_read_timeout(None).map_err(XenstoreError::Connection)?;
-        for path in paths {
-            self.unwatch(path, path)?;
-        }
+        self.watches(Kind::Unwatch, &watches, "no longer watching")?;
         result
     }
 
     fn end(&mut self, id: u32, commit: bool) -> Result<(), XenstoreError> {
-        let word = if commit { "T" } else { "F" };
-        self.ask(Kind::TransactionEnd, id, &[word], true, transaction).map(drop)
+        self.transaction(Kind::TransactionEnd, id, if commit { "T" } else { "F" }).map(drop)
     }
 
-    /// Sends one request, its arguments separated by NUL (and ended by one, if `ended`).
-    fn ask(
-        &mut self,
-        kind: Kind,
-        transaction: u32,
-        arguments: &[&str],
-        ended: bool,
-        doing: impl Fn() -> String,
-    ) -> Result<Vec<u8>, XenstoreError> {
-        self.requests = self.requests.wrapping_add(1);
-        let mut payload = arguments.join("\0").into_bytes();
-        // A read's path is ended by NUL, a written value is not.
-        if ended || arguments.len() == 1 {
-            payload.push(0);
-        }
-        let message = Message { kind, request: self.requests, transaction, payload };
-        let bytes = message
-            .encode()
-            .ok_or_else(|| XenstoreError::Refused { doing: doing(), code: "E2BIG".into() })?;
-        self.socket.write_all(&bytes).map_err(XenstoreError::Connection)?;
-        self.answer(&message, doing)
+    /// Begins or ends a transaction.
+    fn transaction(&mut self, kind: Kind, id: u32, word: &str) -> Result<Vec<u8>, XenstoreError> {
+        let payload = format!("{word}\0").into_bytes();
+        let doing = "beginning or ending a transaction".to_owned();
+        let mut answers = self.together(vec![Ask { kind, transaction: id, payload, doing }])?;
+        answers.pop().unwrap_or_else(|| Err(nonsense("no answer")))
     }
 
     /// Waits for the answer to a request that was sent.
@@ -339,10 +394,6 @@ impl Xenstore {
         self.events.push_back(WatchEvent { path, token });
         Ok(())
     }
-}
-
-fn transaction() -> String {
-    "beginning or ending a transaction".into()
 }
 
 fn nonsense(what: &str) -> XenstoreError {

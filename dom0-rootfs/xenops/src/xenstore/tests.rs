@@ -23,6 +23,10 @@ fn stored(mut socket: UnixStream, mut nodes: BTreeMap<String, String>, mut colli
                 None => (Kind::Error, "ENOENT\0".into()),
             },
             Kind::Write if first.starts_with("/forbidden") => (Kind::Error, "EACCES\0".into()),
+            Kind::Write if message.transaction == 0 => {
+                nodes.insert(first, second);
+                ok("OK\0")
+            }
             Kind::Write => {
                 assert_eq!(message.transaction, 42);
                 staged.push((first, Some(second)));
@@ -41,9 +45,12 @@ fn stored(mut socket: UnixStream, mut nodes: BTreeMap<String, String>, mut colli
                 }
                 false => (Kind::Error, "ENOENT\0".into()),
             },
-            Kind::Remove => match nodes.remove(&first) {
-                Some(_) => ok("OK\0"),
-                None => (Kind::Error, "ENOENT\0".into()),
+            Kind::Remove => match has(&nodes, &first) {
+                true => {
+                    nodes.retain(|node, _| !is_below(node, &first));
+                    ok("OK\0")
+                }
+                false => (Kind::Error, "ENOENT\0".into()),
             },
             Kind::Directory => {
                 let below = format!("{first}/");
@@ -156,6 +163,26 @@ fn collisions_are_repeated_but_not_for_ever() {
     assert_eq!(store.read("/b").unwrap().as_deref(), Some("2"));
     let error = client(1000).write_all(&[pair("/b", "2")]).unwrap_err();
     assert!(matches!(error, XenstoreError::Refused { code, .. } if code == "EAGAIN"));
+}
+
+#[test]
+fn what_needs_no_transaction_is_done_as_far_as_it_goes() {
+    let mut store = client(0);
+    let mut changes: Vec<Change> =
+        (0..150).map(|n| Change::Write(format!("/many/{n}"), n.to_string())).collect();
+    changes.insert(3, Change::Write("/forbidden/1".into(), "x".into()));
+    changes.insert(90, Change::Remove("/missing".into()));
+    changes.insert(100, Change::Write("/forbidden/2".into(), "x".into()));
+    let error = store.change_each(&changes).unwrap_err().to_string();
+    assert_eq!(error, "writing /forbidden/1 in xenstore: EACCES");
+    let paths: Vec<_> = (0..150).map(|n| format!("/many/{n}")).chain(["/no".into()]).collect();
+    let paths: Vec<_> = paths.iter().map(String::as_str).collect();
+    let values = store.read_all(&paths).unwrap();
+    let expected = (0..150).map(|n| Some(n.to_string())).chain([None]);
+    assert_eq!(values, expected.collect::<Vec<_>>());
+    let children = store.children_all(&["/missing", "/many"]).unwrap();
+    assert_eq!(children.iter().map(Vec::len).collect::<Vec<_>>(), [0, 150]);
+    store.change_each(&[]).unwrap();
 }
 
 #[test]
