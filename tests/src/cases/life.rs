@@ -180,6 +180,7 @@ fn left(serial: &mut Serial) -> Result<Vec<(String, u64)>> {
     for (what, command) in [
         ("domains", "xl list | wc -l"),
         ("nodes of xenstore", "xenstore-ls | wc -l"),
+        ("files of libxl", "ls /var/lib/xen | wc -l"),
         ("links", "ls /sys/class/net | wc -l"),
         ("block devices", "ls /sys/class/block | wc -l"),
         ("ports of the switch", "ovs-vsctl list-ports xenbr0 | wc -l"),
