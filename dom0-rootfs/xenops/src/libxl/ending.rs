@@ -78,8 +78,10 @@ impl Remains {
     ) -> Result<(), XenstoreError> {
         devices::await_closed(store, &self.devices, patience)?;
         let mut changes = devices::folders(self.domain);
-        changes.push(Change::Remove(format!("/libxl/{}", self.domain.0)));
+        // xenconsoled serves it from Dom0, and leaves libxl's nodes alone.
+        changes.push(Change::Remove(format!("/local/domain/0/backend/console/{}", self.domain.0)));
         // What a repetition goes by goes last.
+        changes.push(Change::Remove(format!("/libxl/{}", self.domain.0)));
         store.change_each(&changes)
     }
 }
@@ -122,6 +124,7 @@ mod tests {
         let mut all = vec![
             ("/libxl/7/type", "pvh"),
             ("/libxl/7/device/console/0/backend", "/local/domain/0/backend/console/7/0"),
+            ("/local/domain/0/backend/console/7/0/state", "1"),
             ("/local/domain/7/name", "guest"),
             ("/local/domain/7/console/tty", "/dev/pts/1"),
             ("/vm/8d3f0c6e-47b1-4a52-9e0d-000000000001/uuid", VM),
@@ -154,9 +157,11 @@ mod tests {
         }
         let nothing = Remains { domain: DomId(7), devices: Vec::new(), libxls: false };
         assert_eq!(Remains::of(&mut store, DomId(7)).unwrap(), nothing);
-        for left in ["/libxl/7", "/local/domain/0/backend/vbd/7", "/local/domain/0/backend/vif/7"] {
-            assert_eq!(store.children(left).unwrap(), [""; 0], "{left}");
+        for class in ["console", "vbd", "vif"] {
+            let left = format!("/local/domain/0/backend/{class}/7");
+            assert_eq!(store.children(&left).unwrap(), [""; 0], "{left}");
         }
+        assert_eq!(store.children("/libxl/7").unwrap(), [""; 0]);
         for kept in ["/local/domain/8/name", "/libxl/8/type"] {
             assert!(store.read(kept).unwrap().is_some(), "{kept}");
         }
