@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -284,8 +284,12 @@ impl SrDriver for FakeDriver {
         Ok(folder.file(vdi))
     }
 
-    fn vdi_deactivate(&self, _sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
+    fn vdi_deactivate(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
         self.faults.check("vdi_deactivate")?;
+        // As LVM, which does not take away a volume that somebody has open.
+        if self.folder(sr).is_ok_and(|folder| is_open(&folder.file(vdi))) {
+            return Err(StorageError::VdiInUse(vdi));
+        }
         self.active().retain(|(uuid, _)| *uuid != vdi);
         Ok(())
     }
@@ -295,6 +299,13 @@ impl SrDriver for FakeDriver {
         self.faults.check("tidy")?;
         Ok(false)
     }
+}
+
+/// Whether this process has a file open.
+fn is_open(path: &Path) -> bool {
+    let Ok(path) = path.canonicalize() else { return false };
+    let files = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    files.filter_map(|file| fs::read_link(file.path()).ok()).any(|file| file == path)
 }
 
 #[cfg(test)]
@@ -337,6 +348,10 @@ mod tests {
         assert_eq!(path.metadata().unwrap().len(), 2 << 20);
         assert!(matches!(fake.vdi_destroy(&sr(), one), Err(StorageError::VdiInUse(_))));
         assert!(matches!(fake.detach(&sr()), Err(StorageError::VdiInUse(_))));
+        let opened = fs::File::open(fake.folder(&sr()).unwrap().file(one)).unwrap();
+        let refused = fake.vdi_deactivate(&sr(), one).unwrap_err();
+        assert!(matches!(refused, StorageError::VdiInUse(vdi) if vdi == one), "{refused:?}");
+        drop(opened);
         fake.vdi_deactivate(&sr(), one).unwrap();
         fake.vdi_destroy(&sr(), one).unwrap();
         fake.detach(&sr()).unwrap();

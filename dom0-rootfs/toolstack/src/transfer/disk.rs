@@ -130,8 +130,10 @@ pub(super) fn read_some(source: &mut impl Read, buffer: &mut [u8]) -> io::Result
 /// A VDI that is read.
 pub struct Reading {
     vdi: Ref,
-    opened: Opened,
+    // Closed before the VDI is made inactive: a volume that is open stays active.
+    // Closed before the VDI is made inactive: a volume that is open stays active.
     file: File,
+    opened: Opened,
 }
 
 impl Reading {
@@ -139,7 +141,7 @@ impl Reading {
     pub fn new(context: &Context, vdi: &Ref) -> Result<Reading, ApiError> {
         let opened = Opened::new(&context.toolstack, vdi, Mode::ReadOnly)?;
         let file = File::open(&opened.path).map_err(|e| backend("opening the VDI", &e).0)?;
-        Ok(Reading { vdi: vdi.clone(), opened, file })
+        Ok(Reading { vdi: vdi.clone(), file, opened })
     }
 
     /// Its size in bytes.
