@@ -323,6 +323,8 @@ mod tests {
         let devices = all(&mut store, 7);
         assert_eq!(devices, [Device::disk(DomId(7), vdev)]);
         assert_eq!(all(&mut store, 8), []);
+        let there = [7, 8].map(|id| Device::disk(DomId(id), vdev).exists(&mut store).unwrap());
+        assert_eq!(there, [true, false]);
         assert_eq!(devices[0].error(), "/local/domain/7/error/device/vbd/51712/error");
     }
 
