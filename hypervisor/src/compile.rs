@@ -51,7 +51,7 @@ impl SourceTree {
         Ok(Self { host, sandbox })
     }
 
-    /// Applies patches in order, each a name and its text. One that does not fit to the line is refused.
+    /// Applies patches in order, each a name and its text. One whose context is not there exactly is refused.
     pub(crate) fn patch(self, patches: &[(&str, &str)]) -> Result<Self, BoxError> {
         for (name, text) in patches {
             std::fs::write(self.host.join(name), text)?;
