@@ -31,6 +31,11 @@ pub trait NetworkBackend: Send + Sync {
     ) -> Result<(), NetworkError>;
     /// The addresses that an interface has now.
     fn addresses(&self, interface: &str) -> Result<Addresses, NetworkError>;
+    /// Whether whoever is at an address answers this host, be it by its link's address alone. Takes some
+    /// seconds where nobody does.
+    fn reaches(&self, address: IpAddr) -> Result<bool, NetworkError>;
+    /// Where those are who have an SSH connection to this host.
+    fn ssh_clients(&self) -> Result<Vec<IpAddr>, NetworkError>;
     /// Lets a controller manage the switch, or nobody. Holds until the host's next start.
     fn set_manager(&self, manager: Option<&Manager>) -> Result<(), NetworkError>;
     /// Lets every bridge, also those made later, send multicast only where somebody asked for it

@@ -2,6 +2,7 @@
 //! A network for tests and for the simulator.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::backend::{
@@ -27,8 +28,13 @@ struct State {
     addressings: BTreeMap<String, Addressing>,
     manager: Option<Manager>,
     snooping: bool,
+    ssh_clients: Vec<IpAddr>,
+    cut_off: Option<CutOff>,
     faults: VecDeque<(String, NetworkError)>,
 }
+
+/// Whether nobody elsewhere answers, with these bridges and addresses.
+pub type CutOff = fn(&BTreeMap<String, Bridge>, &BTreeMap<String, Addressing>) -> bool;
 
 impl FakeNetwork {
     /// A host with these network cards. `lease` is what DHCP and routers give, at most one address
@@ -41,6 +47,16 @@ impl FakeNetwork {
     /// does anything.
     pub fn fail_once(&self, call: &str, error: NetworkError) {
         self.lock().faults.push_back((call.to_owned(), error));
+    }
+
+    /// Somebody is logged in over SSH, from here.
+    pub fn log_in_from(&self, address: IpAddr) {
+        self.lock().ssh_clients.push(address);
+    }
+
+    /// From now on nobody answers as long as the network is like this.
+    pub fn cut_off_while(&self, cut_off: CutOff) {
+        self.lock().cut_off = Some(cut_off);
     }
 
     /// Bridges that exist.
@@ -152,6 +168,15 @@ impl NetworkBackend for FakeNetwork {
     fn unplug(&self, link: &str) -> Result<(), NetworkError> {
         self.start("unplug")?.ports.remove(link);
         Ok(())
+    }
+
+    fn reaches(&self, _: IpAddr) -> Result<bool, NetworkError> {
+        let state = self.start("reaches")?;
+        Ok(!state.cut_off.is_some_and(|cut_off| cut_off(&state.bridges, &state.addressings)))
+    }
+
+    fn ssh_clients(&self) -> Result<Vec<IpAddr>, NetworkError> {
+        Ok(self.start("ssh_clients")?.ssh_clients.clone())
     }
 
     fn set_manager(&self, manager: Option<&Manager>) -> Result<(), NetworkError> {

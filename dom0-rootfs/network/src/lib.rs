@@ -22,12 +22,13 @@ mod ovs;
 mod ovsdb;
 mod ports;
 mod program;
+mod reach;
 #[cfg(test)]
 mod recorder;
 
 pub use backend::*;
 pub use error::NetworkError;
-pub use fake::FakeNetwork;
+pub use fake::{CutOff, FakeNetwork};
 pub use guard::{Guard, Identity};
 pub use links::raise;
 pub use ovs::OvsBackend;

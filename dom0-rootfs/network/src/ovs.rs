@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +19,7 @@ use crate::made::Wanted;
 use crate::names::{check_addressing, check_bridge, check_guard, check_interface, quoted};
 use crate::networkd::Networkd;
 use crate::program::{System, io};
-use crate::{guard, networkd, nics, ports};
+use crate::{guard, networkd, nics, ports, reach};
 
 /// Marks our own uplinks among the ports of a bridge: a key of the port's external ids.
 pub(crate) const UPLINK_OF: &str = "xenith-uplink-of";
@@ -450,6 +451,14 @@ impl NetworkBackend for OvsBackend {
         let routes = [first.unwrap_or_default(), second.unwrap_or_default()];
         parse_status(&all, &routes)
             .map_err(|error| NetworkError::Failed { doing, detail: error.to_string() })
+    }
+
+    fn reaches(&self, address: IpAddr) -> Result<bool, NetworkError> {
+        reach::reaches(&*self.system, address)
+    }
+
+    fn ssh_clients(&self) -> Result<Vec<IpAddr>, NetworkError> {
+        reach::ssh_clients(&*self.system)
     }
 
     fn set_manager(&self, manager: Option<&Manager>) -> Result<(), NetworkError> {

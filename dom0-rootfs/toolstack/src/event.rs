@@ -175,7 +175,8 @@ fn collect(
         events.push(changed(operation, object.modified_at(), object));
     }
     for gone in objects.deleted_since(since).filter(|gone| covered(gone.class, &gone.reference)) {
-        if gone.created <= since {
+        // What was taken back is there again.
+        if gone.created <= since && objects.find(&gone.reference).is_none() {
             let event = event("del", gone.generation, gone.class, &gone.reference, &gone.uuid);
             events.push(Value::Map(event));
         }

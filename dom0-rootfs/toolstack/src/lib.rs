@@ -7,6 +7,7 @@
 
 pub mod alerts;
 pub mod api;
+pub mod arrivals;
 pub mod audit;
 pub mod auth;
 pub mod blobs;

@@ -18,7 +18,7 @@ use toolstack::dom0::{self, Dom0, HostPrograms};
 use toolstack::hardware::Machine;
 use toolstack::prompt::Prompt;
 use toolstack::simulate::Simulation;
-use toolstack::toolstack::{BootFiles, Files, Outside, SAMPLING};
+use toolstack::toolstack::{BootFiles, Files, Outside, SAMPLING, TRIAL};
 use toolstack::{notify, program, records, startup};
 use xenops::{Deadlines, Worker};
 
@@ -141,6 +141,7 @@ async fn real(options: &Options) -> Result<Daemon> {
         prompt: Prompt::of_host(),
         files: Files::default(),
         sampling: Some(SAMPLING),
+        trial: TRIAL,
     };
     let places = Places {
         tls: tls(options, &database),

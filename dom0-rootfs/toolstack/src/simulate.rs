@@ -15,7 +15,7 @@ use crate::auth::MadeUp;
 use crate::dom0::{Dom0, FakePrograms};
 use crate::hardware::Machine;
 use crate::prompt::Prompt;
-use crate::toolstack::{BootFiles, Files, Outside, Power, SAMPLING};
+use crate::toolstack::{BootFiles, Files, Outside, Power, SAMPLING, TRIAL};
 
 /// Bytes of a made-up SR.
 const CAPACITY: u64 = 1 << 40;
@@ -85,6 +85,7 @@ impl Simulation {
                 authorities: folder.join("authorities"),
             },
             sampling: Some(SAMPLING),
+            trial: TRIAL,
         };
         let handover = Handover {
             pool_name: "Simulated pool".into(),

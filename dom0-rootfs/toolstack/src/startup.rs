@@ -63,6 +63,7 @@ pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
         .store
         .write(|t| facts(t, toolstack, &info, services.as_ref()))
         .map_err(|e| anyhow!("recording facts of the host: {e}"))?;
+    host_network::end_trial(toolstack);
     // Cards that become a bond must be in no bridge of before.
     if !settled {
         host_network::bring_up(toolstack);

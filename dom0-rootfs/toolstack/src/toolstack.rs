@@ -11,6 +11,7 @@ use storage::SrDriver;
 use xapi_model::{ApiError, Ref, Role, Value, errors};
 use xenops::Hypervisor;
 
+use crate::arrivals::Arrivals;
 use crate::audit::Audit;
 use crate::auth::Accounts;
 use crate::blobs::Blobs;
@@ -93,7 +94,12 @@ pub struct Outside {
     pub files: Files,
     /// Time between two samples of figures; none takes none by itself.
     pub sampling: Option<Duration>,
+    /// How long those who manage the host may take to reach it after its network has changed.
+    pub trial: Duration,
 }
+
+/// See [`Outside::trial`]: a switch's spanning tree may keep a new link silent for half of it.
+pub const TRIAL: Duration = Duration::from_secs(60);
 
 /// Time between two samples of figures.
 pub const SAMPLING: Duration = Duration::from_secs(rrd::STEP as u64);
@@ -168,6 +174,10 @@ pub struct Toolstack {
     pub metrics: Metrics,
     /// Time between two samples of figures.
     pub sampling: Option<Duration>,
+    /// See [`Outside::trial`].
+    pub trial: Duration,
+    /// Clients that came over the network.
+    pub arrivals: Arrivals,
     /// Folder of the administrator's own programs.
     pub plugins: PathBuf,
     /// Folder of the administrator's own messages.
@@ -216,6 +226,8 @@ impl Toolstack {
             authorities: Authorities::new(outside.files.authorities),
             metrics: Metrics::new(outside.files.figures),
             sampling: outside.sampling,
+            trial: outside.trial,
+            arrivals: Arrivals::default(),
             plugins: outside.files.plugins,
             extensions: outside.files.extensions,
             activations: Activations::default(),

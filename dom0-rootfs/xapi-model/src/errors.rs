@@ -84,6 +84,7 @@ errors! {
     PBD_EXISTS [sr, host, pbd] "The host is connected to the SR already.";
     PIF_ALREADY_BONDED [pif] "The interface belongs to a bond already.";
     PIF_BOND_NEEDS_MORE_MEMBERS [] "A bond has at least two cards.";
+    PIF_CONFIGURATION_ERROR [pif, error] "The interface could not be configured.";
     PIF_DOES_NOT_ALLOW_UNPLUG [pif] "An administrator forbade to unplug the interface.";
     PIF_HAS_NO_NETWORK_CONFIGURATION [pif] "The interface has no way to get an address.";
     PIF_IS_MANAGEMENT_INTERFACE [pif] "The host is managed through this interface.";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `Bond`.
 
-use xapi_model::{Ref, Reply, Value, errors};
+use xapi_model::{Reply, Value, errors};
 
 use super::Entry;
 use crate::host_network::{self, Wanted};
@@ -11,7 +11,7 @@ pub(super) const HANDLERS: &[Entry] = &[
     ("Bond.create", create),
     ("Bond.destroy", |context, args| {
         let bond = args.to("self");
-        host_network::change(&context.toolstack, |t| host_network::unbond(t, &bond))?;
+        host_network::change(context, |t| host_network::unbond(t, &bond))?;
         Ok(Value::Void)
     }),
     ("Bond.set_mode", set_mode),
@@ -37,25 +37,13 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
         mode,
         properties: host_network::bond_properties(mode, &given)?,
     };
-    let mut made = Ref::null();
-    let changed = host_network::change(&context.toolstack, |t| {
-        made = host_network::bond(t, &wanted)?;
-        Ok(())
-    });
-    changed.inspect_err(|_| {
-        let there = context.toolstack.look("Bond", &made, |_, _| ()).is_ok();
-        let back = |t: &mut crate::store::Transaction<'_>| host_network::unbond(t, &made);
-        if there && let Err(error) = host_network::change(&context.toolstack, back) {
-            tracing::error!(%error, "taking a half-made bond apart");
-        }
-    })?;
-    Ok(made.into())
+    host_network::change(context, |t| host_network::bond(t, &wanted)).map(Value::Ref)
 }
 
 fn set_mode(context: &Context, args: &Args<'_>) -> Reply {
     let (bond, mode) = (args.to("self"), name(args.get("value")));
     let properties = host_network::bond_properties(mode, &Default::default())?;
-    host_network::change(&context.toolstack, |t| {
+    host_network::change(context, |t| {
         if t.get("Bond", &bond)?.text("mode") != mode {
             t.set(&bond, "mode", Value::Enum(mode));
             t.set(&bond, "properties", properties);
@@ -66,7 +54,7 @@ fn set_mode(context: &Context, args: &Args<'_>) -> Reply {
 
 fn set_property(context: &Context, args: &Args<'_>) -> Reply {
     let (bond, key, value) = (args.to("self"), args.text("name"), args.get("value").clone());
-    host_network::change(&context.toolstack, |t| {
+    host_network::change(context, |t| {
         let object = t.get("Bond", &bond)?;
         let mut given = object.map("properties").clone();
         if given.insert(key.to_owned(), value).is_none() && object.text("mode") != "lacp" {

@@ -31,7 +31,7 @@ pub(super) const HANDLERS: &[Entry] = &[
 
 fn plug(context: &Context, args: &Args<'_>) -> Reply {
     let pif = args.to("self");
-    host_network::change(&context.toolstack, |t| {
+    host_network::change(context, |t| {
         if !t.get("PIF", &pif)?.to("bond_slave_of").is_null() {
             return Err(errors::CANNOT_PLUG_BOND_SLAVE.with([pif.as_str()]));
         }
@@ -55,7 +55,7 @@ fn unneeded(t: &Transaction<'_>, pif: &Ref) -> Result<(), ApiError> {
 
 fn unplug(context: &Context, args: &Args<'_>) -> Reply {
     let pif = args.to("self");
-    host_network::change(&context.toolstack, |t| {
+    host_network::change(context, |t| {
         if t.get("PIF", &pif)?.bool("disallow_unplug") {
             return Err(errors::PIF_DOES_NOT_ALLOW_UNPLUG.with([pif.as_str()]));
         }
@@ -71,13 +71,12 @@ fn introduce(context: &Context, args: &Args<'_>) -> Reply {
         let reason = "cards that the toolstack does not configure need no PIF";
         return Err(errors::VALUE_NOT_SUPPORTED.with(["managed", "false", reason]));
     }
-    host_network::introduce(&context.toolstack, args.text("MAC"), args.text("device"))
-        .map(Value::Ref)
+    host_network::introduce(context, args.text("MAC"), args.text("device")).map(Value::Ref)
 }
 
 fn forget(context: &Context, args: &Args<'_>) -> Reply {
     let pif = args.to("self");
-    host_network::change(&context.toolstack, |t| {
+    host_network::change(context, |t| {
         let object = t.get("PIF", &pif)?;
         let (mac, this) = (object.text("MAC").to_owned(), [pif.as_str()]);
         if !object.bool("physical") {
@@ -170,7 +169,7 @@ fn reconfigure_ip(context: &Context, args: &Args<'_>) -> Reply {
         _ => IpMode::None,
     };
     name_servers(&mut addressing.dns, false, args.text("DNS"))?;
-    host_network::reconfigure(&context.toolstack, &args.to("self"), &addressing)?;
+    host_network::reconfigure(context, &args.to("self"), &addressing)?;
     Ok(Value::Void)
 }
 
@@ -198,7 +197,7 @@ fn reconfigure_ipv6(context: &Context, args: &Args<'_>) -> Reply {
         _ => Ipv6Mode::None,
     };
     name_servers(&mut addressing.dns, true, args.text("DNS"))?;
-    host_network::reconfigure(&context.toolstack, &args.to("self"), &addressing)?;
+    host_network::reconfigure(context, &args.to("self"), &addressing)?;
     Ok(Value::Void)
 }
 

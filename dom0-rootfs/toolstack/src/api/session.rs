@@ -5,6 +5,7 @@ use xapi_model::{Reply, Role, Value, errors};
 
 use super::Entry;
 use crate::auth::{Account, Login};
+use crate::server;
 use crate::session::Owner;
 use crate::toolstack::{Args, Context, Peer, Toolstack};
 
@@ -33,6 +34,11 @@ pub(super) const HANDLERS: &[Entry] = &[
     }),
 ];
 
+/// What failures are counted by for somebody on the network.
+fn origin(address: &str) -> String {
+    address.parse().map_or_else(|_| address.to_owned(), |ip| server::origin(ip).to_string())
+}
+
 fn login(context: &Context, args: &Args<'_>, root_only: bool) -> Reply {
     let (user, password) = (args.text("uname"), args.text("pwd"));
     let originator = if root_only { "" } else { args.text("originator") };
@@ -43,7 +49,7 @@ fn login(context: &Context, args: &Args<'_>, root_only: bool) -> Reply {
     let own = rustix::process::geteuid().as_raw();
     let address = match &context.peer {
         Peer::Local(user) if *user != 0 && *user != own => format!("user {user}"),
-        Peer::Network(address) => address.clone(),
+        Peer::Network(address) => origin(address),
         Peer::Local(_) | Peer::Myself => {
             let session = sessions.open(ROOT, user, originator);
             return Ok(session.into());
@@ -100,13 +106,14 @@ fn change_password(context: &Context, args: &Args<'_>) -> Reply {
     let accounts = &context.toolstack.accounts;
     if let Peer::Network(address) = &context.peer {
         let refused = |why: &str| Err(errors::SESSION_AUTHENTICATION_FAILED.with(["root", why]));
-        if sessions.braked(address) {
+        let address = origin(address);
+        if sessions.braked(&address) {
             return refused("Too many wrong passwords; wait a minute");
         }
         let fits = old.len() <= LONGEST_PASSWORD
             && accounts.check("root", old).map_err(failed)? == Some(Login::Root);
         if !fits {
-            sessions.failed(address);
+            sessions.failed(&address);
             return refused("Authentication failure");
         }
     }

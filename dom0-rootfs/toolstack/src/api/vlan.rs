@@ -34,30 +34,9 @@ pub(super) const HANDLERS: &[Entry] = &[
 
 /// Makes a VLAN; returns it and its interface.
 fn make(context: &Context, tagged: &Ref, tag: i64, network: &Ref) -> Result<(Ref, Ref), ApiError> {
-    let mut made = Ref::null();
-    let changed = host_network::change(&context.toolstack, |t| {
-        made = host_network::vlan(t, tagged, tag, network)?;
-        Ok(())
-    });
-    if let Err(error) = changed {
-        undo(context, "VLAN", &made, |t| host_network::separate(t, &made));
-        return Err(error);
-    }
+    let made = host_network::change(context, |t| host_network::vlan(t, tagged, tag, network))?;
     let untagged = context.toolstack.look("VLAN", &made, |vlan, _| vlan.to("untagged_PIF"))?;
     Ok((made, untagged))
-}
-
-/// Takes back what was made in objects alone.
-fn undo(
-    context: &Context,
-    class: &str,
-    made: &Ref,
-    back: impl FnOnce(&mut Transaction<'_>) -> Result<(), ApiError>,
-) {
-    let there = context.toolstack.look(class, made, |_, _| ()).is_ok();
-    if there && let Err(error) = host_network::change(&context.toolstack, back) {
-        tracing::error!(%error, %made, "removing what was half-made");
-    }
 }
 
 fn on_device(context: &Context, args: &Args<'_>) -> Result<Ref, ApiError> {
@@ -75,7 +54,7 @@ fn destroy(
     context: &Context,
     separate: impl FnOnce(&mut Transaction<'_>) -> Result<(), ApiError>,
 ) -> Reply {
-    host_network::change(&context.toolstack, separate).map(|()| Value::Void)
+    host_network::change(context, separate).map(|()| Value::Void)
 }
 
 fn destroy_interface(context: &Context, args: &Args<'_>) -> Reply {
@@ -91,14 +70,8 @@ fn destroy_interface(context: &Context, args: &Args<'_>) -> Reply {
 
 fn create_tunnel(context: &Context, args: &Args<'_>) -> Reply {
     let (transport, network) = (args.to("transport_PIF"), args.to("network"));
-    let mut made = Ref::null();
-    let changed = host_network::change(&context.toolstack, |t| {
-        made = host_network::tunnel(t, &transport, &network, args.get("protocol").clone())?;
-        Ok(())
-    });
-    if let Err(error) = changed {
-        undo(context, "tunnel", &made, |t| host_network::untunnel(t, &made));
-        return Err(error);
-    }
-    Ok(made.into())
+    host_network::change(context, |t| {
+        host_network::tunnel(t, &transport, &network, args.get("protocol").clone())
+    })
+    .map(Value::Ref)
 }

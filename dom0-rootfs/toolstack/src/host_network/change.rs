@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use network::{Addressing, Bridge, GuestPort, NetworkError};
-use xapi_model::{ApiError, Ref};
+use xapi_model::{ApiError, Ref, errors};
 
+use super::trial::{self, Managed, Witnesses};
 use super::{addressing, bridges_of, is_unplugged};
 use crate::failure;
-use crate::store::{Object, Objects, Transaction};
-use crate::toolstack::Toolstack;
+use crate::store::{Object, Objects, Transaction, Undo};
+use crate::toolstack::{Context, Toolstack};
 use crate::vm::{port, stop};
 
 /// Link of a guest in Dom0 and its port.
@@ -61,19 +62,61 @@ fn layout(objects: &Objects) -> BTreeMap<Ref, Wiring> {
 }
 
 /// Changes objects that say what networks are made of, and makes bridges, guests' ports and addresses
-/// follow. Where that fails the objects stay as they are then; the caller may change them back.
+/// follow. Where that fails everything is as it was, and so it is where the host is managed through
+/// something else then and nobody reaches it (see [`trial`]).
 pub fn change<T>(
-    toolstack: &Toolstack,
+    context: &Context,
     change: impl FnOnce(&mut Transaction<'_>) -> Result<T, ApiError>,
 ) -> Result<T, ApiError> {
+    let toolstack = &context.toolstack;
     let lock = toolstack.lock_of(&toolstack.host());
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = toolstack.store.read(layout);
-    let result = toolstack.store.write(change)?;
+    let (before, managed) = toolstack.store.read(|objects| (layout(objects), Managed::of(objects)));
+    let (result, undo, on_trial) = toolstack.store.write(|t| {
+        let result = change(t)?;
+        let undo = t.undo();
+        let on_trial = Managed::of(t.objects()) != managed;
+        if on_trial {
+            let note = serde_json::to_string(&undo);
+            let note = note.map_err(|e| errors::INTERNAL_ERROR.with([e.to_string()]))?;
+            t.set_note(trial::NOTE, Some(note));
+        }
+        Ok((result, undo, on_trial))
+    })?;
+    let witnesses = on_trial.then(|| Witnesses::of(context));
     let after = toolstack.store.read(layout);
-    apply(toolstack, &before, &after)?;
+    let applied = apply(toolstack, &before, &after);
+    let held = applied.and_then(|()| match &witnesses {
+        Some(witnesses) => trial::hold(toolstack, witnesses),
+        None => Ok(()),
+    });
+    if let Err(error) = held {
+        take_back(toolstack, &undo);
+        return Err(error);
+    }
+    if on_trial {
+        toolstack.store.write(|t| {
+            t.set_note(trial::NOTE, None);
+            Ok(())
+        })?;
+    }
     super::refresh(toolstack);
     Ok(result)
+}
+
+/// Makes objects and networks what they were before a change.
+pub(super) fn take_back(toolstack: &Toolstack, undo: &Undo) {
+    let changed = toolstack.store.read(layout);
+    let taken_back = toolstack.store.write(|t| {
+        t.take_back(undo).map_err(|e| errors::INTERNAL_ERROR.with([e.to_string()]))?;
+        t.set_note(trial::NOTE, None);
+        Ok(())
+    });
+    let before = toolstack.store.read(layout);
+    if let Err(error) = taken_back.and_then(|()| apply(toolstack, &changed, &before)) {
+        tracing::error!(%error, "taking a change of networks back");
+    }
+    super::refresh(toolstack);
 }
 
 fn apply(
@@ -96,6 +139,14 @@ fn apply(
     let fail = |error| failure::network(&error);
     for bridge in old.iter().filter_map(|wiring| wiring.own()) {
         network.remove_bridge(&bridge.name).map_err(fail)?;
+    }
+    for (one, wiring) in after {
+        let addressed = before.get(one).map(|before| &before.addressing);
+        if let (false, Some(bridge)) = (differs(one), wiring.own())
+            && addressed != Some(&wiring.addressing)
+        {
+            network.configure_address(&bridge.name, &wiring.addressing).map_err(fail)?;
+        }
     }
     for wiring in &new {
         let Some(bridge) = wiring.own() else { continue };

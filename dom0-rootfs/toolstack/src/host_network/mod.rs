@@ -6,6 +6,7 @@ mod bonds;
 mod bridges;
 mod change;
 mod management;
+mod trial;
 mod vlans;
 
 use appliance_model::handover::Management;
@@ -17,12 +18,13 @@ pub use bonds::{Wanted, bond, properties as bond_properties, unbond};
 pub use bridges::needed as bridges_of;
 pub use change::change;
 pub use management::choose_other as manage_through;
+pub use trial::end_trial;
 pub use vlans::{separate, tunnel, untunnel, vlan, without_guests};
 
 use crate::failure;
 use crate::startup::BOOT;
 use crate::store::{Object, Objects, Transaction};
-use crate::toolstack::Toolstack;
+use crate::toolstack::{Context, Toolstack};
 
 /// Makes way for the management interface of a reinstallation, whose settings are not in `/etc` yet.
 pub fn forget_management(t: &mut Transaction<'_>, wanted: Option<&Management>) {
@@ -67,13 +69,14 @@ pub fn set_forgotten(t: &mut Transaction<'_>, mac: &str, forgotten: bool) {
 }
 
 /// Makes known the card of a MAC address.
-pub fn introduce(toolstack: &Toolstack, mac: &str, device: &str) -> Result<Ref, ApiError> {
+pub fn introduce(context: &Context, mac: &str, device: &str) -> Result<Ref, ApiError> {
+    let toolstack = &context.toolstack;
     let nics = toolstack.network.physical().map_err(|e| failure::network(&e))?;
     let named = |nic: &&PhysicalNic| device.is_empty() || nic.device == device;
     let nic = nics.iter().filter(named).find(|nic| nic.mac.eq_ignore_ascii_case(mac));
     let nic = nic.ok_or_else(|| errors::MAC_DOES_NOT_EXIST.with([mac]))?;
     let host = toolstack.host();
-    change(toolstack, |t| {
+    change(context, |t| {
         if card_of(t.objects(), nic).is_some() {
             return Err(errors::DUPLICATE_PIF_DEVICE_NAME.with([&nic.device]));
         }
@@ -325,25 +328,15 @@ fn configure_management(
     })
 }
 
-/// Gives an interface other addresses and records them.
-pub fn reconfigure(
-    toolstack: &Toolstack,
-    pif: &Ref,
-    addressing: &network::Addressing,
-) -> Result<(), ApiError> {
-    let bridge = toolstack.look("PIF", pif, |pif, objects| {
-        objects.get("network", &pif.to("network")).map(|n| n.text("bridge").to_owned())
-    })??;
-    let configured = toolstack.network.configure_address(&bridge, addressing);
-    configured.map_err(|e| failure::network(&e))?;
-    toolstack.store.write(|t| {
+/// Gives an interface other addresses.
+pub fn reconfigure(context: &Context, pif: &Ref, addressing: &Addressing) -> Result<(), ApiError> {
+    change(context, |t| {
+        t.get("PIF", pif)?;
         for (name, value) in addressing::fields(addressing) {
             t.set(pif, name, value);
         }
         Ok(())
-    })?;
-    refresh(toolstack);
-    Ok(())
+    })
 }
 
 /// Records the addresses that interfaces have now.

@@ -37,6 +37,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::toolstack::Toolstack;
 
 pub use identity::Identity;
+pub use places::origin;
 use places::{Places, Visit};
 
 /// How long a client may take for the TLS handshake.

@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
+use crate::arrivals::Arrivals;
 use crate::toolstack::Peer;
 
 /// Most connections at once; more wait to be accepted.
@@ -18,8 +19,8 @@ const STRANGERS: usize = 1024;
 /// Most strangers from one address; a program that manages hosts may open hundreds at once.
 const OF_ONE_ADDRESS: usize = 256;
 
-/// What counts as one address: hosts have whole networks of 64 bits of IPv6.
-fn origin(address: IpAddr) -> IpAddr {
+/// What counts as one address where many would be too many: hosts have whole networks of 64 bits of IPv6.
+pub fn origin(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
@@ -59,7 +60,7 @@ impl Places {
 
     /// Gives a place to a connection; none if there are too many strangers from its address.
     pub(super) fn enter(self: &Arc<Self>, free: Free, address: IpAddr) -> Option<Visit> {
-        let address = origin(address);
+        let (peer, address) = (address.to_canonical(), origin(address));
         let mut addresses = self.addresses();
         let count = addresses.entry(address).or_default();
         if *count >= OF_ONE_ADDRESS {
@@ -68,7 +69,8 @@ impl Places {
         *count += 1;
         let stranger = Stranger { places: self.clone(), address, _place: free.stranger };
         Some(Visit {
-            peer: Peer::Network(address.to_string()),
+            peer: Peer::Network(peer.to_string()),
+            began: (!peer.is_loopback()).then(Instant::now),
             stranger: Mutex::new(Some(stranger)),
             _place: Some(free.any),
         })
@@ -101,6 +103,8 @@ impl Drop for Stranger {
 /// A connection: who is there, and its place.
 pub(super) struct Visit {
     peer: Peer,
+    /// When it began, if it comes from elsewhere.
+    began: Option<Instant>,
     stranger: Mutex<Option<Stranger>>,
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -108,7 +112,7 @@ pub(super) struct Visit {
 impl Visit {
     /// One over the local socket, which only users of this host reach.
     pub(super) fn local(user: u32) -> Visit {
-        Visit { peer: Peer::Local(user), stranger: Mutex::new(None), _place: None }
+        Visit { peer: Peer::Local(user), began: None, stranger: Mutex::new(None), _place: None }
     }
 
     /// Who is there.
@@ -117,8 +121,11 @@ impl Visit {
     }
 
     /// It has shown a session: it may stay.
-    pub(super) fn known(&self) {
-        drop(self.stranger().take());
+    pub(super) fn known(&self, arrivals: &Arrivals) {
+        let was_stranger = self.stranger().take().is_some();
+        if let (true, Some(began)) = (was_stranger, self.began) {
+            arrivals.note(began);
+        }
     }
 
     /// Ends after a while, if it still is a stranger's then; otherwise never.
@@ -153,7 +160,7 @@ mod tests {
         assert!(enter(&places, "::ffff:192.0.2.1").await.is_none());
         assert!(enter(&places, "192.0.2.2").await.is_some());
         // Whoever is logged in does not count, and neither does who has gone.
-        visits[0].known();
+        visits[0].known(&Arrivals::default());
         drop(visits.pop());
         for _ in 0..2 {
             visits.push(enter(&places, "192.0.2.1").await.unwrap());

@@ -128,7 +128,7 @@ pub(super) async fn session<B>(
         let error = rbac::denied(format!("http/{}", handler.name), handler.role);
         return Err(Box::new(refuse(StatusCode::FORBIDDEN, error.to_string())));
     }
-    visit.known();
+    visit.known(&entered.context.toolstack.arrivals);
     Ok(entered)
 }
 

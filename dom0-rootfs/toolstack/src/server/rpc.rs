@@ -85,7 +85,7 @@ fn welcome(toolstack: &Toolstack, visit: &Visit, session: &Value) -> bool {
     let session = session.as_ref().cloned().unwrap_or_else(|| Ref::new(&session.text()));
     let known = toolstack.sessions.look(&session).is_some();
     if known {
-        visit.known();
+        visit.known(&toolstack.arrivals);
     }
     known
 }

@@ -8,6 +8,7 @@
 mod mirror;
 mod object;
 mod transaction;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -19,6 +20,7 @@ use crate::database::{Change, Database, DatabaseError};
 
 pub use object::Object;
 pub use transaction::Transaction;
+pub use undo::Undo;
 
 /// How many deletions are remembered for those who ask what changed.
 const REMEMBERED_DELETIONS: usize = 5000;

@@ -12,6 +12,9 @@ use crate::database::{DatabaseError, StoredObject};
 /// Fields that say what is under way now; they begin empty at each start.
 const MOMENTARY: [&str; 2] = ["allowed_operations", "current_operations"];
 
+/// An object, or a part of it, out of the database: its class, reference and fields.
+pub(super) type Loaded = (&'static Class, Ref, Vec<(&'static str, Value)>);
+
 /// An object: its class and its fields.
 #[derive(Debug, Clone)]
 pub struct Object {
@@ -123,35 +126,59 @@ impl Object {
 
     /// As the database keeps it: without what follows from other objects or from the moment.
     pub(super) fn stored(&self) -> StoredObject {
-        let fields = self.class.fields.iter().zip(self.values.iter());
-        let kept =
-            fields.filter(|(field, _)| field.mirrors.is_none() && !MOMENTARY.contains(&field.name));
+        self.encode(|_| true)
+    }
+
+    /// The same with some of the fields only, by their index; none if there are none.
+    pub(super) fn stored_where(&self, wanted: impl Fn(usize) -> bool) -> Option<StoredObject> {
+        let any = (0..self.values.len()).any(|index| self.is_kept(index) && wanted(index));
+        any.then(|| self.encode(wanted))
+    }
+
+    fn is_kept(&self, index: usize) -> bool {
+        let field = &self.class.fields[index];
+        field.mirrors.is_none() && !MOMENTARY.contains(&field.name)
+    }
+
+    fn encode(&self, wanted: impl Fn(usize) -> bool) -> StoredObject {
+        let fields = self.class.fields.iter().zip(self.values.iter()).enumerate();
+        let kept = fields.filter(|(index, _)| self.is_kept(*index) && wanted(*index));
         StoredObject {
             reference: self.reference.to_string(),
             class: self.class.name.to_owned(),
-            body: jsonrpc::encode_fields(kept.map(|(field, value)| (field.name, value))),
+            body: jsonrpc::encode_fields(kept.map(|(_, (field, value))| (field.name, value))),
         }
     }
 
     /// The reverse of [`Object::stored`]. A field that the class has no longer is dropped, one
     /// that it has anew gets its default.
     pub(super) fn load(stored: &StoredObject) -> Result<Object, DatabaseError> {
+        let (class, reference, fields) = Object::load_fields(stored)?;
+        let mut object = Object::new(class, reference);
+        for (name, value) in fields {
+            object.put(object.index(name), value);
+        }
+        Ok(object)
+    }
+
+    /// Class, reference and fields of an object as the database keeps it, or as a part of it is kept.
+    pub(super) fn load_fields(stored: &StoredObject) -> Result<Loaded, DatabaseError> {
         let corrupt = |problem: String| DatabaseError::Corrupt {
             what: format!("{} {}", stored.class, stored.reference),
             problem,
         };
         let class =
             classes::find(&stored.class).ok_or_else(|| corrupt("an unknown class".into()))?;
-        let mut object = Object::new(class, Ref::new(&stored.reference));
         let body: Map<String, serde_json::Value> =
             serde_json::from_str(&stored.body).map_err(|e| corrupt(e.to_string()))?;
+        let mut fields = Vec::new();
         for (name, json) in body {
-            if let Some((index, field)) = class.field(&name) {
+            if let Some((_, field)) = class.field(&name) {
                 let value = jsonrpc::value_from_json(json).map_err(|e| corrupt(e.to_string()))?;
                 let value = coerce(&field.ty, value).map_err(|e| corrupt(format!("{name}{e}")))?;
-                object.put(index, value);
+                fields.push((field.name, value));
             }
         }
-        Ok(object)
+        Ok((class, Ref::new(&stored.reference), fields))
     }
 }

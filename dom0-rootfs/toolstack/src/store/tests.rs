@@ -62,6 +62,48 @@ fn a_failed_change_leaves_nothing() {
     assert_eq!(store.read(|o| o.all("VIF").count()), 0);
 }
 
+#[test]
+fn a_change_is_taken_back_without_what_others_did() {
+    let store = store();
+    let (vm, vbd) = vm_with_disk(&store);
+    let whole = |vm: &Ref, vbd: &Ref| {
+        store.read(|o| {
+            let vm = o.get("VM", vm).unwrap();
+            let mirrored = vm.refs("VBDs");
+            (vm.text("name_label").to_owned(), mirrored, o.get("VBD", vbd).unwrap().record())
+        })
+    };
+    let before = whole(&vm, &vbd);
+    let undo = store
+        .write(|t| {
+            t.set(&vm, "name_label", "b");
+            t.remove(&vbd);
+            t.create(&classes::VIF, vec![("VM", Value::from(&vm))]);
+            t.set_note("a note", Some("new".into()));
+            Ok(t.undo())
+        })
+        .unwrap();
+    store
+        .write(|t| {
+            t.set(&vm, "name_description", "by somebody else");
+            Ok(())
+        })
+        .unwrap();
+    // As it comes out of a note.
+    let undo: Undo = serde_json::from_str(&serde_json::to_string(&undo).unwrap()).unwrap();
+    store
+        .write(|t| {
+            t.take_back(&undo).unwrap();
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(whole(&vm, &vbd), before);
+    store.read(|o| {
+        assert_eq!(o.get("VM", &vm).unwrap().text("name_description"), "by somebody else");
+        assert_eq!((o.all("VIF").count(), o.note("a note")), (0, None));
+    });
+}
+
 /// A database on a disk that is full from the third commit on.
 struct Full(u32);
 

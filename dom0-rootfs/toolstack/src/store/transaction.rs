@@ -47,20 +47,27 @@ impl<'a> Transaction<'a> {
     /// Makes an object with a new reference, a new uuid unless one is given, and these fields.
     pub fn create(&mut self, class: &'static Class, fields: Vec<(&str, Value)>) -> Ref {
         let reference = Ref::new(&format!("OpaqueRef:{}", Uuid::new_v4()));
-        let mut object = Object::new(class, reference.clone());
-        let uuid = object.index("uuid");
-        object.put(uuid, Value::String(Uuid::new_v4().to_string()));
-        self.before.entry(reference.clone()).or_insert(None);
-        self.durable.insert(reference.clone());
-        for (name, value) in fields.iter().filter(|(name, _)| *name == "uuid") {
-            let index = object.index(name);
-            object.put(index, value.clone());
-        }
-        self.objects.insert(object);
+        self.bring_back(class, &reference, &fields);
         for (name, value) in fields.into_iter().filter(|(name, _)| *name != "uuid") {
             self.set(&reference, name, value);
         }
         reference
+    }
+
+    /// Makes an object with a reference that none has, and of these fields its uuid alone, or a new one.
+    pub(super) fn bring_back(
+        &mut self,
+        class: &'static Class,
+        reference: &Ref,
+        fields: &[(&str, Value)],
+    ) {
+        let given = fields.iter().find(|(name, _)| *name == "uuid");
+        let new = || Value::String(Uuid::new_v4().to_string());
+        let mut object = Object::new(class, reference.clone());
+        object.put(object.index("uuid"), given.map_or_else(new, |(_, uuid)| uuid.clone()));
+        self.before.entry(reference.clone()).or_insert(None);
+        self.durable.insert(reference.clone());
+        self.objects.insert(object);
     }
 
     /// Sets a field. An object that does not exist is left alone: the caller has looked.
@@ -104,6 +111,12 @@ impl<'a> Transaction<'a> {
     /// Sets or removes a note of the daemon itself.
     pub fn set_note(&mut self, key: &str, value: Option<String>) {
         self.notes.insert(key.to_owned(), value);
+    }
+
+    /// The notes that were set, as they were before.
+    pub(super) fn notes_before(&self) -> Vec<(String, Option<String>)> {
+        let was = |key: &String| self.objects.note(key).map(str::to_owned);
+        self.notes.keys().map(|key| (key.clone(), was(key))).collect()
     }
 
     fn remember(&mut self, reference: &Ref) {

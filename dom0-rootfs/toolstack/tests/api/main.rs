@@ -37,4 +37,5 @@ mod snapshots;
 mod subjects;
 mod suspend;
 mod switches;
+mod trial;
 mod unauthorised;

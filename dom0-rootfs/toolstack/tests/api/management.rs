@@ -219,6 +219,12 @@ impl network::NetworkBackend for Late {
     fn set_snooping(&self, enabled: bool) -> Result<(), network::NetworkError> {
         self.inner.set_snooping(enabled)
     }
+    fn reaches(&self, address: std::net::IpAddr) -> Result<bool, network::NetworkError> {
+        self.inner.reaches(address)
+    }
+    fn ssh_clients(&self) -> Result<Vec<std::net::IpAddr>, network::NetworkError> {
+        self.inner.ssh_clients()
+    }
 }
 
 #[test]

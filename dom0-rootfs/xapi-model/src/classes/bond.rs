@@ -35,6 +35,7 @@ pub static BOND: Class = class(
             ])
             .gives(Ref("Bond"))
             .fails(&[
+                &PIF_CONFIGURATION_ERROR,
                 &PIF_BOND_NEEDS_MORE_MEMBERS,
                 &PIF_ALREADY_BONDED,
                 &PIF_IS_NOT_PHYSICAL,
@@ -46,9 +47,11 @@ pub static BOND: Class = class(
             Role::PoolOperator,
             "Takes a bond apart; its first card takes its place.",
         )
-        .takes(&[SELF]),
+        .takes(&[SELF])
+        .fails(&[&PIF_CONFIGURATION_ERROR]),
         message("set_mode", Role::PoolOperator, "Changes how its cards share the work.")
-            .takes(&[SELF, param("value", Enum(&MODE), "how they share the work")]),
+            .takes(&[SELF, param("value", Enum(&MODE), "how they share the work")])
+            .fails(&[&PIF_CONFIGURATION_ERROR]),
         message("set_property", Role::PoolOperator, "Changes one of its properties.")
             .takes(&[
                 SELF,

@@ -118,7 +118,12 @@ pub static PIF: Class = class(
             Ref("host"),
             "the host",
         )]),
-        message("reconfigure_ip", Role::PoolOperator, "Changes how it gets its IPv4 address.")
+        message(
+            "reconfigure_ip",
+            Role::PoolOperator,
+            "Changes how it gets its IPv4 address. Taken back where the host is managed through it and \
+             whoever asks does not reach the host any more.",
+        )
             .takes(&[
                 param("self", Ref("PIF"), "the interface"),
                 param("mode", Enum(&IP_MODE), "how it gets its address"),
@@ -127,8 +132,12 @@ pub static PIF: Class = class(
                 param("gateway", STRING, "gateway, for Static; may be empty"),
                 param("DNS", STRING, "name servers, separated by commas"),
             ])
-            .fails(&[&INVALID_VALUE]),
-        message("reconfigure_ipv6", Role::PoolOperator, "Changes how it gets IPv6 addresses.")
+            .fails(&[&INVALID_VALUE, &PIF_CONFIGURATION_ERROR]),
+        message(
+            "reconfigure_ipv6",
+            Role::PoolOperator,
+            "Changes how it gets IPv6 addresses. Taken back as with reconfigure_ip.",
+        )
             .takes(&[
                 param("self", Ref("PIF"), "the interface"),
                 param("mode", Enum(&IPV6_MODE), "how it gets its address"),
@@ -136,7 +145,7 @@ pub static PIF: Class = class(
                 param("gateway", STRING, "gateway, for Static; may be empty"),
                 param("DNS", STRING, "name servers, separated by commas"),
             ])
-            .fails(&[&INVALID_VALUE]),
+            .fails(&[&INVALID_VALUE, &PIF_CONFIGURATION_ERROR]),
     ],
 );
 
