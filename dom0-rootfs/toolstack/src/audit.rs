@@ -4,8 +4,8 @@
 //! Its lines are those of XAPI, which programs for XenServer read:
 //! `[20240101T00:00:00Z|audit|HOST|ROLES] ('SESSION' 'SUBJECT' 'USER' 'ALLOWED' 'OK' 'API' 'VM.start'
 //! (('vm' 'NAME' 'UUID' 'REFERENCE')))`. Of the parameters only references are written, never a text: a
-//! password or a secret cannot be among them. Messages that only look are not logged, unless they
-//! were denied.
+//! password or a secret cannot be among them. What only looks is logged where it was denied, or the pool
+//! says so ([`READS`]): programs look at everything every few seconds.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -27,6 +27,9 @@ const KEPT: usize = 4;
 const FILE: &str = "audit.log";
 /// Most references of one parameter that are written.
 const REFERENCES: usize = 16;
+
+/// Key of `pool.other_config`; with `true` what only looks is logged too.
+pub const READS: &str = "audit-reads";
 
 /// The log, in files of a folder.
 #[derive(Debug)]
@@ -135,10 +138,11 @@ impl Who {
 }
 
 impl Entry {
-    /// The entry of a call; none for one that only looks. Names are taken now, as the call may remove
+    /// The entry of a call; none for one that only looks, as a rule. Names are taken now, as the call may remove
     /// what they belong to.
     pub fn of(context: &Context, message: &Described, params: &[Value]) -> Option<Entry> {
-        changes(message).then(|| Entry::always(context, message, params))
+        let wanted = changes(message) || reads(&context.toolstack);
+        wanted.then(|| Entry::always(context, message, params))
     }
 
     fn always(context: &Context, message: &Described, params: &[Value]) -> Entry {
@@ -201,14 +205,22 @@ pub fn denied(
     error
 }
 
+/// Whether what only looks is logged too.
+fn reads(toolstack: &Toolstack) -> bool {
+    toolstack.store.read(|objects| {
+        let mut pools = objects.all("pool");
+        pools.next().is_some_and(|pool| pool.entry("other_config", READS) == Some("true"))
+    })
+}
+
 /// Requests that only look at figures, which programs make every few seconds.
 const FIGURES: [&str; 4] =
     [http::GET_METRICS.name, http::HOST_RRD.name, http::RRD_UPDATES.name, http::VM_RRD.name];
 
 /// Logs a request that is no call, by the name of its handler: `put_import_raw_vdi`. One that only
-/// looks at figures is logged when it was denied.
+/// looks at figures is logged as a call that only looks is.
 pub fn request(context: &Context, handler: &str, allowed: bool) {
-    if allowed && FIGURES.contains(&handler) {
+    if allowed && FIGURES.contains(&handler) && !reads(&context.toolstack) {
         return;
     }
     let entry =

@@ -46,7 +46,12 @@ pub async fn call(toolstack: &Arc<Toolstack>, peer: &Peer, call: Call) -> Reply 
     rbac::check(context.role, message, &params)
         .map_err(|denied| audit::denied(&context, message, &params, denied))?;
     if let Some(handler) = event::handler(&message.full_name()) {
-        return handler(context, params).await;
+        let entry = audit::Entry::of(&context, message, &params);
+        let reply = handler(context, params).await;
+        if let Some(entry) = entry {
+            entry.ended(toolstack, &reply);
+        }
+        return reply;
     }
     if asynchronous {
         return spawn(context, message, params).await;

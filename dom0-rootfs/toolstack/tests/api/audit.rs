@@ -50,6 +50,13 @@ fn calls_are_logged_with_who_and_what() {
     assert!(made[0].contains("('result' "), "{}", made[0]);
     // Looking is not logged.
     assert!(lines(&log, "VM.get_uuid").is_empty() && lines(&log, "event.from").is_empty());
+    // Until the pool says so.
+    let pool = served.toolstack.pool();
+    client.ok("pool.add_to_other_config", vec![pool.into(), "audit-reads".into(), "true".into()]);
+    client.text("pool.get_all", vec![]);
+    client.ok("event.from", vec![Value::strings(["pool"]), "".into(), 1.0.into()]);
+    let (_, log) = fetch(&client, "");
+    assert_eq!((lines(&log, "pool.get_all").len(), lines(&log, "event.from").len()), (1, 1));
     // Requests that are no calls are.
     assert!(fetch(&client, "").1.contains("'http/get_audit_log'"));
 }
