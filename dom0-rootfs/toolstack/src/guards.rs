@@ -82,8 +82,8 @@ fn vm(vm: &Object, field: &str, value: &Value) -> Result<(), ApiError> {
             limits.check()
         }
         "is_a_template" => {
-            let running = vm.text("power_state") != "Halted";
-            if running || vm.bool("is_control_domain") {
+            // Clients say that a snapshot is none, or a VM that runs, and go on with it.
+            if *value == Value::Bool(true) && !vm.bool("is_a_template") {
                 settle("make_into_template")?;
             }
             if vm.bool("is_default_template") && *value == Value::Bool(false) {

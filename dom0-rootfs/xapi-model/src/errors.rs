@@ -153,6 +153,7 @@ errors! {
     VM_FAILED_SUSPEND_ACKNOWLEDGMENT [vm] "The guest was asked to suspend and did not.";
     VM_HVM_REQUIRED [vm] "The host cannot run hardware-virtualized VMs.";
     VM_IS_PROTECTED [vm] "The VM is protected.";
+    VM_IS_SNAPSHOT [vm, operation] "The VM is a snapshot.";
     VM_IS_TEMPLATE [vm] "The VM is a template.";
     VM_MEMORY_TARGET_WAIT_TIMEOUT [vm] "The guest did not come to have the memory that it should in time.";
     VM_NO_CRASHDUMP_SR [vm] "There is no SR for the memory of VMs that crash.";

@@ -10,9 +10,9 @@ use crate::toolstack::Context;
 struct Rule {
     name: &'static str,
     states: &'static [&'static str],
-    /// Allowed on templates.
+    /// Allowed on templates that are no snapshots.
     template: bool,
-    /// Allowed on VMs that are no templates.
+    /// Allowed on VMs that are neither.
     vm: bool,
     /// Allowed while one of these is under way.
     during: &'static [&'static str],
@@ -25,6 +25,9 @@ const ALIVE: &[&str] = &["Running", "Paused"];
 const SUSPENDED: &[&str] = &["Suspended"];
 const ANY: &[&str] = &["Halted", "Running", "Paused", "Suspended"];
 const NOT_HALTED: &[&str] = &["Running", "Paused", "Suspended"];
+/// What may be done with a snapshot, be it a template or not, and nothing else: it is what a VM was.
+const OF_SNAPSHOTS: &[&str] =
+    &["revert", "clone", "copy", "export", "destroy", "hard_shutdown", "metadata_export"];
 const READING: &[&str] = &["clone", "copy", "export"];
 const ENDING: &[&str] = &["clean_shutdown", "clean_reboot", "shutdown"];
 
@@ -66,7 +69,7 @@ const RULES: &[Rule] = &[
     rule("metadata_export", ANY, true, true),
     rule("snapshot", ANY, false, true),
     rule("checkpoint", &["Running", "Suspended"], false, true),
-    rule("revert", ANY, true, false),
+    rule("revert", ANY, false, false),
     rule("reverting", ANY, false, true),
     rule("provision", HALTED, true, true),
     rule("make_into_template", HALTED, false, true),
@@ -90,14 +93,15 @@ pub fn obstacle(vm: &Object, operation: &str) -> Option<ApiError> {
     if let Some(code) = vm.entry("blocked_operations", operation) {
         return Some(errors::OPERATION_BLOCKED.with([reference, code]));
     }
-    let template = vm.bool("is_a_template");
-    if template && !rule.template {
-        return Some(errors::VM_IS_TEMPLATE.with([reference]));
-    }
-    if !template && !rule.vm {
-        return Some(errors::OPERATION_NOT_ALLOWED.with(["this is no template"]));
-    }
-    if operation == "revert" && !vm.bool("is_a_snapshot") {
+    if vm.bool("is_a_snapshot") {
+        if !OF_SNAPSHOTS.contains(&operation) {
+            return Some(errors::VM_IS_SNAPSHOT.with([reference, operation]));
+        }
+    } else if vm.bool("is_a_template") {
+        if !rule.template {
+            return Some(errors::VM_IS_TEMPLATE.with([reference]));
+        }
+    } else if !rule.vm {
         return Some(errors::OPERATION_NOT_ALLOWED.with(["this is no snapshot"]));
     }
     if operation == "destroy" && vm.bool("is_default_template") {

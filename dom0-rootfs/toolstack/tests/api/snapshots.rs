@@ -246,6 +246,54 @@ fn a_checkpoint_has_the_guests_memory() {
     }
 }
 
+/// Consoles say of each snapshot that it is no template, as they do of what they are about to remove.
+#[test]
+fn a_snapshot_is_one_whatever_a_client_says() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let made = running(&client);
+    let vm = made.vm.as_str();
+    let no_template = |one: &str| client.ok("VM.set_is_a_template", vec![one.into(), false.into()]);
+    let allowed = |one: &str| {
+        let allowed = client.ok("VM.get_allowed_operations", vec![one.into()]);
+        let mut allowed: Vec<String> = allowed.as_set().unwrap().iter().map(Value::text).collect();
+        allowed.sort();
+        allowed
+    };
+    no_template(vm);
+    let snapshot = client.text("VM.snapshot", vec![vm.into(), "disks".into()]);
+    let checkpoint = client.text("VM.checkpoint", vec![vm.into(), "memory".into()]);
+    for (one, others) in [
+        (&snapshot, &["clone", "copy", "destroy", "export", "metadata_export", "revert"][..]),
+        (&checkpoint, &["destroy", "hard_shutdown", "metadata_export", "revert"]),
+    ] {
+        let before = allowed(one);
+        assert_eq!(before, others);
+        no_template(one);
+        assert_eq!(allowed(one), before);
+        for (message, operation) in [("start", "start"), ("provision", "provision")] {
+            let options = vec![one.as_str().into(), false.into(), false.into()];
+            let options = options.into_iter().take(if message == "start" { 3 } else { 1 });
+            let error = client.err(&format!("VM.{message}"), options.collect());
+            assert_eq!(error.description(), ["VM_IS_SNAPSHOT", one, operation]);
+        }
+        let error = client.err("VM.set_is_a_template", vec![one.as_str().into(), true.into()]);
+        assert_eq!(error.code, "VM_IS_SNAPSHOT");
+    }
+    client.ok("VM.revert", vec![snapshot.as_str().into()]);
+    assert_eq!(client.state(vm), "Halted");
+    client.ok("VM.revert", vec![checkpoint.as_str().into()]);
+    assert_eq!(client.state(vm), "Suspended");
+    // Before a checkpoint is removed consoles shut it down.
+    let image = client.text("VM.get_suspend_VDI", vec![checkpoint.as_str().into()]);
+    client.ok("VM.hard_shutdown", vec![checkpoint.as_str().into()]);
+    assert_eq!(client.state(&checkpoint), "Halted");
+    assert_eq!(client.err("VDI.get_uuid", vec![image.into()]).code, "HANDLE_INVALID");
+    client.ok("VM.destroy", vec![checkpoint.into()]);
+    let clone = client.text("VM.clone", vec![snapshot.into(), "of a snapshot".into()]);
+    assert_eq!(client.ok("VM.get_is_a_snapshot", vec![clone.into()]), false.into());
+}
+
 #[test]
 fn a_checkpoint_that_fails_leaves_the_guest_running() {
     let served = Served::new();
