@@ -38,10 +38,12 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// A host with two network cards and a local SR, its files below `folder`.
+    /// A host with two network cards and a local SR, its files below `folder`. `consoles`: its guests have
+    /// consoles, HVM guests a screen too.
     pub fn new(folder: &Path, password: &str, consoles: bool) -> Result<Simulation> {
-        let hypervisor =
-            Arc::new(Simulator::new(SimulatedHost { consoles, ..SimulatedHost::default() }));
+        let screens = consoles.then(|| folder.join("vnc"));
+        let host = SimulatedHost { consoles, screens, ..SimulatedHost::default() };
+        let hypervisor = Arc::new(Simulator::new(host));
         let srs = folder.join("sr");
         fs::create_dir_all(&srs).with_context(|| format!("creating {}", srs.display()))?;
         let storage = Arc::new(FakeDriver::new("ext", srs.clone(), CAPACITY));

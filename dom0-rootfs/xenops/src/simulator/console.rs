@@ -2,15 +2,28 @@
 //! A simulated guest's text console on a real pseudo-terminal.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
+use super::Simulator;
 use crate::error::XenopsError;
+use crate::hypervisor::DomId;
+
+impl Simulator {
+    /// What was typed at the text console of a domain since the last look, or a part of it.
+    pub fn typed(&self, domain: DomId) -> Result<Vec<u8>, XenopsError> {
+        match &mut self.lock().domain(domain)?.console {
+            Some(console) => console.typed(),
+            None => Ok(Vec::new()),
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Console {
@@ -45,5 +58,18 @@ impl Console {
     pub(super) fn boot(&mut self, name: &str) -> Result<(), XenopsError> {
         write!(self.guest, "simulated guest {name}\r\nlogin: ")
             .map_err(|error| XenopsError::failed("writing to a simulated console", error))
+    }
+
+    fn typed(&mut self) -> Result<Vec<u8>, XenopsError> {
+        let failed = |error| XenopsError::failed("reading from a simulated console", error);
+        let mut guest = [PollFd::new(&self.guest, PollFlags::IN)];
+        poll(&mut guest, Some(&Timespec::default())).map_err(|error| failed(error.into()))?;
+        let mut bytes = vec![0; 4096];
+        let count = match guest[0].revents().contains(PollFlags::IN) {
+            true => self.guest.read(&mut bytes).map_err(failed)?,
+            false => 0,
+        };
+        bytes.truncate(count);
+        Ok(bytes)
     }
 }

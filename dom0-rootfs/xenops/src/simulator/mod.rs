@@ -6,12 +6,13 @@
 
 mod console;
 mod faults;
+mod screen;
 mod usage;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +31,7 @@ use crate::usage::Usage;
 use console::Console;
 pub use faults::Call;
 use faults::Faults;
+use screen::Screen;
 
 const XEN_VERSION: &str = "4.20.3";
 
@@ -46,6 +48,8 @@ pub struct SimulatedHost {
     pub hvm: bool,
     /// Gives each guest a console on a real pseudo-terminal, which prints when it boots.
     pub consoles: bool,
+    /// Folder for the sockets of HVM guests' screens (VNC); without one they have no screen.
+    pub screens: Option<PathBuf>,
 }
 
 impl Default for SimulatedHost {
@@ -56,6 +60,7 @@ impl Default for SimulatedHost {
             cpus: 4,
             hvm: true,
             consoles: false,
+            screens: None,
         }
     }
 }
@@ -100,6 +105,7 @@ struct Domain {
     /// Grows by a millisecond at each look, while it runs.
     cpu_time_ns: u64,
     console: Option<Console>,
+    _screen: Option<Screen>,
     /// What its agent wrote to xenstore.
     said: BTreeMap<String, String>,
     /// Buttons that were pressed, in order.
@@ -207,13 +213,18 @@ impl Simulator {
         }
         let _admitted = self.admission.admit(needed_kib(spec), || Ok(info.memory_free_kib))?;
         let console = self.host.consoles.then(Console::open).transpose()?;
+        let screens = self.host.screens.as_ref();
+        let screens = screens.filter(|_| matches!(spec.kind, GuestKind::Hvm { .. }));
+        let screen = screens
+            .map(|folder| Screen::open(folder, state.last_id + 1, &spec.name))
+            .transpose()?;
         state.last_id += 1;
         let id = DomId(state.last_id);
         let created = Created {
             domain: id,
             links: checked.links(id),
             console: console.as_ref().map(|console| console.path().to_owned()),
-            vnc: None,
+            vnc: screen.as_ref().map(|screen| screen.path().to_owned()),
         };
         let domain = Domain {
             spec: spec.clone(),
@@ -221,6 +232,7 @@ impl Simulator {
             shutdown: None,
             cpu_time_ns,
             console,
+            _screen: screen,
             said: BTreeMap::new(),
             pressed: Vec::new(),
             ran: 0,
