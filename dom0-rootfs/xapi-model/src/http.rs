@@ -27,7 +27,7 @@ macro_rules! handlers {
 
 handlers! {
     AUDIT_LOG "get_audit_log" ReadOnly "`GET /audit_log`: the audit log.";
-    CONSOLE "connect_console" VmOperator "`CONNECT` and `GET /console`: a console of a VM, to use or only to read.";
+    CONSOLE "connect_console" VmOperator "`CONNECT` and `GET /console`: a console of a VM, to use (also as a websocket, by `GET`) or only to read.";
     EXPORT "get_export" VmAdmin "`GET /export`: a VM with its disks, as an XVA archive.";
     EXPORT_METADATA "get_export_metadata" VmAdmin "`GET /export_metadata`: records of VMs without their disks.";
     EXPORT_RAW_VDI "get_export_raw_vdi" VmAdmin "`GET /export_raw_vdi`: the contents of a VDI, raw or as VHD.";

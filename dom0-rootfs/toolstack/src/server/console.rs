@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `/console`: the text console of a running VM, or its screen (VNC).
 //!
-//! `CONNECT /console?uuid=…&session_id=…` turns the connection into the console, both ways. A plain
-//! `GET` answers what the text console has said and goes on with what it says, one way.
+//! `CONNECT /console?uuid=…&session_id=…` turns the connection into the console, both ways; a `GET` that
+//! asks for a websocket does so in frames. A plain `GET` answers what the text console has said and goes
+//! on with what it says, one way.
 
 use std::io;
 use std::sync::Arc;
@@ -13,13 +14,13 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::broadcast::error::RecvError;
 use xapi_model::{Ref, http};
 
 use super::request::{Query, session};
-use super::{Body, Visit, full, refuse};
+use super::{Body, Visit, full, refuse, websocket};
 use crate::console_users::ConsoleUse;
 use crate::consoles::Listening;
 use crate::store::Objects;
@@ -65,6 +66,10 @@ pub(super) async fn open(
     if let Err(refused) = session(toolstack, visit, &request, &query, http::CONSOLE).await {
         return *refused;
     }
+    let way = match Way::of(&request, &query) {
+        Ok(way) => way,
+        Err(refused) => return *refused,
+    };
     let nothing = || refuse(StatusCode::NOT_FOUND, "no running VM has this console");
     let (wanted, alone) = toolstack.store.read(|objects| {
         let alone = objects.all("pool").any(|pool| pool.bool("limit_console_sessions"));
@@ -76,47 +81,104 @@ pub(super) async fn open(
         return refuse(StatusCode::CONFLICT, "somebody uses a console of this VM");
     };
     match wanted {
-        Wanted::Text(vm) => match toolstack.consoles.listen(&vm) {
-            None => nothing(),
-            Some(listening) if request.method() == Method::CONNECT => {
+        Wanted::Text(vm) => match (toolstack.consoles.listen(&vm), way) {
+            (None, _) => nothing(),
+            (Some(listening), Way::Reads) => follow(listening, used),
+            (Some(listening), Way::Uses(answer, framing)) => {
                 let toolstack = toolstack.clone();
-                upgrade(request, used, move |client| text(toolstack, vm, listening, client))
+                let work = move |client| text(toolstack, vm, listening, client);
+                upgrade(request, framing, used, work);
+                answer
             }
-            Some(listening) => follow(listening, used),
         },
-        Wanted::Screen(..) if request.method() != Method::CONNECT => {
-            refuse(StatusCode::METHOD_NOT_ALLOWED, "a screen needs CONNECT")
-        }
-        Wanted::Screen(_, socket) => match UnixStream::connect(&socket).await {
-            Ok(screen) => upgrade(request, used, move |client| relay(screen, client)),
-            Err(error) => refuse(StatusCode::BAD_GATEWAY, format!("connecting to VNC: {error}")),
+        Wanted::Screen(_, socket) => match way {
+            Way::Reads => {
+                refuse(StatusCode::METHOD_NOT_ALLOWED, "a screen needs CONNECT or a websocket")
+            }
+            Way::Uses(answer, framing) => match UnixStream::connect(&socket).await {
+                Ok(screen) => {
+                    upgrade(request, framing, used, move |client| relay(screen, client));
+                    answer
+                }
+                Err(error) => {
+                    refuse(StatusCode::BAD_GATEWAY, format!("connecting to VNC: {error}"))
+                }
+            },
         },
     }
 }
 
-type Client = TokioIo<hyper::upgrade::Upgraded>;
+/// How a client gets at a console.
+enum Way {
+    /// It only reads it, in the answer.
+    Reads,
+    /// It uses it, with this answer, after which the connection is the console.
+    Uses(Response<Body>, Framing),
+}
 
-/// Turns the connection into a stream and lets `work` have it.
+/// How a connection that became a console carries its bytes.
+#[derive(Clone, Copy)]
+enum Framing {
+    /// As they are.
+    None,
+    /// In a websocket's frames.
+    Websocket,
+}
+
+impl Way {
+    fn of<B>(request: &Request<B>, query: &Query) -> Result<Way, Box<Response<Body>>> {
+        if request.method() == Method::CONNECT {
+            return Ok(Way::Uses(Response::new(full(Bytes::new())), Framing::None));
+        }
+        if !websocket::asked(request) {
+            return Ok(Way::Reads);
+        }
+        if websocket::foreign(request, query) {
+            let text = "a page of another host has to name a session";
+            return Err(Box::new(refuse(StatusCode::FORBIDDEN, text)));
+        }
+        Ok(Way::Uses(websocket::accept(request)?, Framing::Websocket))
+    }
+}
+
+/// A connection that became a console.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+type Client = Box<dyn Stream>;
+
+/// Lets `work` have the connection, once it was answered.
 fn upgrade<F>(
     request: Request<Incoming>,
+    framing: Framing,
     used: ConsoleUse,
     work: impl FnOnce(Client) -> F + Send + 'static,
-) -> Response<Body>
-where
+) where
     F: Future<Output = io::Result<()>> + Send,
 {
     tokio::spawn(async move {
-        let _used = used;
-        match hyper::upgrade::on(request).await {
-            Ok(client) => {
-                if let Err(error) = work(TokioIo::new(client)).await {
-                    tracing::debug!(%error, "a console connection ended");
-                }
+        let stream = match hyper::upgrade::on(request).await {
+            Ok(upgraded) => TokioIo::new(upgraded),
+            Err(error) => {
+                tracing::debug!(%error, "a console connection was not made");
+                return;
             }
-            Err(error) => tracing::debug!(%error, "a console connection was not made"),
+        };
+        let work = async move |client: Client| {
+            let _used = used;
+            work(client).await
+        };
+        let ended = match framing {
+            Framing::None => work(Box::new(stream)).await,
+            Framing::Websocket => {
+                websocket::serve(stream, async |bytes| work(Box::new(bytes)).await).await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a console connection ended");
         }
     });
-    Response::new(full(Bytes::new()))
 }
 
 async fn relay(mut screen: UnixStream, mut client: Client) -> io::Result<()> {

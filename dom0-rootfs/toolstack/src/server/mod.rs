@@ -14,6 +14,7 @@ mod prometheus;
 mod request;
 mod rpc;
 mod transfer;
+mod websocket;
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;

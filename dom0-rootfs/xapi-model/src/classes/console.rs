@@ -12,7 +12,11 @@ pub static CONSOLE: Class = class(
     &[
         UUID,
         ro("protocol", Enum(&PROTOCOL), "vt100 for text, rfb for graphics (VNC)."),
-        ro("location", STRING, "URL where it is reached, with a session."),
+        ro(
+            "location",
+            STRING,
+            "URL where it is reached, with a session: by CONNECT or as a websocket.",
+        ),
         ro("VM", Ref("VM"), "Its VM."),
         rw("other_config", STRING_MAP, "Free for clients."),
     ],
