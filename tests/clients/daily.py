@@ -15,6 +15,7 @@ import threading
 
 import XenAPI
 
+import screens
 from lifecycle import Host, create, remove, say
 
 NAME = "daily guest"
@@ -31,11 +32,11 @@ def fails(call, *args, with_details):
         raise AssertionError(f"{with_details[0]} was expected, {answer!r} came")
 
 
-def guest(host):
+def guest(host, kind="pvh"):
     with tempfile.NamedTemporaryFile() as disk:
         disk.write(os.urandom(1 << 20))
         disk.flush()
-        return create(host, "pvh", NAME, disk.name)
+        return create(host, kind, NAME, disk.name)
 
 
 def listed(host):
@@ -90,6 +91,15 @@ def tasks(host, vm):
     say("tasks succeeded and failed")
 
 
+def screen(host):
+    vm, vdi = guest(host, "hvm")
+    host.api.VM.start(vm, False, False)
+    screens.look(host, vm)
+    host.api.VM.hard_shutdown(vm)
+    remove(host, vm, vdi)
+    say("saw a screen over CONNECT and over a websocket")
+
+
 def errors(url, password, host):
     fails(host.api.VM.get_by_uuid, "no uuid", with_details=["UUID_INVALID", "VM", "no uuid"])
     fails(host.api.VM.get_record, "OpaqueRef:no",
@@ -125,6 +135,8 @@ def main():
     start_and_stop(host, vm, kind == "installed")
     events(host, url, password, vm)
     tasks(host, vm)
+    if kind == "simulated":
+        screen(host)
     errors(url, password, host)
     remove(host, vm, vdi)
     assert NAME not in listed(host)

@@ -36,6 +36,8 @@ import urllib.request
 
 import XenAPI
 
+import screens
+
 TEMPLATES = {
     "pv": "Linux PV (own boot loader)",
     "pvh": "Linux PVH (own boot loader)",
@@ -105,17 +107,22 @@ class Host:
             answer = connection.getresponse()
             assert answer.status == 200, f"uploading {path}: {answer.status} {answer.reason}"
 
-    def console(self, vm):
-        """Connects to the guest's text console; returns a binary stream."""
+    def dial(self):
+        """Connects, past TLS."""
+        return self.context.wrap_socket(socket.create_connection(self.address, timeout=600))
+
+    def console_target(self, vm, protocol):
+        """What to ask for to get at a console of a guest."""
         for console in self.api.VM.get_consoles(vm):
-            if self.api.console.get_protocol(console) == "vt100":
+            if self.api.console.get_protocol(console) == protocol:
                 location = urllib.parse.urlsplit(self.api.console.get_location(console))
-                break
-        else:
-            raise AssertionError("the guest has no text console")
-        raw = socket.create_connection(self.address, timeout=600)
-        tls = self.context.wrap_socket(raw)
-        target = f"{location.path}?{location.query}&session_id={self.session._session}"
+                return f"{location.path}?{location.query}&session_id={self.session._session}"
+        raise AssertionError(f"the guest has no console of {protocol}")
+
+    def tunnel(self, vm, protocol):
+        """Connects to a console of a guest; returns a binary stream."""
+        target = self.console_target(vm, protocol)
+        tls = self.dial()
         tls.sendall(f"CONNECT {target} HTTP/1.0\r\n\r\n".encode())
         stream = tls.makefile("rwb", buffering=0)
         status = stream.readline()
@@ -123,6 +130,10 @@ class Host:
         while stream.readline().strip():
             pass
         return stream
+
+    def console(self, vm):
+        """Connects to the guest's text console; returns a binary stream."""
+        return self.tunnel(vm, "vt100")
 
     def call_and_wait(self, message, *args, seconds=300):
         """Calls a message as a task and waits by event.from until it has succeeded."""
@@ -271,6 +282,9 @@ def run_guest(host, kind, disk, port):
     read_until(console, "guest: network")
     read_until(console, "guest: ready")
     say(f"{kind} guest ready {time.monotonic() - began:.1f} s after unpause")
+    if kind == "hvm":
+        screens.look(host, vm)
+        say("its screen is shown over CONNECT and over a websocket")
     if port:
         answer = fetch(port)
         assert answer == f"guest {uuid} boots 1", answer

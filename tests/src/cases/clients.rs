@@ -15,7 +15,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case {
             name: "clients-simulator",
-            about: "XenAPI of PyPI (now and 2.x), fence_xenapi, async-xenapi of npm, on a made-up host",
+            about: "XenAPI of PyPI (now and 2.x), fence_xenapi, async-xenapi and ws of npm, on a made-up host",
             run,
         },
         Case {
@@ -94,5 +94,5 @@ pub(super) fn drive(lab: &Lab, folder: &Path, host: &Server<'_>) -> Result<()> {
         drive(list, packages, "python3", &["/client/daily.py", &release, host.kind])?;
     }
     drive("fence_xenapi", &lab.xenapi, "python3", &["/client/fence.py"])?;
-    drive("async-xenapi", &lab.xenapi, "node", &["/client/async.js"])
+    drive("async-xenapi", &lab.xenapi, "node", &["/client/async.js", host.kind])
 }

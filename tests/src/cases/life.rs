@@ -56,7 +56,7 @@ pub fn cases() -> Vec<Case> {
         },
         Case {
             name: "life-clients",
-            about: "XenAPI of PyPI (now and 2.x), fence_xenapi, async-xenapi of npm; on request",
+            about: "XenAPI of PyPI (now and 2.x), fence_xenapi, async-xenapi and ws of npm; on request",
             run: |lab, folder, _| drive_with_clients(lab, folder),
         },
         Case {
