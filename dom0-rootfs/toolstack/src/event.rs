@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use xapi_model::{ApiError, Class, DateTime, Ref, Reply, Value, classes, errors};
 
 use crate::dispatch::blocking;
-use crate::store::{Object, Objects};
+use crate::store::{Object, Objects, Token};
 use crate::toolstack::Context;
 
 /// Longest wait of one call.
@@ -82,17 +82,12 @@ fn texts(value: &Value) -> Vec<String> {
     value.as_set().unwrap_or_default().iter().map(Value::text).collect()
 }
 
-/// A token is the number of the newest transaction that the client knows.
-pub fn token(generation: u64) -> String {
-    format!("{generation:020},00000000000000000000")
-}
-
-fn parse_token(text: &str) -> Result<Option<u64>, ApiError> {
+/// A client that has no token yet has heard nothing.
+fn parse_token(text: &str) -> Result<Option<Token>, ApiError> {
     if text.is_empty() {
         return Ok(None);
     }
-    let number = text.split(',').next().unwrap_or_default().parse();
-    number.map(Some).map_err(|_| errors::EVENT_FROM_TOKEN_PARSE_FAILURE.with([text]))
+    text.parse().map(Some).map_err(|_| errors::EVENT_FROM_TOKEN_PARSE_FAILURE.with([text]))
 }
 
 async fn from(context: Context, params: Vec<Value>) -> Reply {
@@ -103,7 +98,7 @@ async fn from(context: Context, params: Vec<Value>) -> Reply {
         return Err(errors::FIELD_TYPE_ERROR.with(["timeout", "float"]));
     };
     let deadline = Instant::now() + Duration::from_secs_f64(timeout.clamp(0.0, LONGEST));
-    let (events, generation) = wait(&context, wanted, since, deadline).await?;
+    let (events, token) = wait(&context, wanted, since, deadline).await?;
     let toolstack = context.toolstack.clone();
     blocking(move || {
         let counts = toolstack.store.read(valid_ref_counts);
@@ -111,7 +106,7 @@ async fn from(context: Context, params: Vec<Value>) -> Reply {
             [
                 ("events".to_owned(), Value::Set(events)),
                 ("valid_ref_counts".to_owned(), counts),
-                ("token".to_owned(), token(generation).into()),
+                ("token".to_owned(), token.to_string().into()),
             ]
             .into(),
         ))
@@ -123,9 +118,9 @@ async fn from(context: Context, params: Vec<Value>) -> Reply {
 async fn wait(
     context: &Context,
     wanted: Vec<Wanted>,
-    since: Option<u64>,
+    since: Option<Token>,
     deadline: Instant,
-) -> Result<(Vec<Value>, u64), ApiError> {
+) -> Result<(Vec<Value>, Token), ApiError> {
     let mut news = context.toolstack.store.news();
     let wanted = std::sync::Arc::new(wanted);
     loop {
@@ -134,14 +129,14 @@ async fn wait(
         let collected = tokio::task::spawn_blocking(move || {
             toolstack.store.read(|objects| collect(objects, &wanted, since))
         });
-        let (events, generation) =
+        let (events, token) =
             collected.await.map_err(|e| errors::INTERNAL_ERROR.with([e.to_string()]))??;
         if since.is_none() || !events.is_empty() {
-            return Ok((events, generation));
+            return Ok((events, token));
         }
         match tokio::time::timeout_at(deadline, news.changed()).await {
             Ok(Ok(())) => tokio::time::sleep(GATHER).await,
-            Ok(Err(_)) | Err(_) => return Ok((events, generation)),
+            Ok(Err(_)) | Err(_) => return Ok((events, token)),
         }
         // Whoever logs out does not hear more.
         if context.toolstack.sessions.look(&context.session).is_none() {
@@ -153,22 +148,20 @@ async fn wait(
 fn collect(
     objects: &Objects,
     wanted: &[Wanted],
-    since: Option<u64>,
-) -> Result<(Vec<Value>, u64), ApiError> {
+    since: Option<Token>,
+) -> Result<(Vec<Value>, Token), ApiError> {
     let covered = |class: &Class, reference: &Ref| {
         class.events && wanted.iter().any(|wanted| wanted.covers(class, reference))
     };
     let wanted = |object: &&Object| covered(object.class(), object.reference());
-    let generation = objects.generation();
+    let token = objects.token();
     let Some(since) = since else {
         let all = classes::ALL.iter().flat_map(|class| objects.all(class.name));
         let all = all.filter(wanted);
-        return Ok((all.map(|object| changed("add", generation, object)).collect(), generation));
+        let all = all.map(|object| changed("add", token.generation, object));
+        return Ok((all.collect(), token));
     };
-    // A number that was not given yet is of another database, or of this one before it was put back.
-    if since < objects.horizon() || since > generation {
-        return Err(errors::EVENTS_LOST.bare());
-    }
+    let since = objects.heard(since).ok_or_else(|| errors::EVENTS_LOST.bare())?;
     let mut events = Vec::new();
     for object in objects.changed_since(since).filter(wanted) {
         let operation = if object.created_at() > since { "add" } else { "mod" };
@@ -181,7 +174,7 @@ fn collect(
             events.push(Value::Map(event));
         }
     }
-    Ok((events, generation))
+    Ok((events, token))
 }
 
 /// An event of an object that is there.
@@ -227,9 +220,9 @@ async fn next(context: Context) -> Reply {
     let deadline = Instant::now() + Duration::from_secs_f64(LONGEST);
     let waited = wait(&context, wanted, Some(since), deadline).await;
     let heard = match &waited {
-        Ok((_, generation)) => *generation,
+        Ok((_, token)) => *token,
         // What was lost was lost; the next call goes on from now.
-        Err(_) => toolstack.store.read(Objects::generation),
+        Err(_) => toolstack.store.read(Objects::token),
     };
     toolstack.sessions.change(&context.session, |session| {
         if let Some((_, since)) = &mut session.registered {

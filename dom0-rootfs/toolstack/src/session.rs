@@ -9,7 +9,7 @@ use uuid::Uuid;
 use xapi_model::{ApiError, DateTime, Ref, Role, Value, classes, errors};
 
 use crate::rbac;
-use crate::store::Objects;
+use crate::store::{Objects, Token};
 
 /// A session that nobody uses for so long ends.
 const IDLE: Duration = Duration::from_secs(24 * 3600);
@@ -73,7 +73,7 @@ pub struct Session {
     /// `session.other_config`.
     pub other_config: Value,
     /// Classes of `event.register`, and the newest change that `event.next` has given.
-    pub registered: Option<(Vec<String>, u64)>,
+    pub registered: Option<(Vec<String>, Token)>,
     made: DateTime,
     last_active: DateTime,
     used: Instant,

@@ -28,7 +28,7 @@ fn inject(context: &Context, args: &Args<'_>) -> Reply {
         t.touch(&reference);
         Ok(())
     })?;
-    Ok(event::token(context.store().read(Objects::generation)).into())
+    Ok(context.store().read(Objects::token).to_string().into())
 }
 
 fn classes_of(args: &Args<'_>) -> Vec<String> {
@@ -38,7 +38,7 @@ fn classes_of(args: &Args<'_>) -> Vec<String> {
 fn register(context: &Context, args: &Args<'_>) -> Reply {
     let classes = classes_of(args);
     event::check_subscriptions(&classes)?;
-    let newest = context.store().read(Objects::generation);
+    let newest = context.store().read(Objects::token);
     context.toolstack.sessions.change(&context.session, |session| {
         let (all, _) = session.registered.get_or_insert((Vec::new(), newest));
         all.extend(classes);

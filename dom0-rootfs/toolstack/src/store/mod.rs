@@ -5,6 +5,7 @@
 //! see half of one. Each transaction has a number, greater than all before it, also across
 //! restarts; events are told apart by it.
 
+mod history;
 mod mirror;
 mod object;
 mod transaction;
@@ -14,19 +15,28 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError, RwLock};
 
 use tokio::sync::watch;
-use xapi_model::{ApiError, Class, DateTime, Ref, errors};
+use xapi_model::{ApiError, Class, DateTime, Ref, classes, errors};
 
-use crate::database::{Change, Database, DatabaseError};
+use crate::database::{Change, Database, DatabaseError, StoredDeletion};
 
+use history::History;
+
+pub use history::Token;
 pub use object::Object;
 pub use transaction::Transaction;
 pub use undo::Undo;
 
-/// How many deletions are remembered for those who ask what changed.
+/// How many deletions are remembered at least for those who ask what changed, and how many more until
+/// the oldest are forgotten.
 const REMEMBERED_DELETIONS: usize = 5000;
+const MORE_DELETIONS: usize = 500;
 
 /// Note with a number above those of all transactions so far. It is written ahead, once for many.
 const NUMBERS: &str = "transactions";
+/// Note with the runs of the daemon (`History`), written together with the former.
+const RUNS: &str = "runs";
+/// Note with the number of the newest deletion that was forgotten.
+const HORIZON: &str = "horizon";
 /// Numbers that are set aside at once, and numbers in a second.
 const BLOCK: u64 = 1 << 20;
 
@@ -55,6 +65,27 @@ impl Deleted {
             created: object.created,
         }
     }
+
+    /// As it comes out of the database. What ends with the daemon has ended by the transaction `start`.
+    fn load(stored: StoredDeletion, start: u64) -> Option<Deleted> {
+        Some(Deleted {
+            generation: stored.generation.unwrap_or(start),
+            class: classes::find(&stored.class)?,
+            reference: Ref::new(&stored.reference),
+            uuid: stored.uuid,
+            created: stored.created,
+        })
+    }
+
+    fn stored(&self) -> StoredDeletion {
+        StoredDeletion {
+            reference: self.reference.to_string(),
+            class: self.class.name.to_owned(),
+            uuid: self.uuid.clone(),
+            created: self.created,
+            generation: Some(self.generation),
+        }
+    }
 }
 
 /// Every object.
@@ -66,6 +97,9 @@ pub struct Objects {
     by_generation: BTreeSet<(u64, Ref)>,
     deleted: VecDeque<Deleted>,
     notes: BTreeMap<String, String>,
+    history: History,
+    /// The newest number when the daemon started.
+    start: u64,
     generation: u64,
     horizon: u64,
 }
@@ -105,6 +139,19 @@ impl Objects {
         self.horizon
     }
 
+    /// The token of whoever knows all objects as they are now.
+    pub fn token(&self) -> Token {
+        self.history.token(self.generation)
+    }
+
+    /// The number of a token, of this run of the daemon or an earlier one; none if it is not known what
+    /// has happened since.
+    pub fn heard(&self, token: Token) -> Option<u64> {
+        // A number that was not given yet is of another database, or of this one before it was put back.
+        let known = (self.horizon..=self.generation).contains(&token.generation);
+        (known && self.history.knows(token)).then_some(token.generation)
+    }
+
     /// Objects changed after a transaction, oldest change first.
     pub fn changed_since(&self, generation: u64) -> impl Iterator<Item = &Object> {
         let range = self.by_generation.range((generation + 1, Ref::new("A"))..);
@@ -123,13 +170,29 @@ impl Objects {
 
     /// All numbers of transactions are below this, as the database knows.
     fn reserved(&self) -> u64 {
-        self.note(NUMBERS).and_then(|number| number.parse().ok()).unwrap_or_default()
+        self.number(NUMBERS)
+    }
+
+    fn number(&self, note: &str) -> u64 {
+        self.note(note).and_then(|number| number.parse().ok()).unwrap_or_default()
     }
 
     /// What the database must know instead before the next transaction; none if there is room.
-    fn reserve(&self) -> Option<String> {
+    fn reserve(&self) -> Option<u64> {
         let full = self.generation + 1 >= self.reserved();
-        full.then(|| (self.generation + BLOCK).to_string())
+        full.then_some(self.generation + BLOCK)
+    }
+
+    /// The same as changes, of a transaction after which this is the newest number.
+    fn reservation(&self, reserved: u64, newest: u64) -> Vec<Change> {
+        let mut changes = vec![
+            note(NUMBERS, reserved.to_string()),
+            note(RUNS, self.history.note(reserved, newest)),
+            Change::Settle { generation: self.start },
+        ];
+        // A program that does not know of deletions may have made objects of their names anew.
+        changes.extend(self.history.is_new().then_some(Change::Forget { generation: self.start }));
+        changes
     }
 
     fn insert(&mut self, object: Object) {
@@ -194,17 +257,25 @@ impl Store {
         let contents = database.load()?;
         let mut objects =
             Objects { notes: contents.notes.into_iter().collect(), ..Objects::default() };
+        let stored = contents.objects.iter().map(|object| object.modified);
+        let deleted = contents.deletions.iter().map(|gone| gone.generation.unwrap_or(gone.created));
+        let newest = stored.chain(deleted).max().unwrap_or_default();
+        objects.history = History::open(objects.note(RUNS), objects.reserved(), newest);
         // Numbers grow with the clock and never go back with it, so that those of an earlier run, or
-        // of a database that was put back, are told apart; what was deleted then is not known, hence
-        // the horizon.
+        // of a database that was put back, are told apart.
         let clock = u64::try_from(now.0).unwrap_or_default().saturating_mul(BLOCK);
-        let start = clock.max(objects.reserved());
-        objects.generation = start;
+        let start = clock.max(objects.reserved()).max(newest);
+        (objects.start, objects.generation) = (start, start);
+        objects.history.written(start);
+        // What was deleted before the first run is not known.
         objects.horizon = start;
-        for stored in &contents.objects {
-            let mut object = Object::load(stored)?;
-            (object.created, object.modified) = (start, start);
-            objects.insert(object);
+        if !objects.history.is_new() {
+            objects.horizon = objects.number(HORIZON);
+            let deletions = contents.deletions.into_iter();
+            objects.deleted = deletions.filter_map(|gone| Deleted::load(gone, start)).collect();
+        }
+        for stored in contents.objects {
+            objects.insert(Object::load(&stored, start + 1)?);
         }
         let store = Store {
             objects: RwLock::new(objects),
@@ -246,12 +317,21 @@ impl Store {
         };
         (self.derive)(&mut transaction);
         let mut changes = transaction.changes();
-        let needed = !changes.is_empty();
+        let needed = changes.iter().any(Change::is_state);
+        changes.extend(transaction.forgotten());
+        let number = transaction.number();
         let reserve = transaction.objects().reserve();
-        changes.extend(reserve.clone().map(|number| note(NUMBERS, number)));
-        let kept = match changes.as_slice() {
-            [] => Ok(()),
-            changes => self.database.lock().unwrap_or_else(PoisonError::into_inner).commit(changes),
+        if let Some(reserved) = reserve {
+            changes.extend(transaction.objects().reservation(reserved, number));
+        }
+        let numbered = changes.iter().any(|change| !matches!(change, Change::Note { .. }));
+        let kept = {
+            let mut database = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+            match changes.as_slice() {
+                [] => Ok(()),
+                changes if needed || reserve.is_some() => database.commit(changes),
+                changes => database.write_down(changes),
+            }
         };
         if let Err(error) = &kept {
             tracing::error!(error = error as &dyn std::error::Error, "the database failed");
@@ -262,8 +342,13 @@ impl Store {
             }
         }
         let generation = transaction.publish();
-        if let (Ok(()), Some(number)) = (kept, reserve) {
-            objects.notes.insert(NUMBERS.to_owned(), number);
+        if kept.is_ok() {
+            if numbered {
+                objects.history.written(generation);
+            }
+            if let Some(number) = reserve {
+                objects.notes.insert(NUMBERS.to_owned(), number.to_string());
+            }
         }
         drop(objects);
         self.news.send_replace(generation);

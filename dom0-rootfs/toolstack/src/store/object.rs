@@ -1,16 +1,35 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! An object in memory.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Map;
-use xapi_model::{Class, Record, Ref, Value, classes, coerce, jsonrpc};
+use xapi_model::{Class, Field, Record, Ref, Value, classes, coerce, jsonrpc};
 
 use crate::database::{DatabaseError, StoredObject};
 
 /// Fields that say what is under way now; they begin empty at each start.
 const MOMENTARY: [&str; 2] = ["allowed_operations", "current_operations"];
+
+/// Classes with fields that change without a word to the database (`Transaction::set_live`).
+const LIVE: [&str; 5] = ["Bond", "PBD", "PIF_metrics", "VM_guest_metrics", "host_metrics"];
+
+/// Whether the database keeps a field.
+fn is_kept(field: &Field) -> bool {
+    field.mirrors.is_none() && !MOMENTARY.contains(&field.name)
+}
+
+/// Whether objects of a class may differ after a start from what clients saw before, though the
+/// database knows of no change.
+pub(super) fn begins_anew(class: &Class) -> bool {
+    static ANEW: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+        let follows = |class: &&&Class| !class.fields.iter().all(is_kept);
+        let following = classes::ALL.iter().filter(follows).map(|class| class.name);
+        following.chain(LIVE).collect()
+    });
+    ANEW.contains(class.name)
+}
 
 /// An object, or a part of it, out of the database: its class, reference and fields.
 pub(super) type Loaded = (&'static Class, Ref, Vec<(&'static str, Value)>);
@@ -125,39 +144,43 @@ impl Object {
     }
 
     /// As the database keeps it: without what follows from other objects or from the moment.
-    pub(super) fn stored(&self) -> StoredObject {
-        self.encode(|_| true)
+    /// `generation` is the number of the transaction that changes it now, or makes it.
+    pub(super) fn stored(&self, generation: u64, made: bool) -> StoredObject {
+        let created = if made { generation } else { self.created };
+        StoredObject { created, modified: generation, ..self.encode(|_| true) }
     }
 
     /// The same with some of the fields only, by their index; none if there are none.
     pub(super) fn stored_where(&self, wanted: impl Fn(usize) -> bool) -> Option<StoredObject> {
-        let any = (0..self.values.len()).any(|index| self.is_kept(index) && wanted(index));
+        let mut fields = self.class.fields.iter().enumerate();
+        let any = fields.any(|(index, field)| is_kept(field) && wanted(index));
         any.then(|| self.encode(wanted))
-    }
-
-    fn is_kept(&self, index: usize) -> bool {
-        let field = &self.class.fields[index];
-        field.mirrors.is_none() && !MOMENTARY.contains(&field.name)
     }
 
     fn encode(&self, wanted: impl Fn(usize) -> bool) -> StoredObject {
         let fields = self.class.fields.iter().zip(self.values.iter()).enumerate();
-        let kept = fields.filter(|(index, _)| self.is_kept(*index) && wanted(*index));
+        let kept = fields.filter(|(index, (field, _))| is_kept(field) && wanted(*index));
         StoredObject {
             reference: self.reference.to_string(),
             class: self.class.name.to_owned(),
             body: jsonrpc::encode_fields(kept.map(|(_, (field, value))| (field.name, value))),
+            created: self.created,
+            modified: self.modified,
         }
     }
 
     /// The reverse of [`Object::stored`]. A field that the class has no longer is dropped, one
-    /// that it has anew gets its default.
-    pub(super) fn load(stored: &StoredObject) -> Result<Object, DatabaseError> {
+    /// that it has anew gets its default, as a change by the transaction `now`.
+    pub(super) fn load(stored: &StoredObject, now: u64) -> Result<Object, DatabaseError> {
         let (class, reference, fields) = Object::load_fields(stored)?;
         let mut object = Object::new(class, reference);
+        let new = fields.len() != class.fields.iter().filter(|field| is_kept(field)).count();
         for (name, value) in fields {
             object.put(object.index(name), value);
         }
+        // Those of an earlier version have no numbers; nought is for one that is being made.
+        object.created = stored.created.max(1);
+        object.modified = if new { now } else { stored.modified.max(1) };
         Ok(object)
     }
 

@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 use xapi_model::{ApiError, Class, Ref, Value, classes};
 
-use super::{Deleted, Object, Objects, REMEMBERED_DELETIONS, mirror};
-use crate::database::Change;
+use super::object::begins_anew;
+use super::{
+    Deleted, HORIZON, MORE_DELETIONS, Object, Objects, REMEMBERED_DELETIONS, mirror, note,
+};
+use crate::database::{Change, StoredDeletion};
 
 /// A change under way. Sees its own changes; nobody else does yet.
 pub struct Transaction<'a> {
@@ -17,11 +20,14 @@ pub struct Transaction<'a> {
     /// Touched objects whose change must reach the database.
     durable: BTreeSet<Ref>,
     notes: BTreeMap<String, Option<String>>,
+    /// All objects are touched as they have just been read, not because they changed.
+    rebuilt: bool,
 }
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(objects: &'a mut Objects) -> Self {
-        Self { objects, before: BTreeMap::new(), durable: BTreeSet::new(), notes: BTreeMap::new() }
+        let (before, durable, notes) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        Self { objects, before, durable, notes, rebuilt: false }
     }
 
     /// The objects as they are with the changes so far.
@@ -79,6 +85,11 @@ impl<'a> Transaction<'a> {
 
     /// Sets a field whose loss in a crash does no harm: nothing is written to disk for it.
     pub fn set_live(&mut self, reference: &Ref, field: &str, value: impl Into<Value>) {
+        let object = self.objects.find(reference);
+        debug_assert!(
+            object.is_none_or(|o| !o.class().stored || begins_anew(o.class())),
+            "{field}"
+        );
         self.assign(reference, field, value.into());
     }
 
@@ -181,6 +192,7 @@ impl<'a> Transaction<'a> {
     /// Works out every mirror of objects that have just been read, and counts all of them as made now so
     /// that what derives from them is worked out as well.
     pub(super) fn rebuild(&mut self) {
+        self.rebuilt = true;
         let mut mirrors: HashMap<(Ref, usize), Vec<Value>> = HashMap::new();
         for class in classes::ALL {
             for object in self.objects.all(class.name) {
@@ -203,15 +215,31 @@ impl<'a> Transaction<'a> {
         }
     }
 
+    /// The number that it gets.
+    pub(super) fn number(&self) -> u64 {
+        self.objects.generation + u64::from(!self.before.is_empty())
+    }
+
     /// What must reach the database.
     pub(super) fn changes(&self) -> Vec<Change> {
-        let mut changes = Vec::new();
+        let (mut changes, number) = (Vec::new(), self.number());
         for reference in &self.durable {
             let before = self.before.get(reference).and_then(Option::as_ref);
             match (self.objects.find(reference), before) {
-                (Some(now), _) if now.class().stored => changes.push(Change::Put(now.stored())),
-                (None, Some(before)) if before.class().stored => {
-                    changes.push(Change::Delete { reference: reference.to_string() });
+                (Some(now), _) if now.class().stored => {
+                    changes.push(Change::Put(now.stored(number, before.is_none())));
+                }
+                // One that ends with the daemon is told of as gone after the next start.
+                (Some(now), None) if now.class().events => {
+                    let gone = Deleted { created: number, ..Deleted::of(now, number) };
+                    let gone = StoredDeletion { generation: None, ..gone.stored() };
+                    changes.push(Change::Remember(gone));
+                }
+                (None, Some(before)) => {
+                    if before.class().stored {
+                        changes.push(Change::Delete { reference: reference.to_string() });
+                    }
+                    changes.push(Change::Remember(Deleted::of(before, number).stored()));
                 }
                 _ => {}
             }
@@ -224,29 +252,58 @@ impl<'a> Transaction<'a> {
         changes
     }
 
+    /// What the database need not remember any more.
+    pub(super) fn forgotten(&self) -> Vec<Change> {
+        match self.horizon() {
+            horizon if horizon == self.objects.horizon => Vec::new(),
+            horizon => {
+                vec![Change::Forget { generation: horizon }, note(HORIZON, horizon.to_string())]
+            }
+        }
+    }
+
+    /// Deletions up to this number are forgotten then.
+    fn horizon(&self) -> u64 {
+        let gone = |(reference, before): &(&Ref, &Option<Object>)| {
+            before.is_some() && self.objects.find(reference).is_none()
+        };
+        let deleted = &self.objects.deleted;
+        let count = deleted.len() + self.before.iter().filter(gone).count();
+        if count <= REMEMBERED_DELETIONS + MORE_DELETIONS {
+            return self.objects.horizon;
+        }
+        let newest = deleted.get(count - REMEMBERED_DELETIONS - 1);
+        newest.map_or(self.number(), |gone| gone.generation)
+    }
+
     /// Gives the changed objects the transaction's number and returns it.
     pub(super) fn publish(self) -> u64 {
+        let (generation, horizon) = (self.number(), self.horizon());
         for (key, value) in self.notes {
             match value {
                 Some(value) => self.objects.notes.insert(key, value),
                 None => self.objects.notes.remove(&key),
             };
         }
-        if self.before.is_empty() {
-            return self.objects.generation;
-        }
-        self.objects.generation += 1;
-        let generation = self.objects.generation;
+        self.objects.generation = generation;
         for (reference, before) in self.before {
+            if self.rebuilt {
+                let anew = |object: &Object| begins_anew(object.class());
+                if self.objects.find(&reference).is_some_and(anew) {
+                    self.objects.stamp(&reference, generation, false);
+                }
+                continue;
+            }
             let there = self.objects.stamp(&reference, generation, before.is_none());
             if let (false, Some(object)) = (there, before) {
                 self.objects.deleted.push_back(Deleted::of(&object, generation));
             }
         }
-        while self.objects.deleted.len() > REMEMBERED_DELETIONS {
-            if let Some(forgotten) = self.objects.deleted.pop_front() {
-                self.objects.horizon = forgotten.generation;
-            }
+        if horizon > self.objects.horizon {
+            self.objects.horizon = horizon;
+            let remembered = self.objects.deleted.iter();
+            let forgotten = remembered.take_while(|gone| gone.generation <= horizon).count();
+            self.objects.deleted.drain(..forgotten);
         }
         generation
     }

@@ -37,7 +37,7 @@ impl Transaction<'_> {
             let now = self.objects().find(&reference);
             let stored = before
                 .stored_where(|index| now.is_none_or(|now| now.at(index) != before.at(index)));
-            if let Some(StoredObject { reference, class, body }) = stored {
+            if let Some(StoredObject { reference, class, body, .. }) = stored {
                 was.push(Was { reference, class, body });
             }
         }
@@ -52,7 +52,9 @@ impl Transaction<'_> {
         let mut was = Vec::new();
         for Was { reference, class, body } in &undo.was {
             let (reference, class, body) = (reference.clone(), class.clone(), body.clone());
-            was.push(Object::load_fields(&StoredObject { reference, class, body })?);
+            let (created, modified) = (0, 0);
+            let part = StoredObject { reference, class, body, created, modified };
+            was.push(Object::load_fields(&part)?);
         }
         for reference in &undo.made {
             self.remove(&Ref::new(reference));

@@ -3,20 +3,20 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Served, Wire};
+use crate::common::{Client, Served, Wire};
 use xapi_model::{Call, Value};
 
-fn from(client: &crate::common::Client, classes: &[&str], token: &str, timeout: f64) -> Value {
+pub fn from(client: &Client, classes: &[&str], token: &str, timeout: f64) -> Value {
     let classes = Value::strings(classes.iter().copied());
     client.ok("event.from", vec![classes, token.into(), timeout.into()])
 }
 
-fn part(batch: &Value, name: &str) -> Value {
+pub fn part(batch: &Value, name: &str) -> Value {
     batch.as_map().unwrap()[name].clone()
 }
 
 /// Class, operation and reference of each event.
-fn summary(batch: &Value) -> Vec<(String, String, String)> {
+pub fn summary(batch: &Value) -> Vec<(String, String, String)> {
     let events = part(batch, "events");
     let text = |event: &Value, name| part(event, name).text();
     let summary = |e| (text(e, "class"), text(e, "operation"), text(e, "ref"));

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The daemon ends at any moment and starts again.
 
+use std::collections::BTreeMap;
 use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::common::{Client, Served, Wire, connect, eventually, start};
+use crate::events::{from, part, summary};
 use rustix::process::{Pid, Signal, kill_process};
 use toolstack::database::{Change, Database, MemoryDatabase, SqliteDatabase};
 use toolstack::store::Store;
@@ -176,6 +178,8 @@ fn a_database_of_another_class_list_is_understood() {
             reference: "OpaqueRef:1".into(),
             class: "network".into(),
             body: body.into(),
+            created: 0,
+            modified: 0,
         })
     };
     // A field that there is no longer, and fields that there were not yet.
@@ -216,6 +220,112 @@ fn figures_survive_an_orderly_end() {
     let (mut child, url) = start(folder.path());
     let client = connect(folder.path(), &url);
     eventually("another sample", || rows(&client).is_some_and(|text| known(&text) >= 2));
+    signal(&child, Signal::KILL);
+    child.wait().unwrap();
+}
+
+/// What a client has heard of, by class and reference, and how far.
+#[derive(Clone, Default)]
+struct Heard {
+    objects: BTreeMap<(String, String), Value>,
+    token: String,
+}
+
+impl Heard {
+    /// Hears more; the answer is class, operation and reference of each event.
+    fn hear(&mut self, client: &Client) -> Vec<(String, String, String)> {
+        let batch = from(client, &["*"], &self.token, 0.0);
+        for event in part(&batch, "events").as_set().unwrap() {
+            let key = (part(event, "class").text(), part(event, "ref").text());
+            let known = self.objects.contains_key(&key);
+            match part(event, "operation").text().as_str() {
+                "add" => drop(self.objects.insert(key, part(event, "snapshot"))),
+                "mod" => {
+                    assert!(known, "{key:?}");
+                    self.objects.insert(key, part(event, "snapshot"));
+                }
+                _ => assert!(self.objects.remove(&key).is_some(), "{key:?}"),
+            }
+        }
+        self.token = part(&batch, "token").text();
+        summary(&batch)
+    }
+
+    /// Requires that it knows what whoever asks for the first time is told.
+    fn is_right(mut self, client: &Client) {
+        eventually("a moment without changes", || {
+            self.hear(client);
+            let mut fresh = Heard::default();
+            fresh.hear(client);
+            if fresh.token == self.token {
+                assert_eq!(self.objects, fresh.objects);
+            }
+            fresh.token == self.token
+        });
+    }
+}
+
+/// A client with a token from before hears what has changed since, though the daemon ended.
+#[test]
+fn events_go_on_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let (mut child, url) = start(path);
+    let mut client = connect(path, &url);
+    let mut of_all_runs: Vec<Heard> = Vec::new();
+    for how in [Signal::TERM, Signal::KILL, Signal::KILL, Signal::TERM] {
+        let (kept, gone) = (client.make_vm("kept"), client.make_vm("gone"));
+        client.ok("VM.start", vec![kept.vm.as_str().into(), false.into(), false.into()]);
+        let pool = client.ok("pool.get_all", vec![]).as_set().unwrap()[0].clone();
+        let task = client.text("task.create", vec!["a".into(), "".into()]);
+        let mut early = Heard::default();
+        early.hear(&client);
+        let number =
+            |client: &Client| client.text("event.get_current_id", vec![]).parse::<u64>().unwrap();
+        // What is changed, made and deleted since.
+        client.ok("pool.set_name_label", vec![pool.clone(), "renamed".into()]);
+        let template = client.named("VM", "Linux PVH (own boot loader)");
+        let made = client.text("VM.clone", vec![template.into(), "made".into()]);
+        client.ok("VM.destroy", vec![gone.vm.as_str().into()]);
+        let brief = client.text("task.create", vec!["b".into(), "".into()]);
+        let mut late = early.clone();
+        late.hear(&client);
+        // What this gives is a token like others.
+        let mut injected = late.clone();
+        injected.token = client.text("event.inject", vec!["pool".into(), pool.clone()]);
+        let before = number(&client);
+        signal(&child, how);
+        child.wait().unwrap();
+        let url;
+        (child, url) = start(path);
+        client = connect(path, &url);
+        assert!(number(&client) > before);
+        let heard = early.clone().hear(&client);
+        let told = |class: &str, operation: &str, object: &str| {
+            heard.contains(&(class.into(), operation.into(), object.into()))
+        };
+        assert!(told("pool", "mod", &pool.text()) && told("vm", "add", &made), "{heard:?}");
+        for (class, object) in [("vm", &gone.vm), ("vbd", &gone.vbd), ("task", &task)] {
+            assert!(told(class, "del", object), "{class}: {heard:?}");
+        }
+        assert!(!heard.iter().any(|(_, _, object)| *object == brief), "{heard:?}");
+        // Simulated guests end with the daemon.
+        assert!(told("vm", "mod", &kept.vm), "{heard:?}");
+        of_all_runs.extend([early, late, injected]);
+        of_all_runs.iter().for_each(|heard| heard.clone().is_right(&client));
+    }
+    // Roles say the same all the time, and nobody is told of them again.
+    let heard = of_all_runs[0].clone().hear(&client);
+    assert!(!heard.iter().any(|(class, _, _)| class == "role"), "{heard:?}");
+    signal(&child, Signal::KILL);
+    child.wait().unwrap();
+    // Another database.
+    let token = Value::from(of_all_runs.last().unwrap().token.as_str());
+    let other = tempfile::tempdir().unwrap();
+    let (mut child, url) = start(other.path());
+    let client = connect(other.path(), &url);
+    let params = vec![Value::strings(["*"]), token, 0.0.into()];
+    assert_eq!(client.err("event.from", params).code, "EVENTS_LOST");
     signal(&child, Signal::KILL);
     child.wait().unwrap();
 }

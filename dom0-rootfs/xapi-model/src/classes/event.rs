@@ -15,7 +15,8 @@ pub static EVENT: Class = class(
         message(
             "from",
             Role::ReadOnly,
-            "Waits for changes since a token; the empty token means all objects, at once.",
+            "Waits for changes since a token; the empty token means all objects, at once. A token \
+             holds in other sessions, and after the server was started anew.",
         )
         .takes(&[
             CLASSES,
