@@ -47,6 +47,7 @@ pub mod session;
 pub mod simulate;
 pub mod startup;
 pub mod store;
+pub mod subtask;
 pub mod switches;
 pub mod task;
 pub mod templates;

@@ -17,18 +17,28 @@ const PENDING: usize = 1000;
 /// How the labels of tasks begin that the server drives.
 const ASYNC: &str = "Async.";
 
-/// Says whether somebody wants a task to stop.
+/// Says whether somebody wants a task to stop, or the one that it is a part of.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<Wish>);
+
+#[derive(Debug, Default)]
+struct Wish {
+    made: AtomicBool,
+    whole: Option<Cancel>,
+}
 
 impl Cancel {
     /// Whether.
     pub fn wanted(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.made.load(Ordering::Relaxed) || self.0.whole.as_ref().is_some_and(Cancel::wanted)
     }
 
     fn want(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.made.store(true, Ordering::Relaxed);
+    }
+
+    fn part_of(whole: Cancel) -> Cancel {
+        Cancel(Arc::new(Wish { whole: Some(whole), ..Wish::default() }))
     }
 }
 
@@ -43,8 +53,15 @@ impl Cancels {
 
     /// Begins to watch a task.
     pub fn watch(&self, store: &Store, task: &Ref) -> Result<Cancel, ApiError> {
-        // A wish to stop from between two steps of the work counts in the next one.
-        let cancel = self.lock().entry(task.clone()).or_default().clone();
+        let whole = store.read(|objects| Some(objects.find(task)?.to("subtask_of")));
+        let cancel = {
+            let mut watched = self.lock();
+            let whole = whole.filter(|whole| !whole.is_null());
+            let whole = whole.and_then(|whole| watched.get(&whole).cloned());
+            let new = || whole.map(Cancel::part_of).unwrap_or_default();
+            // A wish to stop from between two steps of the work counts in the next one.
+            watched.entry(task.clone()).or_insert_with(new).clone()
+        };
         store.write(|t| {
             t.set_live(task, "allowed_operations", Value::Set(vec![Value::Enum("cancel")]));
             Ok(())
@@ -85,19 +102,21 @@ impl Owners {
 
 /// Makes a pending task.
 pub fn create(store: &Store, host: &Ref, label: &str, description: &str) -> Result<Ref, ApiError> {
-    store.write(|t| {
-        forget_old(t);
-        Ok(t.create(
-            &classes::TASK,
-            vec![
-                ("name_label", label.into()),
-                ("name_description", description.into()),
-                ("created", DateTime::now().into()),
-                ("status", Value::Enum("pending")),
-                ("resident_on", host.into()),
-            ],
-        ))
-    })
+    store.write(|t| Ok(make(t, host, label, description)))
+}
+
+fn make(t: &mut Transaction<'_>, host: &Ref, label: &str, description: &str) -> Ref {
+    forget_old(t);
+    t.create(
+        &classes::TASK,
+        vec![
+            ("name_label", label.into()),
+            ("name_description", description.into()),
+            ("created", DateTime::now().into()),
+            ("status", Value::Enum("pending")),
+            ("resident_on", host.into()),
+        ],
+    )
 }
 
 /// Whether the server drives a task, as it does those of `Async.` calls; others are clients'.
@@ -113,6 +132,34 @@ pub fn is_servers_label(label: &str) -> bool {
 /// Makes the task of an `Async.` call.
 pub fn of_call(store: &Store, host: &Ref, message: &Described) -> Result<Ref, ApiError> {
     create(store, host, &format!("{ASYNC}{}", message.full_name()), "")
+}
+
+/// Makes the task of a message that is a part of another one's work.
+pub fn part_of(store: &Store, whole: &Ref, message: &Described) -> Result<Ref, ApiError> {
+    store.write(|t| {
+        let host = t.objects().find(whole).map_or_else(Ref::null, |whole| whole.to("resident_on"));
+        let part = make(t, &host, &format!("{ASYNC}{}", message.full_name()), "");
+        // Somebody may have destroyed the whole, which goes on.
+        if t.get("task", whole).is_ok() {
+            t.set(&part, "subtask_of", whole);
+        }
+        Ok(part)
+    })
+}
+
+/// Sets the progress of the task that this one is a part of, to the mean of its parts'.
+fn follow_part(t: &mut Transaction<'_>, part: &Ref) {
+    let whole = t.objects().find(part).map_or_else(Ref::null, |part| part.to("subtask_of"));
+    let Some(object) = t.objects().find(&whole) else { return };
+    let parts = object.refs("subtasks");
+    let done = parts.iter().filter_map(|part| t.objects().find(part)).map(|part| {
+        match (part.text("status"), part.get("progress")) {
+            ("pending", Value::Float(progress)) => *progress,
+            _ => 1.0,
+        }
+    });
+    let progress = done.sum::<f64>() / parts.len().max(1) as f64;
+    t.set_live(&whole, "progress", progress);
 }
 
 /// Ends a task with what the call answered. A task that was destroyed meanwhile stays so.
@@ -138,6 +185,7 @@ pub fn finish(store: &Store, cancels: &Cancels, task: &Ref, result: &Type, reply
                 t.set_live(task, "status", Value::Enum(status));
             }
         }
+        follow_part(t, task);
         Ok(())
     });
     if let Err(error) = ended {
@@ -149,6 +197,7 @@ pub fn finish(store: &Store, cancels: &Cancels, task: &Ref, result: &Type, reply
 pub fn progress(store: &Store, task: &Ref, progress: f64) {
     let set = store.write(|t| {
         t.set_live(task, "progress", progress);
+        follow_part(t, task);
         Ok(())
     });
     if let Err(error) = set {

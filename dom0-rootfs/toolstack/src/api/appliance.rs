@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use xapi_model::{ApiError, Ref, Reply, Value, classes, errors};
 
 use super::{Entry, call, records};
+use crate::subtask::Part;
 use crate::task::Cancel;
 use crate::toolstack::{Args, Context};
 
@@ -125,19 +126,22 @@ fn run(
         }
     })?;
     let cancel = context.cancellable()?;
-    // The task is this whole work's: its VMs must neither end its progress nor its wait.
-    let alone = Context { task: None, ..context.clone() };
     let (count, mut failed) = (orders.len(), false);
-    for (done, vms) in orders.into_values().enumerate() {
-        context.check_cancelled(&cancel)?;
-        failed |= !all_at_once(&alone, work.message, &vms, flags);
-        context.progress((done + 1) as f64 / count as f64);
+    let mut parts = Vec::new();
+    for vms in orders.into_values() {
         let delay = vms.iter().map(|(_, delay)| *delay).max().unwrap_or_default();
+        let part = |(vm, _)| Ok((vm, Part::of(context, work.message)?));
+        parts.push((vms.into_iter().map(part).collect::<Result<Vec<_>, ApiError>>()?, delay));
+    }
+    for (done, (vms, delay)) in parts.into_iter().enumerate() {
+        context.check_cancelled(&cancel)?;
+        failed |= !all_at_once(work.message, vms, flags);
         if done + 1 < count {
             pause(context, &cancel, u64::try_from(delay).unwrap_or_default())?;
         }
     }
     if failed {
+        context.check_cancelled(&cancel)?;
         let operation = format!("VM_appliance.{}", work.name);
         return Err(errors::OPERATION_PARTIALLY_FAILED.with([operation]));
     }
@@ -145,14 +149,14 @@ fn run(
 }
 
 /// Whether it worked with all of them.
-fn all_at_once(context: &Context, message: &str, vms: &[(Ref, i64)], flags: &[Value]) -> bool {
+fn all_at_once(message: &str, vms: Vec<(Ref, Part)>, flags: &[Value]) -> bool {
     thread::scope(|scope| {
         let works: Vec<_> = vms
-            .iter()
-            .map(|(vm, _)| {
+            .into_iter()
+            .map(|(vm, part)| {
                 scope.spawn(move || {
-                    let params = [Value::from(vm)].into_iter().chain(flags.iter().cloned());
-                    let reply = call(context, message, params.collect());
+                    let params = [Value::from(&vm)].into_iter().chain(flags.iter().cloned());
+                    let reply = part.run(|context| call(context, message, params.collect()));
                     reply.inspect_err(|error| tracing::error!(%vm, message, %error, "appliance"))
                 })
             })

@@ -8,6 +8,7 @@ use xapi_model::{ApiError, DateTime, Ref, Reply, Value, classes, errors};
 use super::{Entry, call, records};
 use crate::schedule::Schedule;
 use crate::store::{Object, Transaction};
+use crate::subtask::Part;
 use crate::toolstack::{Args, Context, Toolstack};
 use crate::unfinished;
 
@@ -132,17 +133,25 @@ fn follow(context: &Context, vmss: &Ref) -> Result<usize, ApiError> {
         let retained = usize::try_from(object.int("retained_snapshots")).unwrap_or(1);
         Ok((message, retained, object.refs("VMs")))
     })?;
+    let cancel = context.cancellable()?;
     let mut failed = 0;
-    for vm in vms {
-        if let Err(error) = snapshot(context, &vm, message, retained) {
+    let parts = vms.into_iter().map(|vm| Ok((vm, Part::of(context, message)?)));
+    for (vm, part) in parts.collect::<Result<Vec<_>, ApiError>>()? {
+        context.check_cancelled(&cancel)?;
+        let reply = part.run(|context| snapshot(context, &vm, message, retained));
+        if let Err(error) = reply {
             tracing::error!(%error, %vm, "taking a snapshot by schedule");
             failed += 1;
         }
     }
+    if failed > 0 {
+        context.check_cancelled(&cancel)?;
+    }
     Ok(failed)
 }
 
-fn snapshot(context: &Context, vm: &Ref, message: &str, retained: usize) -> Result<(), ApiError> {
+/// Takes one and removes old ones; the answer is the snapshot.
+fn snapshot(context: &Context, vm: &Ref, message: &str, retained: usize) -> Reply {
     let name = context.toolstack.look("VM", vm, |vm, _| vm.text("name_label").to_owned())?;
     let name = format!("{name} {}", DateTime::now());
     let mut params = vec![Value::from(vm), name.into()];
@@ -155,7 +164,8 @@ fn snapshot(context: &Context, vm: &Ref, message: &str, retained: usize) -> Resu
         t.set(&made, "is_vmss_snapshot", true);
         Ok(old(t, vm, retained))
     })?;
-    old.iter().try_for_each(|snapshot| remove(context, snapshot))
+    old.iter().try_for_each(|snapshot| remove(context, snapshot))?;
+    Ok(made.into())
 }
 
 /// Snapshots of a VM by schedule that are more than are kept.

@@ -35,6 +35,7 @@ mod restarts;
 mod services;
 mod snapshots;
 mod subjects;
+mod subtasks;
 mod suspend;
 mod switches;
 mod trial;

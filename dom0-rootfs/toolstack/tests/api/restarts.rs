@@ -252,7 +252,7 @@ impl Heard {
     }
 
     /// Requires that it knows what whoever asks for the first time is told.
-    fn is_right(mut self, client: &Client) {
+    fn must_be_right(mut self, client: &Client) {
         eventually("a moment without changes", || {
             self.hear(client);
             let mut fresh = Heard::default();
@@ -312,7 +312,7 @@ fn events_go_on_after_a_restart() {
         // Simulated guests end with the daemon.
         assert!(told("vm", "mod", &kept.vm), "{heard:?}");
         of_all_runs.extend([early, late, injected]);
-        of_all_runs.iter().for_each(|heard| heard.clone().is_right(&client));
+        of_all_runs.iter().for_each(|heard| heard.clone().must_be_right(&client));
     }
     // Roles say the same all the time, and nobody is told of them again.
     let heard = of_all_runs[0].clone().hear(&client);
