@@ -50,6 +50,16 @@ fn record(class: &str, uuid: &str, set: Set<'_>) -> Value {
     Value::Map(fields)
 }
 
+fn vdi(uuid: &str, name: &str, sr: &str, vbds: &[&str]) -> Value {
+    let set = [
+        ("name_label", Value::from(name)),
+        ("SR", reference(sr)),
+        ("VBDs", refs(vbds)),
+        ("virtual_size", Value::Int(1 << 30)),
+    ];
+    record("VDI", uuid, &set)
+}
+
 fn objects(class: &str) -> Value {
     let named = |name: &'static str| ("name_label", Value::from(name));
     let all = match class {
@@ -74,6 +84,7 @@ fn objects(class: &str) -> Value {
                     named("xen1"),
                     ("hostname", Value::from("xen1")),
                     ("metrics", reference("OpaqueRef:hm1")),
+                    ("cpu_info", Value::string_map([("cpu_count", "4"), ("speed", "2600")])),
                 ],
             ),
         )],
@@ -113,6 +124,7 @@ fn objects(class: &str) -> Value {
                         ("other_config", Value::string_map([("role", "front"), ("tier", "1")])),
                         ("tags", Value::strings(["blue", "green"])),
                         ("domid", Value::Int(3)),
+                        ("crash_dumps", refs(&["OpaqueRef:c1"])),
                         ("metrics", reference("OpaqueRef:vm1")),
                     ],
                 ),
@@ -130,7 +142,7 @@ fn objects(class: &str) -> Value {
                         ("is_a_snapshot", Value::Bool(true)),
                         ("power_state", Value::from("Suspended")),
                         ("snapshot_of", reference("OpaqueRef:v1")),
-                        ("VBDs", refs(&[])),
+                        ("VBDs", refs(&["OpaqueRef:b3"])),
                     ],
                 ),
             ),
@@ -179,31 +191,57 @@ fn objects(class: &str) -> Value {
                     ],
                 ),
             ),
-        ],
-        "VDI" => vec![(
-            "OpaqueRef:d1",
-            record(
-                "VDI",
-                "1-vdi",
-                &[
-                    named("root disk"),
-                    ("SR", reference("OpaqueRef:s1")),
-                    ("VBDs", refs(&["OpaqueRef:b1"])),
-                    ("virtual_size", Value::Int(1 << 30)),
-                ],
+            (
+                "OpaqueRef:b3",
+                record(
+                    "VBD",
+                    "3-vbd",
+                    &[
+                        ("VM", reference("OpaqueRef:s3")),
+                        ("VDI", reference("OpaqueRef:d3")),
+                        ("userdevice", Value::from("0")),
+                    ],
+                ),
             ),
-        )],
-        "SR" => vec![(
-            "OpaqueRef:s1",
+        ],
+        "VDI" => vec![
+            ("OpaqueRef:d1", vdi("1-vdi", "root disk", "OpaqueRef:s1", &["OpaqueRef:b1"])),
+            ("OpaqueRef:d2", vdi("2-vdi", "debian.iso", "OpaqueRef:s2", &[])),
+            ("OpaqueRef:d3", vdi("3-vdi", "root disk then", "OpaqueRef:s1", &["OpaqueRef:b3"])),
+        ],
+        "SR" => vec![
+            (
+                "OpaqueRef:s1",
+                record(
+                    "SR",
+                    "1-sr",
+                    &[
+                        named("Local storage"),
+                        ("PBDs", refs(&["OpaqueRef:p1"])),
+                        ("type", Value::from("ext")),
+                        ("content_type", Value::from("user")),
+                    ],
+                ),
+            ),
+            (
+                "OpaqueRef:s2",
+                record(
+                    "SR",
+                    "2-sr",
+                    &[
+                        named("Discs"),
+                        ("type", Value::from("iso")),
+                        ("content_type", Value::from("iso")),
+                    ],
+                ),
+            ),
+        ],
+        "crashdump" => vec![(
+            "OpaqueRef:c1",
             record(
-                "SR",
-                "1-sr",
-                &[
-                    named("Local storage"),
-                    ("PBDs", refs(&["OpaqueRef:p1"])),
-                    ("type", Value::from("ext")),
-                    ("content_type", Value::from("user")),
-                ],
+                "crashdump",
+                "1-dump",
+                &[("VM", reference("OpaqueRef:v1")), ("VDI", reference("OpaqueRef:d1"))],
             ),
         )],
         "PBD" => vec![(
@@ -319,7 +357,7 @@ fn answer(method: &str, params: &[Value]) -> Reply {
         ("VM.get_other_config", _) => {
             Ok(Value::string_map([("disks", "<provision><disk sr=\"\"/></provision>")]))
         }
-        ("VM.clone", _) => Ok(reference("OpaqueRef:v2")),
+        ("VM.clone" | "VM.copy", _) => Ok(reference("OpaqueRef:v2")),
         ("VM.checkpoint" | "VM.snapshot", _) => Ok(reference("OpaqueRef:s3")),
         ("VDI.create", _) => Ok(reference("OpaqueRef:d1")),
         ("VBD.create", _) => Ok(reference("OpaqueRef:b1")),
@@ -500,6 +538,23 @@ fn the_audit_log_and_blobs_go_to_and_from_files() {
     assert!(again.contains("! Error: creating"), "{again}");
     let sent = run(&format!("xe blob-put uuid=1-blob filename={name}"));
     assert_eq!(sent, "> PUT /blob?session_id=OpaqueRef:session&ref=OpaqueRef:bl 5\n");
+}
+
+#[test]
+fn a_snapshot_goes_to_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("snapshot.xva");
+    let name = file.to_str().unwrap();
+    let line = "xe snapshot-export-to-template compress=zstd snapshot-uuid";
+    assert_eq!(
+        run(&format!("{line}=3-snap filename={name}")),
+        "> task.create(vm-export, )\n\
+         > GET /export?session_id=OpaqueRef:session&task_id=&ref=OpaqueRef:s3&use_compression=zstd\n\
+         > task.get_record()\n> task.destroy()\n"
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), "image");
+    let other = run(&format!("{line}=1-web filename={name}"));
+    assert!(other.contains("can only be performed on a VM snapshot"), "{other}");
 }
 
 #[test]

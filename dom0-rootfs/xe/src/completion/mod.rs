@@ -224,8 +224,8 @@ mod tests {
 
     #[test]
     fn values_of_the_host() {
-        assert_eq!(shown("xe vdi-destroy uuid="), ["1-vdi "]);
-        assert_eq!(shown("xe vbd-create vm-uuid=2 vdi-uuid="), ["1-vdi "]);
+        assert_eq!(shown("xe vdi-destroy uuid="), ["1-vdi ", "2-vdi ", "3-vdi "]);
+        assert_eq!(shown("xe vbd-create vm-uuid=2 vdi-uuid=1"), ["1-vdi "]);
         assert_eq!(shown("xe vm-start vm=w"), ["web "]);
         assert_eq!(shown("xe vm-start vm=1-"), ["1-web "]);
         assert_eq!(shown("xe vm-start uuid=3"), ["3-db "]);

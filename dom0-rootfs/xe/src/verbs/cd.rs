@@ -3,10 +3,10 @@
 
 use xapi_model::{Ref, Value, classes};
 
-use super::disk::{new_record, vbds};
+use super::disk::{new_record, row, vbds};
 use super::power::vms;
-use super::{Verb, on_vms};
-use crate::api::{Api, text};
+use super::{Verb, on_vms, plain};
+use crate::api::{Api, Record, text};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::params::Params;
@@ -41,8 +41,32 @@ pub(super) static VERBS: &[Verb] = &[
             insert,
         )
     },
+    Verb {
+        common: true,
+        ..plain(
+            "cd-list",
+            &[],
+            &["params"],
+            &["SR.get_all_records", "VDI.get_all_records"],
+            "Lists the CDs that VMs can be given: what is in SRs of content type iso.",
+            list,
+        )
+    },
     on_vms("vm-cd-eject", &["VBD.eject"], "Empties the CD drive of a VM.", eject),
 ];
+
+fn list(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {
+    let srs = api.records(&classes::SR)?;
+    let of_discs = |vdi: &Record| {
+        srs.get(&text(vdi, "SR")).is_some_and(|sr| text(sr, "content_type") == "iso")
+    };
+    let vdis = api.records(&classes::VDI)?;
+    let mut rows = Vec::new();
+    for disc in vdis.values().filter(|vdi| of_discs(vdi)) {
+        rows.push(row(api, "vdi", disc, params.get("params"), &["uuid", "name-label"])?);
+    }
+    out.records(&rows)
+}
 
 /// The only VDI that `cd-name` names.
 fn disc(api: &mut Api, params: &Params) -> Result<Value, Failure> {

@@ -55,6 +55,15 @@ pub(super) static VERBS: &[Verb] = &[
         )
     },
     on_vms("vm-vif-list", &["VIF.get_all_records"], "Lists the network interfaces of VMs.", vifs),
+    Verb {
+        common: false,
+        ..on_vms(
+            "vm-crashdump-list",
+            &["crashdump.get_all_records"],
+            "Lists what is left of crashes of VMs.",
+            crash_dumps,
+        )
+    },
 ];
 
 fn vms(api: &mut Api, params: &Params, own: &[&str]) -> Result<Vec<Found>, Failure> {
@@ -133,29 +142,38 @@ pub(super) fn vbds(
 
 fn list(api: &mut Api, params: &Params, out: &mut Output<'_>, kind: &str) -> Result<(), Failure> {
     let found = vms(api, params, &["vbd-params", "vdi-params"])?;
+    each(&found, |vm| show(api, params, out, kind, vm))
+}
+
+/// Prints the VBDs of a VM of one type, and what is in them.
+pub(super) fn show(
+    api: &mut Api,
+    params: &Params,
+    out: &mut Output<'_>,
+    kind: &str,
+    vm: &Found,
+) -> Result<(), Failure> {
     let brief: &[&str] = match kind {
         "CD" => &["uuid", "vm-name-label", "empty", "userdevice"],
         _ => &["uuid", "vm-name-label", "userdevice"],
     };
     let vdi_brief = ["uuid", "name-label", "sr-name-label", "virtual-size"];
-    each(&found, |vm| {
-        for (number, (_, vbd)) in vbds(api, vm, kind)?.into_iter().enumerate() {
-            out.remark(&format!("{kind} {number} VBD:"))?;
-            let shown = row(api, "vbd", &vbd, params.get("vbd-params"), brief)?;
+    for (number, (_, vbd)) in vbds(api, vm, kind)?.into_iter().enumerate() {
+        out.remark(&format!("{kind} {number} VBD:"))?;
+        let shown = row(api, "vbd", &vbd, params.get("vbd-params"), brief)?;
+        out.records(&[shown])?;
+        let vdis = api.records(&classes::VDI)?;
+        if let Some(vdi) = vdis.get(&text(&vbd, "VDI")) {
+            out.remark(&format!("{kind} {number} VDI:"))?;
+            let shown = row(api, "vdi", vdi, params.get("vdi-params"), &vdi_brief)?;
             out.records(&[shown])?;
-            let vdis = api.records(&classes::VDI)?;
-            if let Some(vdi) = vdis.get(&text(&vbd, "VDI")) {
-                out.remark(&format!("{kind} {number} VDI:"))?;
-                let shown = row(api, "vdi", vdi, params.get("vdi-params"), &vdi_brief)?;
-                out.records(&[shown])?;
-            }
         }
-        Ok(())
-    })
+    }
+    Ok(())
 }
 
 /// Fields of an object: those asked for, or the usual ones.
-fn row(
+pub(super) fn row(
     api: &mut Api,
     view: &str,
     record: &Record,
@@ -201,6 +219,20 @@ fn vifs(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Fail
         let mine = vm.record.get("VIFs").and_then(Value::as_set).unwrap_or_default();
         for vif in mine.iter().filter_map(|vif| all.get(&vif.text())) {
             let shown = row(api, "vif", vif, None, &brief)?;
+            out.records(&[shown])?;
+        }
+        Ok(())
+    })
+}
+
+fn crash_dumps(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {
+    let found = vms(api, params, &[])?;
+    let brief = ["uuid", "vm-uuid", "vm-name-label", "vdi-uuid"];
+    each(&found, |vm| {
+        let all = api.records(&classes::CRASHDUMP)?;
+        let mine = vm.record.get("crash_dumps").and_then(Value::as_set).unwrap_or_default();
+        for dump in mine.iter().filter_map(|dump| all.get(&dump.text())) {
+            let shown = row(api, "crashdump", dump, None, &brief)?;
             out.records(&[shown])?;
         }
         Ok(())

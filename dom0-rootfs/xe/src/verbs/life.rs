@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What becomes of VMs while they run: resume, checkpoint, snapshots, devices, virtual CPUs.
+//! What becomes of VMs while they run: resume, devices, virtual CPUs.
 
 use xapi_model::{Value, classes};
 
 use super::power::{host, vms};
 use super::{Verb, on_vms, plain};
-use crate::api::{Api, text};
+use crate::api::Api;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::params::Params;
 use crate::parse;
 use crate::select::{each, selected};
-
-const SNAPSHOT: &[&str] = &["snapshot-uuid", "uuid"];
 
 pub(super) static VERBS: &[Verb] = &[
     Verb {
@@ -34,28 +32,6 @@ pub(super) static VERBS: &[Verb] = &[
             vcpus,
         )
     },
-    plain(
-        "snapshot-revert",
-        &[],
-        SNAPSHOT,
-        &["VM.revert"],
-        "Turns the VM of a snapshot into what it was then. What it has become since is lost.",
-        |api, params, _| {
-            let snapshot = snapshot(api, params)?;
-            api.act("VM.revert", [snapshot]).map(drop)
-        },
-    ),
-    plain(
-        "snapshot-destroy",
-        &[],
-        SNAPSHOT,
-        &["VM.destroy"],
-        "Removes a snapshot; its disks stay.",
-        |api, params, _| {
-            let snapshot = snapshot(api, params)?;
-            api.act("VM.destroy", [snapshot]).map(drop)
-        },
-    ),
     plain(
         "vbd-unplug",
         &["uuid"],
@@ -92,17 +68,6 @@ fn vcpus(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Fa
     each(&found, |vm| {
         api.act("VM.set_VCPUs_number_live", [vm.reference.clone(), count.clone()]).map(drop)
     })
-}
-
-/// The snapshot that the parameters name.
-fn snapshot(api: &mut Api, params: &Params) -> Result<Value, Failure> {
-    let uuid = SNAPSHOT.iter().find_map(|name| params.get(name));
-    let uuid = uuid.ok_or_else(|| Failure::Missing("snapshot-uuid".into()))?;
-    let (reference, record) = api.by_uuid(&classes::VM, uuid)?;
-    if text(&record, "is_a_snapshot") != "true" {
-        return Err(Failure::plain("This operation can only be performed on a VM snapshot."));
-    }
-    Ok(reference)
 }
 
 fn unplug(

@@ -11,6 +11,7 @@ mod network;
 mod news;
 mod power;
 mod services;
+mod snapshot;
 mod storage;
 mod transfer;
 mod vm;
@@ -72,6 +73,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Verb> {
         disk::VERBS,
         cd::VERBS,
         life::VERBS,
+        snapshot::VERBS,
         storage::VERBS,
         transfer::VERBS,
         wait::VERBS,

@@ -4,8 +4,9 @@
 use xapi_model::{Value, classes};
 
 use super::{Verb, plain};
-use crate::api::Api;
+use crate::api::{Api, text};
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::params::Params;
 use crate::parse;
 
@@ -40,6 +41,14 @@ pub(super) static VERBS: &[Verb] = &[
             let keys = params.require("keys")?.into();
             on_host(api, params, "host.send_debug_keys", Some(keys))
         },
+    ),
+    plain(
+        "host-cpu-info",
+        &[],
+        &["uuid"],
+        &["host.get_all_records"],
+        "Prints what a host's processors are: of this host, or of the given one.",
+        cpu_info,
     ),
     plain(
         "pool-enable-ssh",
@@ -166,6 +175,21 @@ pub(super) static VERBS: &[Verb] = &[
         },
     ),
 ];
+
+fn cpu_info(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {
+    let host = match params.get("uuid") {
+        Some(uuid) => api.by_uuid(&classes::HOST, uuid)?.1,
+        None => {
+            let master = api.records(&classes::POOL)?.values().next().map(|p| text(p, "master"));
+            let hosts = api.records(&classes::HOST)?;
+            let host = hosts.get(&master.unwrap_or_default());
+            host.cloned().ok_or_else(|| Failure::plain("The pool has no host"))?
+        }
+    };
+    let facts = host.get("cpu_info").and_then(Value::as_map).cloned().unwrap_or_default();
+    let row = facts.into_iter().map(|(name, value)| (name, value.text())).collect();
+    out.records(&[row])
+}
 
 fn read(path: &str) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| Failure::plain(format!("{path}: {error}")))

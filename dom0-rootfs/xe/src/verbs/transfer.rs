@@ -171,7 +171,8 @@ fn export_template(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Res
     write_archive(api, params, &template)
 }
 
-fn write_archive(api: &mut Api, params: &Params, vm: &str) -> Result<(), Failure> {
+/// Writes an archive of a VM, template or snapshot to a new file.
+pub(super) fn write_archive(api: &mut Api, params: &Params, vm: &str) -> Result<(), Failure> {
     let compress = params.get("compress").unwrap_or("false");
     let handler = if params.flag("metadata")? { "/export_metadata" } else { "/export" };
     with_task(api, "vm-export", |api, query| {

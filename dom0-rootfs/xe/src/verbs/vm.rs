@@ -230,7 +230,18 @@ fn copy(api: &mut Api, params: &Params, out: &mut Output<'_>, method: &str) -> R
             "Multiple matching VMs found. Operation can only be performed on one VM at a time",
         ));
     };
-    let mut call = vec![one.reference.clone(), Value::from(params.require("new-name-label")?)];
+    say_copy(api, params, out, method, &one.reference)
+}
+
+/// Makes a copy, clone or snapshot and prints its uuid.
+pub(super) fn say_copy(
+    api: &mut Api,
+    params: &Params,
+    out: &mut Output<'_>,
+    method: &str,
+    of: &Value,
+) -> Result<(), Failure> {
+    let mut call = vec![of.clone(), Value::from(params.require("new-name-label")?)];
     if method == "VM.copy" {
         call.push(api.reference("SR", params.get("sr-uuid").unwrap_or_default())?);
     }

@@ -120,8 +120,9 @@ fn every_list_of_the_api_can_be_shown_whole() {
     let lists: Vec<&str> =
         all.split(',').filter(|name| name.ends_with("-list") && !name.contains("param")).collect();
     assert!(lists.len() > 12, "{lists:?}");
-    // A VM's own lists, a host's figures, those of logged-in users and of authorities are none of a class.
-    let others = ["vm-", "session-", "pool-certificate-", "host-data-source-"];
+    // Lists of VMs and their snapshots, a host's figures, those of logged-in users and of authorities are
+    // none of a class.
+    let others = ["vm-", "snapshot-disk-", "session-", "pool-certificate-", "host-data-source-"];
     let whole =
         |list: &&&str| **list == "vm-list" || !others.iter().any(|other| list.starts_with(other));
     for list in lists.iter().filter(whole) {
@@ -142,4 +143,34 @@ fn from_afar_with_a_password() {
     assert!(note.contains("is new; its certificate is kept in"), "{note}");
     assert_eq!(remote("xenith"), (0, uuid, String::new()));
     assert_eq!(remote("wrong"), (1, String::new(), "Authentication failed\n".to_owned()));
+}
+
+#[test]
+fn templates_are_made_of_a_snapshot() {
+    let xe = Daemon::start();
+    xe.ok("vm-install template=Linux+PVH+(own+boot+loader) new-name-label=web");
+    xe.ok("vm-disk-add vm=web disk-size=8MiB device=0");
+    let snapshot = xe.ok("vm-snapshot vm=web new-name-label=before");
+    let disk = xe.ok(&format!("snapshot-disk-list uuid={snapshot} vdi-params=uuid --minimal"));
+    let disk = disk.split(',').next_back().unwrap();
+    assert_eq!(xe.ok(&format!("vdi-list uuid={disk} params=is-a-snapshot --minimal")), "true");
+    let cloned = xe.ok(&format!("snapshot-clone uuid={snapshot} new-name-label=cloned"));
+    let copied = format!("snapshot-copy snapshot-uuid={snapshot} new-name-label=copied");
+    let copied = xe.ok(&format!("{copied} new-name-description=whole"));
+    let file = xe.folder.path().join("before.xva").display().to_string();
+    let export = format!("snapshot-export-to-template snapshot-uuid={snapshot} filename={file}");
+    xe.ok(&export);
+    let imported = xe.ok(&format!("vm-import filename={file}"));
+    for template in [&cloned, &copied, &imported] {
+        let listed = format!("template-list uuid={template} params=uuid --minimal");
+        assert_eq!(xe.ok(&listed), *template);
+    }
+    let description = format!("template-param-get uuid={copied} param-name=name-description");
+    assert_eq!(xe.ok(&description), "whole");
+    let vm = xe.ok(&format!("vm-install template-uuid={imported} new-name-label=again"));
+    assert_ne!(xe.ok(&format!("vbd-list vm-uuid={vm} --minimal")), "");
+    // Nothing crashed, there is no disc, and the host has processors.
+    assert_eq!(xe.ok("vm-crashdump-list vm=web"), "");
+    assert_eq!(xe.ok("cd-list --minimal"), "");
+    assert!(xe.ok("host-cpu-info").contains("cpu_count"));
 }
