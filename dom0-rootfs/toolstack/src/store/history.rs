@@ -77,9 +77,9 @@ impl Default for History {
 }
 
 impl History {
-    /// Begins a run after those of a note. A program that did not write the note has counted
-    /// further if less is set aside by it; then nothing is known. `newest` is the newest number in
-    /// the database.
+    /// Begins a run after those of a note. If other numbers are set aside than it says, a program
+    /// has run since that does not keep it, and what that did is not known. `newest` is the newest
+    /// number in the database.
     pub(super) fn open(note: Option<&str>, reserved: u64, newest: u64) -> History {
         let mut words = note.unwrap_or_default().split(' ');
         let ours = words.next().and_then(|word| word.parse().ok()) == Some(reserved);

@@ -340,6 +340,34 @@ fn a_token_outlives_the_daemon() {
     assert_eq!(since(&start(&disk, 40), heard), Some(expected));
 }
 
+/// A disk that has lost power before it wrote what nobody waited for.
+struct Cut(Disk);
+
+impl Database for Cut {
+    fn load(&mut self) -> Result<Contents, DatabaseError> {
+        self.0.lock().unwrap().load()
+    }
+    fn commit(&mut self, changes: &[Change]) -> Result<(), DatabaseError> {
+        self.0.lock().unwrap().commit(changes)
+    }
+    fn write_down(&mut self, _: &[Change]) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+}
+
+#[test]
+fn who_heard_of_what_a_power_cut_took_begins_anew() {
+    let disk = Disk::default();
+    let store = Store::open(Box::new(Cut(disk.clone())), |_| {}).unwrap();
+    vm_with_disk(&store);
+    let before = token(&store);
+    store.write(|t| Ok(t.create(&classes::TASK, vec![]))).unwrap();
+    let after = token(&store);
+    let again = start(&disk, i64::MIN);
+    assert!(since(&again, before).is_some());
+    assert_eq!(since(&again, after), None);
+}
+
 #[test]
 fn tokens_of_another_past_are_refused() {
     let disk = Disk::default();
