@@ -7,7 +7,7 @@ use xapi_model::{Ref, Value};
 
 use crate::store::{Object, Objects, Transaction};
 use crate::vdis;
-use crate::vm::{device_operation, disk_users, operation};
+use crate::vm::{appliance, device_operation, disk_users, operation};
 
 /// Works out what follows from the objects that a transaction has touched.
 pub fn derive(t: &mut Transaction<'_>) {
@@ -26,6 +26,7 @@ pub fn derive(t: &mut Transaction<'_>) {
             "VDI" => vdi(t.objects(), object),
             "VBD" | "VIF" => device_operation::allowed(t.objects(), object),
             "SR" => sr(t.objects(), object),
+            "VM_appliance" => appliance::allowed(t.objects(), object),
             "host" => host(object),
             "network" => names(&["attaching"]),
             _ => continue,
@@ -42,6 +43,7 @@ fn neighbours(objects: &Objects, object: &Object, affected: &mut BTreeSet<Ref>) 
             affected.extend(vbds.iter().filter_map(|vbd| Some(objects.find(vbd)?.to("VDI"))));
             affected.extend(vbds);
             affected.extend(object.refs("VIFs"));
+            affected.insert(object.to("appliance"));
         }
         "VBD" => {
             affected.extend([object.to("VM"), object.to("VDI")]);

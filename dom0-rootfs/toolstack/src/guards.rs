@@ -81,16 +81,12 @@ fn vm(vm: &Object, field: &str, value: &Value) -> Result<(), ApiError> {
             limits.set(field, number);
             limits.check()
         }
-        "is_a_template" => {
-            // Clients say that a snapshot is none, or a VM that runs, and go on with it.
-            if *value == Value::Bool(true) && !vm.bool("is_a_template") {
-                settle("make_into_template")?;
-            }
-            if vm.bool("is_default_template") && *value == Value::Bool(false) {
-                return Err(errors::OPERATION_NOT_ALLOWED.with(["clone the default template"]));
-            }
-            Ok(())
+"is_a_template" if *value == Value::Bool(true) => settle("make_into_template"),
+        "is_a_template" if vm.bool("is_default_template") => {
+            Err(errors::OPERATION_NOT_ALLOWED.with(["clone the default template"]))
         }
+        // Clients say of a snapshot, or of a VM that runs, that it is none, and go on with it.
+        "is_a_template" => Ok(()),
         "domain_type" | "HVM_boot_policy" if vm.text("power_state") != "Halted" => {
             let state = vm.text("power_state").to_lowercase();
             Err(errors::VM_BAD_POWER_STATE.with([vm.reference().as_str(), "halted", &state]))

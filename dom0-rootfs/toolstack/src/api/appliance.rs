@@ -11,6 +11,7 @@ use super::{Entry, call, records};
 use crate::subtask::Part;
 use crate::task::Cancel;
 use crate::toolstack::{Args, Context};
+use crate::vm::appliance::obstacle;
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VM_appliance.create", |context, args| records::create(context, args, &classes::VM_APPLIANCE)),
@@ -77,12 +78,11 @@ impl<'a> UnderWay<'a> {
     ) -> Result<UnderWay<'a>, ApiError> {
         let key = context.operation_key(&format!("VM_appliance.{name}"));
         context.store().write(|t| {
-            let mut operations =
-                t.get("VM_appliance", appliance)?.map("current_operations").clone();
-            if !operations.is_empty() {
-                let words = ["VM_appliance", appliance.as_str()];
-                return Err(errors::OTHER_OPERATION_IN_PROGRESS.with(words));
+            let object = t.get("VM_appliance", appliance)?;
+            if let Some(obstacle) = obstacle(t.objects(), object, name) {
+                return Err(obstacle);
             }
+            let mut operations = object.map("current_operations").clone();
             operations.insert(key.clone(), Value::Enum(name));
             t.set_live(appliance, "current_operations", Value::Map(operations));
             Ok(())

@@ -69,10 +69,6 @@ fn provision(context: &Context, args: &Args<'_>) -> Reply {
         let disks = vm.entry("other_config", "disks").unwrap_or_default().to_owned();
         (disks, vm.text("name_label").to_owned())
     })?;
-    let default = context.toolstack.look("VM", &vm, |vm, _| vm.bool("is_default_template"))?;
-    if default {
-        return Err(errors::OPERATION_NOT_ALLOWED.with(["clone the default template first"]));
-    }
     let disks = wanted(&disks)
         .map_err(|problem| errors::INVALID_VALUE.with(["other_config:disks", &problem]))?;
     let mut made = Vec::new();

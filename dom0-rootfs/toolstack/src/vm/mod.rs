@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Virtual machines: what is allowed, how they start and end.
 
+pub mod appliance;
 pub mod bios_strings;
 pub mod crash_dump;
 pub mod device_operation;

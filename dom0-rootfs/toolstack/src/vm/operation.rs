@@ -104,8 +104,15 @@ pub fn obstacle(vm: &Object, operation: &str) -> Option<ApiError> {
     } else if !rule.vm {
         return Some(errors::OPERATION_NOT_ALLOWED.with(["this is no snapshot"]));
     }
-    if operation == "destroy" && vm.bool("is_default_template") {
-        return Some(errors::OPERATION_NOT_ALLOWED.with(["default templates are kept"]));
+    if vm.bool("is_default_template") {
+        let reason = match operation {
+            "destroy" => Some("default templates are kept"),
+            "provision" => Some("clone the default template first"),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            return Some(errors::OPERATION_NOT_ALLOWED.with([reason]));
+        }
     }
     let state = vm.text("power_state");
     if !rule.states.contains(&state) {

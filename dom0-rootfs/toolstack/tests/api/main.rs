@@ -29,6 +29,7 @@ mod management;
 mod memory;
 mod messages;
 mod networks;
+mod operations;
 mod reinstallation;
 mod remote_storage;
 mod restarts;

@@ -11,7 +11,7 @@ static OPERATIONS: EnumType = EnumType {
 const SELF: crate::message::Param = param("self", Ref("VM_appliance"), "the appliance");
 
 const ERRORS: &[&crate::error::ErrorCode] =
-    &[&OPERATION_PARTIALLY_FAILED, &OTHER_OPERATION_IN_PROGRESS];
+    &[&OPERATION_NOT_ALLOWED, &OPERATION_PARTIALLY_FAILED, &OTHER_OPERATION_IN_PROGRESS];
 
 /// VMs that are started and ended together.
 pub static VM_APPLIANCE: Class = class(
