@@ -81,7 +81,7 @@ fn vm(vm: &Object, field: &str, value: &Value) -> Result<(), ApiError> {
             limits.set(field, number);
             limits.check()
         }
-"is_a_template" if *value == Value::Bool(true) => settle("make_into_template"),
+        "is_a_template" if *value == Value::Bool(true) => settle("make_into_template"),
         "is_a_template" if vm.bool("is_default_template") => {
             Err(errors::OPERATION_NOT_ALLOWED.with(["clone the default template"]))
         }
