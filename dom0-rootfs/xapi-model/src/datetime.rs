@@ -21,19 +21,20 @@ impl DateTime {
         DateTime(i64::try_from(since.as_secs()).unwrap_or_default())
     }
 
-    /// Reads `20240101T00:00:00Z`, also with dashes, without the `Z`, or with a fraction, which is dropped.
+    /// Reads `20240101T00:00:00Z`, and what RFC 3339 has beside it: dashes, a fraction, which is dropped, and an
+    /// offset from UTC. Without one it is UTC.
     pub fn parse(text: &str) -> Option<DateTime> {
-        let (date, time) = text.trim().split_once('T')?;
+        let (date, time) = text.trim().split_once(['T', 't', ' '])?;
         let date: String = date.chars().filter(|c| *c != '-').collect();
-        let time = time.strip_suffix('Z').unwrap_or(time);
+        let (time, ahead) = match time.find(['Z', 'z', '+', '-']) {
+            Some(at) => (&time[..at], offset(&time[at..])?),
+            None => (time, 0),
+        };
         let time = time.split('.').next()?;
         let time: String = time.chars().filter(|c| *c != ':').collect();
         if date.len() != 8 || time.len() != 6 {
             return None;
         }
-        let number = |text: &str| -> Option<i64> {
-            text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
-        };
         let (year, month, day) =
             (number(date.get(0..4)?)?, number(date.get(4..6)?)?, number(date.get(6..8)?)?);
         let (hour, minute, second) =
@@ -45,7 +46,7 @@ impl DateTime {
         if day < 1 || civil_from_days(days) != (year, month, day) {
             return None;
         }
-        Some(DateTime(days * 86_400 + hour * 3600 + minute * 60 + second))
+        Some(DateTime(days * 86_400 + hour * 3600 + minute * 60 + second - ahead))
     }
 }
 
@@ -56,6 +57,28 @@ impl fmt::Display for DateTime {
         let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
         write!(f, "{year:04}{month:02}{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
+}
+
+fn number(text: &str) -> Option<i64> {
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// Seconds ahead of UTC of `Z`, `+02:00`, `+0200` or `+02`.
+fn offset(text: &str) -> Option<i64> {
+    let sign = match text.get(..1)? {
+        "Z" | "z" => return (text.len() == 1).then_some(0),
+        "+" => 1,
+        _ => -1,
+    };
+    let (hours, minutes) = (text.get(1..3)?, text.get(3..)?);
+    let minutes = minutes.strip_prefix(':').unwrap_or(minutes);
+    let minutes = match (minutes.len(), text.len()) {
+        (2, _) => number(minutes)?,
+        (0, 3) => 0,
+        _ => return None,
+    };
+    let hours = number(hours)?;
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
 /// Days since 1970-01-01 of a date of the proleptic Gregorian calendar.
@@ -97,7 +120,18 @@ mod tests {
             assert_eq!(DateTime(seconds).to_string(), text);
             assert_eq!(DateTime::parse(text), Some(DateTime(seconds)));
         }
-        assert_eq!(DateTime::parse("2024-01-01T00:00:00.25Z"), Some(DateTime(1_704_067_200)));
+        for text in [
+            "2024-01-01T00:00:00.25Z",
+            "2024-01-01T00:00:00",
+            "2024-01-01t00:00:00z",
+            "2024-01-01T02:00:00+02:00",
+            "20240101T02:00:00.5+02:00",
+            "2024-01-01T05:30:00.75+0530",
+            "2023-12-31T16:00:00-08",
+            "2023-12-31T16:00:00.123456-08:00",
+        ] {
+            assert_eq!(DateTime::parse(text), Some(DateTime(1_704_067_200)), "{text}");
+        }
     }
 
     #[test]
@@ -111,6 +145,14 @@ mod tests {
             "2024010+T00:00:00Z",
             "20240100T00:00:00Z",
             "1704067200",
+            "111T0:0:0",
+            "2024-01-01T00:00:00Zulu",
+            "2024-01-01T00:00:00+",
+            "2024-01-01T00:00:00+2",
+            "2024-01-01T00:00:00+02:",
+            "2024-01-01T00:00:00+24:00",
+            "2024-01-01T00:00:00+02:60",
+            "2024-01-01T00:00:00+é2:00",
             "２０２４0101T00:00:00",
         ] {
             assert_eq!(DateTime::parse(text), None, "{text}");

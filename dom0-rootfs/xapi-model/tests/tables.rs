@@ -77,6 +77,15 @@ fn values_are_coerced_as_clients_send_them() {
     assert_eq!(mismatch.unwrap_err().at, "[a]");
 }
 
+#[test]
+fn a_time_that_is_none_is_refused_where_one_is_wanted() {
+    let sent = Value::from("111T0:0:0");
+    assert!(coerce(&Type::DateTime, sent.clone()).is_err());
+    // Go's clients send it so in records of new objects, where the host decides.
+    let record = Value::Map([("snapshot_time".into(), sent)].into());
+    assert_eq!(coerce(&Type::Record("VM"), record), Ok(Value::Map([].into())));
+}
+
 /// The class of a reference, however deep it is.
 fn target(ty: &Type) -> Option<&'static str> {
     match ty {
