@@ -129,6 +129,8 @@ fn vdi(objects: &Objects, vdi: &Object) -> Value {
 
 fn sr(objects: &Objects, sr: &Object) -> Value {
     if attached(objects, sr) {
+        // XenServer does not name vdi_copy and vdi_forget either: older clients, whose enumerations lack them,
+        // cannot read the record then.
         let all = [
             "scan",
             "update",
@@ -138,8 +140,6 @@ fn sr(objects: &Objects, sr: &Object) -> Value {
             "vdi_resize",
             "vdi_clone",
             "vdi_snapshot",
-            "vdi_copy",
-            "vdi_forget",
             "pbd_create",
         ];
         return supported(objects, sr, &all);

@@ -30,6 +30,7 @@ mod memory;
 mod messages;
 mod networks;
 mod operations;
+mod records;
 mod reinstallation;
 mod remote_storage;
 mod restarts;
