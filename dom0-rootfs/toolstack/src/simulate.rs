@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use appliance_model::handover::{Handover, LocalSr, LocalSrKind};
 use network::{FakeNetwork, IpStatus, PhysicalNic};
 use storage::{FakeDriver, SrDriver, SrSpec};
+use xapi_model::DateTime;
 use xenops::{SimulatedHost, Simulator};
 
 use crate::auth::MadeUp;
@@ -127,6 +128,8 @@ fn machine(root: &Path) -> Result<Machine> {
     let cpu = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 85\nstepping\t: 7\n\
                flags\t\t: fpu vme pse\n";
     write("proc/cpuinfo".into(), cpu)?;
+    // It starts with its daemon.
+    write("proc/stat".into(), &format!("cpu  0 0\nbtime {}\n", DateTime::now().0))?;
     for (name, text) in [("sys_vendor", "Made-up Inc."), ("product_name", "Simulator")] {
         write(format!("sys/class/dmi/id/{name}"), &format!("{text}\n"))?;
     }

@@ -13,6 +13,7 @@ use xapi_model::{ApiError, DateTime, Ref, Value, classes};
 use xenops::HostInfo;
 
 use crate::dom0::Services;
+use crate::hardware::Machine;
 use crate::store::Transaction;
 use crate::toolstack::{Context, Toolstack};
 use crate::vm::watcher;
@@ -230,18 +231,13 @@ fn facts(
         ("product_version_text", version.to_owned()),
         ("platform_name", "Xenith".to_owned()),
         ("platform_version", version.to_owned()),
-        ("build_number", build_id()),
+        ("build_number", build_id().unwrap_or_else(|| version.to_owned())),
         ("hostname", hostname()),
         ("xen", info.xen_version.clone()),
         ("linux", uname.release().to_string_lossy().into_owned()),
     ];
     t.set(&host, "software_version", Value::string_map(software));
-    let cpu = [
-        ("cpu_count", info.cpus.to_string()),
-        ("modelname", info.cpu_model.clone()),
-        ("speed", info.cpu_mhz.to_string()),
-    ];
-    t.set(&host, "cpu_info", Value::string_map(cpu));
+    clients_ask_for(t, &host, &toolstack.machine, info);
     memory(t, info);
     control_domain_memory(t, toolstack);
     drivers(t, toolstack);
@@ -250,6 +246,43 @@ fn facts(
         dom0::record(t, &host, services);
     }
     Ok(())
+}
+
+/// Facts in maps that clients of XenServer look into.
+fn clients_ask_for(t: &mut Transaction<'_>, host: &Ref, machine: &Machine, info: &HostInfo) {
+    let kind = machine.cpu_kind();
+    let of_pool = [
+        ("vendor", kind.vendor),
+        ("cpu_count", info.cpus.to_string()),
+        ("socket_count", info.sockets.to_string()),
+    ];
+    let of_host = [
+        ("threads_per_core", info.threads_per_core.to_string()),
+        ("nr_nodes", info.nodes.to_string()),
+        ("speed", info.cpu_mhz.to_string()),
+        ("modelname", info.cpu_model.clone()),
+        ("family", kind.family.to_string()),
+        ("model", kind.model.to_string()),
+        ("stepping", kind.stepping),
+        ("flags", kind.flags),
+    ];
+    t.set(host, "cpu_info", Value::string_map(of_pool.iter().chain(&of_host).cloned()));
+    // Xen Orchestra offers zstd for exports where this is there alone. Other restrictions that XenServer has are
+    // of features that are here or not, without a licence.
+    let restrictions = Value::string_map([("restrict_zstd_export", "false")]);
+    t.set(host, "license_params", restrictions.clone());
+    let pool = t.objects().all("pool").next().map(|pool| pool.reference().clone());
+    if let Some(pool) = pool {
+        t.set(&pool, "cpu_info", Value::string_map(of_pool));
+        t.set(&pool, "restrictions", restrictions);
+    }
+    // As XenServer writes floating point numbers.
+    let seconds = |time: DateTime| Value::from(format!("{}.", time.0));
+    let config = t.objects().find(host).map(|host| host.map("other_config").clone());
+    let mut config = config.unwrap_or_default();
+    config.insert("boot_time".into(), seconds(machine.boot_time().unwrap_or(DateTime::EPOCH)));
+    config.insert("agent_start_time".into(), seconds(DateTime::now()));
+    t.set(host, "other_config", Value::Map(config));
 }
 
 fn memory(t: &mut Transaction<'_>, info: &HostInfo) {
@@ -362,8 +395,8 @@ fn read_line(path: &str) -> String {
 }
 
 /// The build that runs, as the kernel command line says.
-fn build_id() -> String {
+fn build_id() -> Option<String> {
     let line = read_line("/proc/cmdline");
     let id = line.split_whitespace().find_map(|word| word.strip_prefix("xenith.build="));
-    id.unwrap_or_default().to_owned()
+    id.filter(|id| !id.is_empty()).map(str::to_owned)
 }

@@ -126,6 +126,12 @@ pub struct HostInfo {
     pub capabilities: Vec<String>,
     /// Logical CPUs online.
     pub cpus: u32,
+    /// Sockets that they are in.
+    pub sockets: u32,
+    /// Logical CPUs of each core.
+    pub threads_per_core: u32,
+    /// NUMA nodes.
+    pub nodes: u32,
     /// CPU model name.
     pub cpu_model: String,
     /// Clock rate in MHz.

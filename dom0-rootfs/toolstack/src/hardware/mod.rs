@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use xapi_model::DateTime;
+
 use crate::vm::bios_strings;
 
 pub use crashes::Crash;
@@ -51,6 +53,13 @@ impl Machine {
     /// The kind of its CPUs, from `/proc/cpuinfo`; what is not there is empty or 0.
     pub fn cpu_kind(&self) -> CpuKind {
         cpu_kind(&text(&self.path("/proc/cpuinfo")))
+    }
+
+    /// When its kernel started, from `/proc/stat`.
+    pub fn boot_time(&self) -> Option<DateTime> {
+        let text = text(&self.path("/proc/stat"));
+        let seconds = text.lines().find_map(|line| line.strip_prefix("btime "))?;
+        seconds.trim().parse().ok().map(DateTime)
     }
 }
 
@@ -105,5 +114,6 @@ mod tests {
         assert_eq!(cpu_kind(text), kind);
         assert_eq!(cpu_kind("model : many\n: \nflags"), CpuKind::default());
         assert_eq!(Machine::new("/nowhere".into()).cpu_kind(), CpuKind::default());
+        assert_eq!(Machine::new("/nowhere".into()).boot_time(), None);
     }
 }

@@ -1,16 +1,52 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What records say where other clients go by it.
 
-use crate::common::{Served, Wire};
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use xapi_model::Value;
+
+use crate::common::{Client, Served, Wire};
+
+/// The records of a class.
+fn all(client: &Client, class: &str) -> Vec<BTreeMap<String, Value>> {
+    let records = client.ok(&format!("{class}.get_all_records"), vec![]);
+    records.as_map().unwrap().values().map(|record| record.as_map().unwrap().clone()).collect()
+}
+
+fn entry(record: &BTreeMap<String, Value>, field: &str, key: &str) -> Option<String> {
+    record[field].as_map().unwrap().get(key).map(Value::text)
+}
 
 #[test]
 fn operations_of_an_sr_are_those_that_older_clients_know() {
     let served = Served::new();
     let client = served.login(Wire::Xml);
-    let srs = client.ok("SR.get_all_records", vec![]);
-    for sr in srs.as_map().unwrap().values() {
-        let allowed = sr.as_map().unwrap()["allowed_operations"].as_set().unwrap().to_vec();
+    for sr in all(&client, "SR") {
+        let allowed = sr["allowed_operations"].as_set().unwrap();
         assert!(allowed.contains(&"vdi_create".into()));
         assert!(!allowed.contains(&"vdi_copy".into()) && !allowed.contains(&"vdi_forget".into()));
+    }
+}
+
+#[test]
+fn hosts_and_pools_say_what_clients_ask_for() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    let (host, pool) = (&all(&client, "host")[0], &all(&client, "pool")[0]);
+    for key in ["cpu_count", "socket_count", "vendor"] {
+        assert!(entry(host, "cpu_info", key).is_some_and(|text| !text.is_empty()), "{key}");
+        assert_eq!(entry(host, "cpu_info", key), entry(pool, "cpu_info", key));
+    }
+    assert_eq!(entry(host, "cpu_info", "socket_count").as_deref(), Some("1"));
+    let zstd = "restrict_zstd_export";
+    assert_eq!(entry(host, "license_params", zstd).as_deref(), Some("false"));
+    assert_eq!(entry(pool, "restrictions", zstd).as_deref(), Some("false"));
+    assert_ne!(entry(host, "software_version", "build_number").as_deref(), Some(""));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    for key in ["boot_time", "agent_start_time"] {
+        let time = entry(host, "other_config", key).unwrap();
+        assert!(time.ends_with('.'), "{time}");
+        assert!((0.0..600.0).contains(&(now + 1.0 - time.parse::<f64>().unwrap())), "{key} {time}");
     }
 }

@@ -80,7 +80,7 @@ pub static HOST: Class = class(
         ro("hostname", STRING, "Host name."),
         ro("address", STRING, "Address on the management network."),
         ro("metrics", Ref("host_metrics"), "Figures that change all the time."),
-        ro("license_params", STRING_MAP, "Licence; there is none."),
+        ro("license_params", STRING_MAP, "Licence; there is none. What clients ask of it: restrict_zstd_export, false."),
         ro("ha_statefiles", STRINGS, "State files of high availability."),
         ro("ha_network_peers", STRINGS, "Hosts seen by high availability."),
         BLOBS,

@@ -61,7 +61,7 @@ pub static POOL: Class = class(
         ro("redo_log_enabled", Bool, "A redo log is kept."),
         ro("redo_log_vdi", Ref("VDI"), "Where the redo log is kept."),
         ro("vswitch_controller", STRING, "Address of the controller of the virtual switches."),
-        ro("restrictions", STRING_MAP, "Features that are restricted; none."),
+        ro("restrictions", STRING_MAP, "Features that are restricted; none. What clients ask of it: restrict_zstd_export, false."),
         ro("metadata_VDIs", Set(&Ref("VDI")), "VDIs with metadata of pools."),
         ro("ha_cluster_stack", STRING, "Cluster stack of high availability."),
         ro("allowed_operations", Set(&Enum(&OPERATIONS)), "What may be done with it now."),

@@ -29,6 +29,12 @@ pub(crate) struct Dominfo {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Physinfo {
     nr_cpus: u32,
+    #[serde(default)]
+    threads_per_core: u32,
+    #[serde(default)]
+    cores_per_socket: u32,
+    #[serde(default)]
+    nr_nodes: u32,
     cpu_khz: u32,
     total_pages: u64,
     #[serde(default)]
@@ -142,6 +148,8 @@ pub(crate) fn host(physical: &Physinfo, version: &Version, cpuinfo: &str) -> Hos
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
         .map_or("unknown", |(_, model)| model.trim());
+    let threads_per_core = physical.threads_per_core.max(1);
+    let per_socket = threads_per_core * physical.cores_per_socket.max(1);
     HostInfo {
         xen_version: format!(
             "{}.{}{}",
@@ -149,6 +157,9 @@ pub(crate) fn host(physical: &Physinfo, version: &Version, cpuinfo: &str) -> Hos
         ),
         capabilities: version.capabilities.split_whitespace().map(str::to_owned).collect(),
         cpus: physical.nr_cpus,
+        sockets: (physical.nr_cpus / per_socket).max(1),
+        threads_per_core,
+        nodes: physical.nr_nodes.max(1),
         cpu_model: model.to_owned(),
         cpu_mhz: physical.cpu_khz / 1000,
         memory_total_kib: physical.total_pages * PAGE_KIB,
@@ -193,7 +204,10 @@ mod tests {
 
     fn physical() -> Physinfo {
         Physinfo {
-            nr_cpus: 2,
+            nr_cpus: 8,
+            threads_per_core: 2,
+            cores_per_socket: 2,
+            nr_nodes: 0,
             cpu_khz: 2_596_128,
             total_pages: 524_000,
             free_pages: 1000,
@@ -241,6 +255,7 @@ mod tests {
         assert_eq!(host.xen_version, "4.20.3");
         assert_eq!(host.cpu_model, "QEMU Virtual CPU version 2.5+");
         assert_eq!((host.memory_free_kib, host.cpu_mhz), (4000, 2596));
+        assert_eq!((host.sockets, host.threads_per_core, host.nodes), (2, 2, 1));
         assert_eq!(host.capabilities.len(), 2);
     }
 }
