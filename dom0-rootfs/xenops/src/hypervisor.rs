@@ -182,6 +182,9 @@ pub struct DomainSpec {
     pub vcpus_max: u32,
     /// Its share of the physical CPUs.
     pub scheduling: Scheduling,
+    /// Physical CPUs that its virtual ones may run on, in ascending order, the first entry for the first virtual
+    /// CPU; those without one have the first entry too. Empty: all.
+    pub affinity: Vec<Vec<u32>>,
     /// Block devices, in order.
     pub disks: Vec<Disk>,
     /// Network interfaces, in order.

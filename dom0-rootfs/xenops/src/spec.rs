@@ -124,6 +124,10 @@ fn check_scheduling(spec: &DomainSpec) -> Result<(), XenopsError> {
     if spec.scheduling.weight == Some(0) {
         return Err(XenopsError::bad_spec("scheduling.weight", "is 0"));
     }
+    // libxl reads how many there are from the last one, and Xen refuses a domain that can run nowhere.
+    if spec.affinity.iter().any(|cpus| cpus.is_empty() || !cpus.is_sorted()) {
+        return Err(XenopsError::bad_spec("affinity", "has an empty or unsorted entry"));
+    }
     let most = spec.vcpus_max * 100;
     match spec.scheduling.cap {
         Some(cap) if cap > most => {
@@ -290,6 +294,8 @@ mod tests {
         assert_eq!(refused(|s| s.vcpus_max = 0), "vcpus_max");
         assert_eq!(refused(|s| s.vcpus_max = MAX_VCPUS + 1), "vcpus_max");
         assert_eq!(refused(|s| s.scheduling.weight = Some(0)), "scheduling.weight");
+        assert_eq!(refused(|s| s.affinity = vec![vec![]]), "affinity");
+        assert_eq!(refused(|s| s.affinity = vec![vec![1, 0]]), "affinity");
         assert_eq!(refused(|s| s.scheduling.cap = Some(100 * s.vcpus_max + 1)), "scheduling.cap");
         assert_eq!(refused(|s| s.disks[0].vdev = "vda".into()), "disks[0].vdev");
         assert_eq!(refused(|s| s.disks[1].vdev = s.disks[0].vdev.clone()), "disks[1].vdev");

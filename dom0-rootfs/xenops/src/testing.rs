@@ -43,6 +43,7 @@ pub(crate) fn pvh() -> DomainSpec {
         vcpus: 1,
         vcpus_max: 2,
         scheduling: Scheduling::default(),
+        affinity: Vec::new(),
         disks: vec![Disk {
             vdev: "xvda".into(),
             source: Some("/dev/loop0".into()),

@@ -63,6 +63,11 @@ fn press(context: &Context, vm: &Ref, button: Button) -> Reply {
 fn add_to_vcpus_params_live(context: &Context, args: &Args<'_>) -> Reply {
     let vm = args.to("self");
     let (key, value) = (args.text("key").to_owned(), args.get("value").clone());
+    if key == "mask" {
+        let words =
+            ["VCPUs_params", "mask", "it counts from the next start: use add_to_VCPUs_params"];
+        return Err(errors::VALUE_NOT_SUPPORTED.with(words));
+    }
     alone(context, &vm, || {
         let domain = running(context, &vm)?;
         let params = context.toolstack.look("VM", &vm, |vm, _| {

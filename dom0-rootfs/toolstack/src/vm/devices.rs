@@ -54,8 +54,9 @@ pub fn scheduling(params: Option<&BTreeMap<String, Value>>) -> Result<Scheduling
                 scheduling.weight = Some(weight.ok_or_else(invalid)?);
             }
             "cap" => scheduling.cap = Some(text.parse().map_err(|_| invalid())?),
+            "mask" => drop(masks(&text).ok_or_else(invalid)?),
             _ => {
-                let reason = "only weight and cap are known";
+                let reason = "only weight, cap and mask are known";
                 return Err(errors::VALUE_NOT_SUPPORTED.with(["VCPUs_params", key, reason]));
             }
         }
@@ -63,6 +64,39 @@ pub fn scheduling(params: Option<&BTreeMap<String, Value>>) -> Result<Scheduling
     Ok(scheduling)
 }
 
+/// Physical CPUs that a `mask` allows virtual CPUs: `0,1` all of them, `0,1;2` the first and the second, and
+/// others as the first. An empty one is none.
+fn masks(text: &str) -> Option<Vec<Vec<u32>>> {
+    let number = |text: &str| text.trim().parse().ok().filter(|cpu| *cpu < CPUS);
+    let mask = |text: &str| -> Option<Vec<u32>> {
+        let cpus: Option<BTreeSet<u32>> = text.split(',').map(number).collect();
+        Some(cpus?.into_iter().collect())
+    };
+    if text.trim().is_empty() { Some(Vec::new()) } else { text.split(';').map(mask).collect() }
+}
+
+/// Physical CPUs for the virtual ones of a VM with these `VCPUs_params`, of those that its host's allow. As on
+/// XenServer, nothing is allowed beside what both name, or all if that is nothing.
+pub fn affinity(
+    params: Option<&BTreeMap<String, Value>>,
+    of_host: Option<&BTreeMap<String, Value>>,
+) -> Vec<Vec<u32>> {
+    let named = |params: Option<&BTreeMap<String, Value>>| {
+        params.and_then(|params| masks(&params.get("mask")?.text())).unwrap_or_default()
+    };
+    let (mut own, of_host) = (named(params), named(of_host));
+    let Some(allowed) = of_host.into_iter().next() else { return own };
+    if own.is_empty() {
+        return vec![allowed];
+    }
+    for cpus in &mut own {
+        cpus.retain(|cpu| allowed.contains(cpu));
+    }
+    if own.iter().any(Vec::is_empty) { vec![allowed] } else { own }
+}
+
+/// More physical CPUs than Xen has on x86.
+const CPUS: u32 = 4096;
 /// Most block devices of a VM: libxl's limit for xvd names with 16 minors.
 const DISKS: u32 = 16;
 /// Most network interfaces of a VM, as on XenServer.
@@ -137,6 +171,24 @@ pub fn free_nics(objects: &Objects, vm: &Object) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn masks_name_physical_cpus() {
+        let params = |mask: &str| BTreeMap::from([("mask".to_owned(), Value::from(mask))]);
+        let found = |own: &str, host: &str| affinity(Some(&params(own)), Some(&params(host)));
+        let none: [Vec<u32>; 0] = [];
+        assert_eq!(found("", ""), none);
+        assert_eq!(found("2, 0,2", ""), [vec![0, 2]]);
+        assert_eq!(found("0,1;3", ""), [vec![0, 1], vec![3]]);
+        assert_eq!(found("", "1,2"), [vec![1, 2]]);
+        assert_eq!(found("0,1;2", "1,2"), [vec![1], vec![2]]);
+        assert_eq!(found("0;1", "1"), [vec![1]], "nothing is left of the first");
+        assert_eq!(affinity(None, None), none);
+        for text in ["a", "0,", ",", "0;", "-1", "0-3", "4096"] {
+            assert!(scheduling(Some(&params(text))).is_err(), "{text}");
+        }
+        assert_eq!(scheduling(Some(&params(""))), Ok(Scheduling::default()));
+    }
 
     #[test]
     fn device_names_and_numbers() {

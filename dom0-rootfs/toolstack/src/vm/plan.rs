@@ -85,7 +85,9 @@ pub fn plan(objects: &Objects, vm: &Ref, boot: &BootFiles) -> Result<Plan, ApiEr
     let vcpus_max = count("VCPUs_max")?;
     let mut scheduling = devices::scheduling(vm.get("VCPUs_params").as_map())?;
     let host = objects.all("host").next().map(|host| host.get("guest_VCPUs_params"));
-    let usual = devices::scheduling(host.and_then(Value::as_map))?;
+    let host = host.and_then(Value::as_map);
+    let usual = devices::scheduling(host)?;
+    let affinity = devices::affinity(vm.get("VCPUs_params").as_map(), host);
     scheduling.weight = scheduling.weight.or(usual.weight);
     scheduling.cap = scheduling.cap.or(usual.cap);
     // More than all of its CPUs is all of them.
@@ -100,6 +102,7 @@ pub fn plan(objects: &Objects, vm: &Ref, boot: &BootFiles) -> Result<Plan, ApiEr
         vcpus: count("VCPUs_at_startup")?,
         vcpus_max,
         scheduling,
+        affinity,
         disks: Vec::new(),
         nics: nics.iter().map(|planned| planned.nic.clone()).collect(),
         xenstore: xenstore(vm),

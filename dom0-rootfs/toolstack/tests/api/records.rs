@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use xapi_model::Value;
+use xenops::DomId;
 
 use crate::common::{Client, Served, Wire};
 
@@ -49,4 +50,24 @@ fn hosts_and_pools_say_what_clients_ask_for() {
         assert!(time.ends_with('.'), "{time}");
         assert!((0.0..600.0).contains(&(now + 1.0 - time.parse::<f64>().unwrap())), "{key} {time}");
     }
+}
+
+#[test]
+fn virtual_cpus_run_where_a_mask_lets_them() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    let vm = client.make_vm("pinned").vm;
+    let add = |key: &str, value: &str| {
+        client.call("VM.add_to_VCPUs_params", vec![vm.as_str().into(), key.into(), value.into()])
+    };
+    assert_eq!(add("mask", "0-1").unwrap_err().code, "INVALID_VALUE");
+    add("mask", "1,0").unwrap();
+    client.ok("VM.start", vec![vm.as_str().into(), false.into(), false.into()]);
+    assert_eq!(served.hypervisor.spec(DomId(1)).unwrap().affinity, [[0, 1]]);
+    let live = vec![vm.as_str().into(), "mask".into(), "0".into()];
+    assert_eq!(client.err("VM.add_to_VCPUs_params_live", live).code, "VALUE_NOT_SUPPORTED");
+    let empty = Value::Map(BTreeMap::from([("mask".to_owned(), "".into())]));
+    client.ok("VM.set_VCPUs_params", vec![vm.as_str().into(), empty]);
+    client.ok("VM.hard_reboot", vec![vm.as_str().into()]);
+    assert!(served.hypervisor.spec(DomId(2)).unwrap().affinity.is_empty());
 }

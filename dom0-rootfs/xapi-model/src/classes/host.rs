@@ -102,7 +102,7 @@ pub static HOST: Class = class(
         rw(
             "guest_VCPUs_params",
             STRING_MAP,
-            "weight and cap of VMs started here whose VCPUs_params do not say so.",
+            "weight, cap and mask of VMs started here whose VCPUs_params do not say so; no mask allows more.",
         ),
         ro("display", Enum(&DISPLAY), "Whether its console is on the screen."),
         ro("virtual_hardware_platform_versions", Set(&Int), "Versions of virtual hardware."),

@@ -103,7 +103,8 @@ pub static VM: Class = class(
         rw(
             "VCPUs_params",
             STRING_MAP,
-            "weight: share of the CPUs, 1 to 65535; cap: most percent of one CPU. From its next start.",
+            "weight: share of the CPUs, 1 to 65535; cap: most percent of one CPU; mask: numbers of the CPUs it may run on, \
+             as 0,1 for all of its own or 0,1;2 for the first and the second. From its next start.",
         ),
         rw("VCPUs_max", Int, "Most virtual CPUs.").or(ONE),
         rw("VCPUs_at_startup", Int, "Virtual CPUs that it starts with.").or(ONE),

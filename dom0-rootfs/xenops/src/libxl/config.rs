@@ -75,6 +75,9 @@ struct BuildInfo<'a> {
     rtc_timeoffset: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sched_params: Option<SchedParams>,
+    /// CPUs by their number, for each virtual one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    vcpu_hard_affinity: Vec<&'a [u32]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device_model_version: Option<&'static str>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -222,6 +225,7 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
         video_memkb: None,
         rtc_timeoffset: None,
         sched_params: sched_params(spec.scheduling),
+        vcpu_hard_affinity: affinity(spec),
         device_model_version: None,
         direct: None,
         pv: None,
@@ -278,6 +282,13 @@ fn build_info<'a>(spec: &'a DomainSpec, vnc: &Path) -> BuildInfo<'a> {
         }
     }
     info
+}
+
+/// For all virtual CPUs, or for none.
+fn affinity(spec: &DomainSpec) -> Vec<&[u32]> {
+    let Some(first) = spec.affinity.first() else { return Vec::new() };
+    let own = spec.affinity.iter().map(Vec::as_slice).chain(std::iter::repeat(first.as_slice()));
+    own.take(spec.vcpus_max as usize).collect()
 }
 
 fn sched_params(Scheduling { weight, cap }: Scheduling) -> Option<SchedParams> {
@@ -376,6 +387,19 @@ mod tests {
         assert_eq!(params(Some(512), Some(50)), json!({"weight": 512, "cap": 50}));
         assert_eq!(params(Some(512), None), json!({"weight": 512}));
         assert_eq!(params(None, None), Value::Null);
+    }
+
+    #[test]
+    fn cpus_of_each_virtual_cpu() {
+        let hard = |affinity: &[&[u32]]| {
+            let affinity = affinity.iter().map(|cpus| cpus.to_vec()).collect();
+            let spec = DomainSpec { affinity, vcpus_max: 3, ..testing::pvh() };
+            config(&spec)["b_info"]["vcpu_hard_affinity"].clone()
+        };
+        assert_eq!(hard(&[]), Value::Null);
+        assert_eq!(hard(&[&[0, 2]]), json!([[0, 2], [0, 2], [0, 2]]));
+        assert_eq!(hard(&[&[0], &[1]]), json!([[0], [1], [0]]));
+        assert_eq!(hard(&[&[0], &[1], &[2], &[3]]), json!([[0], [1], [2]]));
     }
 
     #[test]
