@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use xapi_model::{Value, classes};
+use xapi_model::{Ref, Value, classes};
 
-use crate::store::Transaction;
+use crate::store::{Object, Transaction};
 
 const MIB: i64 = 1 << 20;
 const GIB: i64 = 1 << 30;
@@ -113,7 +113,12 @@ const PC: &[(&str, &str)] = &[
     ("hpet", "true"),
     // Without this key, as in VMs from elsewhere, disks are on IDE.
     ("hdtype", "ahci"),
+    // Clients ask for it; no keys are here that would check what a guest starts.
+    ("secureboot", "false"),
 ];
+
+/// How every PC boots.
+const BOOT: &[(&str, &str)] = &[("order", "cdn"), ("firmware", "bios")];
 
 /// What it has more for Windows ([`crate::vm::platform`]).
 const WINDOWS: &[(&str, &str)] = &[
@@ -129,14 +134,40 @@ const WINDOWS: &[(&str, &str)] = &[
 /// Makes those that are not there: all in a new pool, and new ones after the host became newer.
 pub fn make(t: &mut Transaction<'_>) {
     let there: BTreeSet<String> = {
-        let all = t.objects().all("VM").filter(|vm| vm.bool("is_default_template"));
+        let made = |vm: &&Object| {
+            let noted = vm.entry("other_config", "default_template").is_some();
+            vm.bool("is_default_template") || (noted && vm.bool("is_a_template"))
+        };
+        let all = t.objects().all("VM").filter(made);
         all.map(|vm| vm.text("reference_label").to_owned()).collect()
     };
+    complete(t);
     for template in TEMPLATES.iter().filter(|template| !there.contains(template.label)) {
         let metrics = t.create(&classes::VM_METRICS, vec![]);
         let mut fields = template.fields();
         fields.push(("metrics", metrics.into()));
         t.create(&classes::VM, fields);
+    }
+}
+
+/// Gives default templates of an older host what clients ask for since.
+fn complete(t: &mut Transaction<'_>) {
+    let all = t.objects().all("VM");
+    let all = all.filter(|vm| vm.bool("is_default_template") && vm.text("domain_type") == "hvm");
+    let mut missing: Vec<(Ref, &str, Value)> = Vec::new();
+    for vm in all {
+        for (field, key, value) in
+            [("HVM_boot_params", "firmware", "bios"), ("platform", "secureboot", "false")]
+        {
+            let mut map = vm.map(field).clone();
+            if !map.contains_key(key) {
+                map.insert(key.to_owned(), value.into());
+                missing.push((vm.reference().clone(), field, Value::Map(map)));
+            }
+        }
+    }
+    for (vm, field, map) in missing {
+        t.set(&vm, field, map);
     }
 }
 
@@ -180,7 +211,7 @@ impl Template {
         };
         fields.push(("domain_type", Value::Enum("hvm")));
         fields.push(("HVM_boot_policy", "BIOS order".into()));
-        fields.push(("HVM_boot_params", Value::string_map([("order", "cdn")])));
+        fields.push(("HVM_boot_params", Value::string_map(BOOT.iter().copied())));
         fields.push(("platform", Value::string_map(PC.iter().chain(more).copied())));
         fields
     }
