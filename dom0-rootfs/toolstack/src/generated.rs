@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use xapi_model::{ApiError, Class, Described, Field, Kind, Ref, Reply, Type, Value, errors};
 
-use crate::guards;
 use crate::query::Query;
 use crate::store::Object;
 use crate::toolstack::{Args, Context};
+use crate::{guards, memory};
 
 /// Carries out a generated message; `create` and `destroy` are the classes' own.
 pub fn call(context: &Context, message: &Described, args: &Args<'_>) -> Reply {
@@ -86,7 +86,12 @@ fn set(
         guards::check(t.objects(), class, reference, field.name, &value)?;
         t.set(reference, field.name, value);
         Ok(Value::Void)
-    })
+    })?;
+    // The guest of a VM that runs is asked to follow.
+    if class.name == "VM" && field.name.starts_with("memory_dynamic_") {
+        memory::balance(&context.toolstack);
+    }
+    Ok(Value::Void)
 }
 
 fn added(object: &Object, field: &Field, args: &Args<'_>) -> Result<Value, ApiError> {

@@ -71,12 +71,16 @@ fn vm(vm: &Object, field: &str, value: &Value) -> Result<(), ApiError> {
             settle("changing_VCPUs")?;
             vcpus(number, vm.int("VCPUs_at_startup"))
         }
-        "VCPUs_at_startup" => {
-            settle("changing_VCPUs")?;
-            vcpus(vm.int("VCPUs_max"), number)
+        // It counts from the next start, so it may change at any time.
+        "VCPUs_at_startup" if vm.bool("is_control_domain") => {
+            Err(errors::OPERATION_NOT_ALLOWED.with(["this is the host's control domain"]))
         }
+        "VCPUs_at_startup" => vcpus(vm.int("VCPUs_max"), number),
         "memory_static_min" | "memory_static_max" | "memory_dynamic_min" | "memory_dynamic_max" => {
-            settle("changing_memory_limits")?;
+            settle(match field {
+                "memory_dynamic_min" | "memory_dynamic_max" => "changing_dynamic_range",
+                _ => "changing_memory_limits",
+            })?;
             let mut limits = Limits::of(vm);
             limits.set(field, number);
             limits.check()

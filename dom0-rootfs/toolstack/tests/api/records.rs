@@ -71,3 +71,32 @@ fn virtual_cpus_run_where_a_mask_lets_them() {
     client.ok("VM.hard_reboot", vec![vm.as_str().into()]);
     assert!(served.hypervisor.spec(DomId(2)).unwrap().affinity.is_empty());
 }
+
+#[test]
+fn settings_change_while_a_vm_runs_as_on_xenserver() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    let vm = client.make_vm("running").vm;
+    let set = |field: &str, value: i64| {
+        client.call(&format!("VM.set_{field}"), vec![vm.as_str().into(), Value::Int(value)])
+    };
+    let number = |field: &str| client.record("VM", &vm)[field].text().parse::<i64>().unwrap();
+    set("VCPUs_max", 4).unwrap();
+    client.ok("VM.start", vec![vm.as_str().into(), false.into(), false.into()]);
+    set("VCPUs_at_startup", 3).unwrap();
+    assert_eq!(set("VCPUs_at_startup", 5).unwrap_err().code, "INVALID_VALUE");
+    assert_eq!(set("VCPUs_max", 5).unwrap_err().code, "VM_BAD_POWER_STATE");
+    let most = number("memory_static_max");
+    let half = most / 2;
+    set("memory_dynamic_min", half).unwrap();
+    assert_eq!(number("memory_target"), most, "there is enough");
+    set("memory_dynamic_max", half).unwrap();
+    assert_eq!(number("memory_target"), half, "its guest was asked to follow");
+    set("memory_dynamic_max", most).unwrap();
+    assert_eq!(number("memory_target"), most);
+    assert_eq!(
+        set("memory_dynamic_min", most + 1).unwrap_err().code,
+        "MEMORY_CONSTRAINT_VIOLATION"
+    );
+    assert_eq!(set("memory_static_max", most).unwrap_err().code, "VM_BAD_POWER_STATE");
+}
