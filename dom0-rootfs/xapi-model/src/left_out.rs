@@ -285,13 +285,12 @@ pub static ALL: &[LeftOut] = &[
         topic: "Changed blocks, network block devices",
         reason: "No storage driver here tracks which blocks change, and disks are not given out by \
                  NBD: contents go over HTTP.",
-        classes: &["vdi_nbd_server_info"],
+        classes: &[],
         messages: &[
             "VDI.enable_cbt",
             "VDI.disable_cbt",
             "VDI.data_destroy",
             "VDI.list_changed_blocks",
-            "VDI.get_nbd_info",
             "network.add_purpose",
             "network.remove_purpose",
         ],

@@ -41,7 +41,7 @@ pub(crate) static ALL: &[Group] = &[
             "VM_group",
         ],
     },
-    Group { title: "Storage", classes: &["VBD", "VDI", "SR", "PBD", "SM"] },
+    Group { title: "Storage", classes: &["VBD", "VDI", "SR", "PBD", "SM", "vdi_nbd_server_info"] },
     Group {
         title: "Networks",
         classes: &[

@@ -11,6 +11,7 @@ mod figures;
 mod hardware;
 mod host;
 mod message;
+mod nbd;
 mod network;
 mod pbd;
 mod pif;
@@ -101,6 +102,7 @@ fn handlers() -> &'static BTreeMap<&'static str, Handler> {
             hardware::HANDLERS,
             host::HANDLERS,
             message::HANDLERS,
+            nbd::HANDLERS,
             network::HANDLERS,
             pbd::HANDLERS,
             pif::HANDLERS,

@@ -57,6 +57,7 @@ pub(super) const HANDLERS: &[Entry] = &[
             .look("VM", &args.to("self"), |vm, _| obstacle(vm, args.text("op")))?;
         found.map_or(Ok(Value::Void), Err)
     }),
+    ("VM.set_is_default_template", set_is_default_template),
     ("VM.update_allowed_operations", |context, args| {
         context.store().write(|t| {
             t.get("VM", &args.to("self"))?;
@@ -81,6 +82,24 @@ pub(crate) fn make(t: &mut Transaction<'_>, mut fields: Vec<(&str, Value)>) -> R
     let metrics = make_metrics(t);
     fields.push(("metrics", metrics.into()));
     t.create(&classes::VM, fields)
+}
+
+/// A VM that becomes one becomes a template first. `other_config` says so too, for older clients.
+fn set_is_default_template(context: &Context, args: &Args<'_>) -> Reply {
+    let (vm, value) = (args.to("vm"), args.bool("value"));
+    context.store().write(|t| {
+        let object = t.get("VM", &vm)?;
+        let is_template = object.bool("is_a_template");
+        let mut config = object.map("other_config").clone();
+        config.insert("default_template".into(), value.to_string().into());
+        if value && !is_template {
+            guards::check(t.objects(), &classes::VM, &vm, "is_a_template", &true.into())?;
+            t.set(&vm, "is_a_template", true);
+        }
+        t.set(&vm, "is_default_template", value);
+        t.set(&vm, "other_config", Value::Map(config));
+        Ok(Value::Void)
+    })
 }
 
 fn create(context: &Context, args: &Args<'_>) -> Reply {

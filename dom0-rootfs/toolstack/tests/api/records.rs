@@ -53,6 +53,31 @@ fn hosts_and_pools_say_what_clients_ask_for() {
 }
 
 #[test]
+fn a_template_becomes_one_of_the_hosts_and_one_of_others() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    let own = client.make_vm("own").vm;
+    let default = |vm: &str, value: bool| {
+        client.call("VM.set_is_default_template", vec![vm.into(), value.into()])
+    };
+    default(&own, true).unwrap();
+    let record = client.record("VM", &own);
+    assert_eq!(record["is_a_template"], Value::Bool(true));
+    assert_eq!(record["is_default_template"], Value::Bool(true));
+    assert_eq!(entry(&record, "other_config", "default_template").as_deref(), Some("true"));
+    let destroy = vec![Value::from(own.as_str())];
+    assert_eq!(client.err("VM.destroy", destroy.clone()).code, "OPERATION_NOT_ALLOWED");
+    default(&own, false).unwrap();
+    let record = client.record("VM", &own);
+    assert_eq!(record["is_default_template"], Value::Bool(false));
+    assert_eq!(entry(&record, "other_config", "default_template").as_deref(), Some("false"));
+    client.ok("VM.destroy", destroy);
+    let running = client.make_vm("running").vm;
+    client.ok("VM.start", vec![running.as_str().into(), false.into(), false.into()]);
+    assert_eq!(default(&running, true).unwrap_err().code, "VM_BAD_POWER_STATE");
+}
+
+#[test]
 fn virtual_cpus_run_where_a_mask_lets_them() {
     let served = Served::new();
     let client = served.login(Wire::Xml);
@@ -99,4 +124,14 @@ fn settings_change_while_a_vm_runs_as_on_xenserver() {
         "MEMORY_CONSTRAINT_VIOLATION"
     );
     assert_eq!(set("memory_static_max", most).unwrap_err().code, "VM_BAD_POWER_STATE");
+}
+
+#[test]
+fn what_no_one_serves_by_nbd_is_nowhere() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    let vdi = client.make_vm("guest").vdi;
+    assert_eq!(client.ok("VDI.get_nbd_info", vec![vdi.into()]), Value::Set(vec![]));
+    let nobody = vec!["OpaqueRef:NULL".into()];
+    assert_eq!(client.err("VDI.get_nbd_info", nobody).code, "HANDLE_INVALID");
 }

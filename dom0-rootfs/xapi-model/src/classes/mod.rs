@@ -73,7 +73,7 @@ pub use tunnel::TUNNEL;
 pub use usb::{PUSB, USB_GROUP};
 pub use user::USER;
 pub use vbd::VBD;
-pub use vdi::VDI;
+pub use vdi::{VDI, VDI_NBD_SERVER_INFO};
 pub use vif::VIF;
 pub use vlan::VLAN;
 pub use vm::VM;
@@ -119,6 +119,7 @@ pub static ALL: &[&Class] = &[
     &SM,
     &SR,
     &VDI,
+    &VDI_NBD_SERVER_INFO,
     &VBD,
     &PBD,
     &CONSOLE,

@@ -62,6 +62,22 @@ const INTRODUCED: &[crate::message::Param] = &[
     optional("physical_utilisation", Int, Literal::Int(0), "found out"),
 ];
 
+/// Where a VDI is served as a network block device.
+pub static VDI_NBD_SERVER_INFO: Class = class(
+    "vdi_nbd_server_info",
+    "Where a VDI is served as a network block device. There are none.",
+    &[
+        ro("exportname", STRING, "Name to ask the server for; secret."),
+        ro("address", STRING, "Address of the server."),
+        ro("port", Int, "TCP port of the server."),
+        ro("cert", STRING, "TLS certificate of the server."),
+        ro("subject", STRING, "A name in that certificate."),
+    ],
+    &[],
+)
+.transient()
+.unlisted();
+
 /// A virtual disk.
 pub static VDI: Class = class(
     "VDI",
@@ -159,6 +175,15 @@ pub static VDI: Class = class(
         message("update", Role::VmAdmin, "Brings its sizes up to date.")
             .takes(&[VDI_PARAM])
             .fails(&[&VDI_MISSING, &SR_NOT_ATTACHED]),
+        message(
+            "get_nbd_info",
+            Role::VmAdmin,
+            "Where it is served as a network block device: nowhere, as no network is for that.",
+        )
+        .takes(&[param("self", Ref("VDI"), "the VDI")])
+        .gives(Set(&Type::Record("vdi_nbd_server_info")))
+        .fails(&[&HANDLE_INVALID])
+        .sync_only(),
         message("forget", Role::VmAdmin, "Forgets it; the data stays in the SR.")
             .takes(&[VDI_PARAM])
             .fails(&[&VDI_IN_USE]),

@@ -306,6 +306,13 @@ pub(super) static MESSAGES: &[Message] = &[
     .takes(&[SELF])
     .gives(Type::Record("VM"))
     .sync_only(),
+    message(
+        "set_is_default_template",
+        Role::PoolAdmin,
+        "Makes it a template of those that come with the host, which are kept, or one of others.",
+    )
+    .takes(&[VM_PARAM, param("value", Bool, "it is one of them")])
+    .fails(POWER_ERRORS),
     message("update_allowed_operations", Role::PoolAdmin, "Works out allowed_operations again.")
         .takes(&[SELF]),
 ];
