@@ -11,7 +11,8 @@ pub struct LeftOut {
     pub topic: &'static str,
     /// Why they are not there.
     pub reason: &'static str,
-    /// Classes, with all their messages.
+    /// Classes, with all their messages but those that list their objects, as none, where
+    /// [`crate::classes::ABSENT`] has them.
     pub classes: &'static [&'static str],
     /// Messages of classes that are there: `VM.pool_migrate`.
     pub messages: &'static [&'static str],

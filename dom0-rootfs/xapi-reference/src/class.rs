@@ -2,7 +2,7 @@
 //! The page of a class.
 
 use xapi_model::{
-    Class, Described, Field, Kind, Literal, Param, Qualifier, Type, Value, catalogue,
+    Class, Described, Field, Kind, Literal, Param, Qualifier, Type, Value, catalogue, left_out,
 };
 
 use crate::html::{self, code, error, escaped, prose, role, sentence, table, ty};
@@ -47,6 +47,9 @@ fn facts(class: &Class) -> String {
         let events = if class.events { "are events" } else { "are no events" };
         facts.push(format!("Changes {events}."));
         facts.push(format!("Fields are read with the role {}.", role(class.read)));
+    }
+    if left_out::of_class(class.name).is_some() {
+        facts.push(format!("<a href=\"left-out.html#{}\">Why there are none.</a>", class.name));
     }
     facts.join(" ")
 }

@@ -71,6 +71,31 @@ pub(crate) static ALL: &[Group] = &[
             "USB_group",
         ],
     },
+    Group {
+        title: "None here",
+        classes: &[
+            "pool_patch",
+            "host_patch",
+            "pool_update",
+            "Repository",
+            "Feature",
+            "DR_task",
+            "Cluster",
+            "Cluster_host",
+            "network_sriov",
+            "PVS_site",
+            "PVS_server",
+            "PVS_proxy",
+            "PVS_cache_storage",
+            "VGPU",
+            "VGPU_type",
+            "VUSB",
+            "VTPM",
+            "VMPP",
+            "VIF_metrics",
+            "VBD_metrics",
+        ],
+    },
 ];
 
 #[cfg(test)]

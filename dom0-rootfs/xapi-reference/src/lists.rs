@@ -148,10 +148,13 @@ pub(crate) fn left_out() -> String {
             prose(left_out.topic),
             prose(left_out.reason)
         );
-        let classes = left_out
-            .classes
-            .iter()
-            .map(|name| format!("<strong id=\"{name}\">{name}</strong> (the whole class)"));
+        let classes = left_out.classes.iter().map(|name| match classes::find(name) {
+            Some(_) => format!(
+                "<strong id=\"{name}\"><a href=\"{}\">{name}</a></strong> (all but its lists, which are empty)",
+                file(name)
+            ),
+            None => format!("<strong id=\"{name}\">{name}</strong> (the whole class)"),
+        });
         let messages = left_out.messages.iter().map(|name| code(name));
         out += &classes.chain(messages).collect::<Vec<_>>().join("<br>\n");
         out += "</p>\n";

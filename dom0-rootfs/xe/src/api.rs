@@ -203,7 +203,8 @@ pub(crate) fn known(class: &str) -> Option<&'static Class> {
 }
 
 pub(crate) fn is_listed(class: &Class) -> bool {
-    class.listed && has(&format!("{}.get_all_records", class.name))
+    // One without fields has no objects.
+    !class.fields.is_empty() && class.listed && has(&format!("{}.get_all_records", class.name))
 }
 
 /// Whether the API has a message.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use xapi_model::Value;
+use xapi_model::{Value, classes};
 use xenops::DomId;
 
 use crate::common::{Client, Served, Wire};
@@ -75,6 +75,29 @@ fn a_template_becomes_one_of_the_hosts_and_one_of_others() {
     let running = client.make_vm("running").vm;
     client.ok("VM.start", vec![running.as_str().into(), false.into(), false.into()]);
     assert_eq!(default(&running, true).unwrap_err().code, "VM_BAD_POWER_STATE");
+}
+
+#[test]
+fn classes_without_objects_are_listed_as_empty() {
+    let served = Served::new();
+    for wire in [Wire::Xml, Wire::Json] {
+        let client = served.login(wire);
+        let mut names: Vec<Value> = Vec::new();
+        for class in classes::ABSENT {
+            let list = |message: &str, params: Vec<Value>| {
+                client.ok(&format!("{}.{message}", class.name), params)
+            };
+            assert_eq!(list("get_all", vec![]), Value::Set(vec![]));
+            assert_eq!(list("get_all_records", vec![]), Value::Map(BTreeMap::new()));
+            let none = Value::Map(BTreeMap::new());
+            assert_eq!(list("get_all_records_where", vec!["true".into()]), none);
+            names.push(class.name.into());
+        }
+        // Clients watch every class that is listed.
+        let params = vec![Value::Set(names), "".into(), Value::Float(0.0)];
+        let batch = client.ok("event.from", params);
+        assert_eq!(batch.as_map().unwrap()["events"], Value::Set(vec![]));
+    }
 }
 
 #[test]

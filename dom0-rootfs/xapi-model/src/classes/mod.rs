@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The classes, one file each.
 
+mod absent;
 mod auth;
 mod blob;
 mod bond;
@@ -43,6 +44,11 @@ mod vmss;
 
 use crate::class::Class;
 
+pub use absent::{
+    ABSENT, CLUSTER, CLUSTER_HOST, DR_TASK, FEATURE, HOST_PATCH, NETWORK_SRIOV, POOL_PATCH,
+    POOL_UPDATE, PVS_CACHE_STORAGE, PVS_PROXY, PVS_SERVER, PVS_SITE, REPOSITORY, VBD_METRICS, VGPU,
+    VGPU_TYPE, VIF_METRICS, VMPP, VTPM, VUSB,
+};
 pub use auth::AUTH;
 pub use blob::BLOB;
 pub use bond::BOND;
@@ -129,6 +135,26 @@ pub static ALL: &[&Class] = &[
     &USER,
     &SECRET,
     &MESSAGE,
+    &POOL_PATCH,
+    &HOST_PATCH,
+    &POOL_UPDATE,
+    &REPOSITORY,
+    &FEATURE,
+    &DR_TASK,
+    &CLUSTER,
+    &CLUSTER_HOST,
+    &NETWORK_SRIOV,
+    &PVS_SITE,
+    &PVS_SERVER,
+    &PVS_PROXY,
+    &PVS_CACHE_STORAGE,
+    &VGPU,
+    &VGPU_TYPE,
+    &VUSB,
+    &VTPM,
+    &VMPP,
+    &VIF_METRICS,
+    &VBD_METRICS,
 ];
 
 /// The class of this name, whatever its letters' case.
