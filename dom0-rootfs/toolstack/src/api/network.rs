@@ -16,7 +16,9 @@ pub(super) const HANDLERS: &[Entry] = &[
 ];
 
 fn create(context: &Context, args: &Args<'_>) -> Reply {
-    let record = args.get("args").as_map().cloned().unwrap_or_default();
+    let mut record = args.get("args").as_map().cloned().unwrap_or_default();
+    // Records of some clients have a 0 where nobody chose.
+    record.retain(|name, value| name != "MTU" || value.as_int().is_none_or(|mtu| mtu > 0));
     let bridge = record.get("bridge").and_then(Value::as_str).unwrap_or_default().to_owned();
     if let Some(value) = record.get("MTU") {
         guards::mtu(value)?;

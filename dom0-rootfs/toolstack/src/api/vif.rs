@@ -65,13 +65,21 @@ pub(super) fn new_mac() -> String {
 }
 
 /// A MAC address in its usual form, of one station.
-fn mac(text: &str) -> Option<String> {
+fn mac(text: &str) -> Result<String, ApiError> {
     let parts: Vec<&str> = text.split([':', '-']).collect();
     let well_formed = parts.len() == 6
         && parts.iter().all(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
-    let first = u8::from_str_radix(parts.first()?, 16).ok()?;
-    (well_formed && first & 1 == 0 && text != "00:00:00:00:00:00")
-        .then(|| parts.join(":").to_lowercase())
+    if !well_formed || text == "00:00:00:00:00:00" {
+        return Err(errors::MAC_INVALID.with([text]));
+    }
+    let first = parts.first().and_then(|first| u8::from_str_radix(first, 16).ok());
+    if let Some(first) = first.filter(|first| first & 1 == 1) {
+        // Switches drop what such a station sends.
+        let single = format!("{:02x}:{}", first & !1, parts[1..].join(":"));
+        let reason = format!("it is the address of a group of stations; {single} is that of one");
+        return Err(errors::MAC_INVALID.with([text, &reason]));
+    }
+    Ok(parts.join(":").to_lowercase())
 }
 
 /// Makes a VIF from a client's record.
@@ -98,7 +106,7 @@ pub(crate) fn make(
     let number = number.ok_or_else(|| errors::DEVICE_ALREADY_EXISTS.with([text("device")]))?;
     let (address, made_up) = match text("MAC") {
         "" => (new_mac(), true),
-        given => (mac(given).ok_or_else(|| errors::MAC_INVALID.with([given]))?, false),
+        given => (mac(given)?, false),
     };
     let taken =
         ["MTU", "other_config", "qos_algorithm_type", "qos_algorithm_params", "locking_mode"];

@@ -101,6 +101,30 @@ fn classes_without_objects_are_listed_as_empty() {
 }
 
 #[test]
+fn a_time_that_is_none_stands_in_no_ones_way() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    let time = "<dateTime.iso8601>111T0:0:0</dateTime.iso8601>";
+    let call = |message: &str, value: &str| {
+        let call = format!(
+            "<methodCall><methodName>{message}</methodName><params><param><value>{}</value></param>\
+             <param><value>{value}</value></param></params></methodCall>",
+            client.session
+        );
+        let mut answer = client.agent.post(format!("{}/RPC2", client.url)).send(call).unwrap();
+        xapi_model::xmlrpc::decode_reply(&answer.body_mut().read_to_string().unwrap()).unwrap()
+    };
+    let record = format!(
+        "<struct><member><name>name_label</name><value>net</value></member>\
+         <member><name>MTU</name><value>0</value></member>\
+         <member><name>snapshot_time</name><value>{time}</value></member></struct>"
+    );
+    let network = call("network.create", &record).unwrap().text();
+    assert_eq!(client.record("network", &network)["MTU"].text(), "1500");
+    assert_eq!(call("message.get_since", time).unwrap_err().code, "FIELD_TYPE_ERROR");
+}
+
+#[test]
 fn virtual_cpus_run_where_a_mask_lets_them() {
     let served = Served::new();
     let client = served.login(Wire::Xml);
@@ -157,4 +181,21 @@ fn what_no_one_serves_by_nbd_is_nowhere() {
     assert_eq!(client.ok("VDI.get_nbd_info", vec![vdi.into()]), Value::Set(vec![]));
     let nobody = vec!["OpaqueRef:NULL".into()];
     assert_eq!(client.err("VDI.get_nbd_info", nobody).code, "HANDLE_INVALID");
+}
+
+#[test]
+fn the_address_of_a_group_is_refused_with_one_that_works() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    let made = client.make_vm("guest");
+    let network = client.text("VIF.get_network", vec![made.vif.into()]);
+    let record = BTreeMap::from([
+        ("VM".to_owned(), made.vm.as_str().into()),
+        ("network".to_owned(), network.as_str().into()),
+        ("device".to_owned(), "3".into()),
+        ("MAC".to_owned(), "11:22:33:44:55:66".into()),
+    ]);
+    let error = client.err("VIF.create", vec![Value::Map(record)]);
+    assert_eq!((error.code.as_str(), error.args[0].as_str()), ("MAC_INVALID", "11:22:33:44:55:66"));
+    assert!(error.args[1].contains("10:22:33:44:55:66"), "{error}");
 }
