@@ -161,7 +161,10 @@ fn everywhere() -> SocketAddr {
 }
 
 async fn simulated(options: &Options) -> Result<(Daemon, Option<tempfile::TempDir>)> {
-    let (folder, kept) = match options.database.as_ref().and_then(|path| path.parent()) {
+    // Paths of a made-up host's disks are made of it, and a start refuses relative ones.
+    let database = options.database.as_ref().map(std::path::absolute).transpose();
+    let database = database.context("finding the database's folder")?;
+    let (folder, kept) = match database.as_ref().and_then(|path| path.parent()) {
         Some(folder) => (folder.join("simulation"), None),
         None => {
             let folder = tempfile::tempdir().context("making a folder for the simulation")?;
@@ -169,7 +172,7 @@ async fn simulated(options: &Options) -> Result<(Daemon, Option<tempfile::TempDi
         }
     };
     let simulation = Simulation::new(&folder, &options.password, true)?;
-    let database = options.database.clone().unwrap_or_else(|| folder.join("state.db"));
+    let database = database.unwrap_or_else(|| folder.join("state.db"));
     let places = Places {
         tls: tls(options, &database),
         database,
