@@ -26,6 +26,9 @@ use super::certificate::{self, Checked, Facts};
 /// Names that every certificate has.
 const ALWAYS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
+/// What is spoken over TLS, best first: some programs offer the older version alone.
+const PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
+
 /// An administrator's key and certificates.
 const INSTALLED: &str = "installed.pem";
 
@@ -154,7 +157,7 @@ impl Identity {
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .unwrap_or_else(|error| unreachable!("ring speaks every version: {error}"));
         let mut config = builder.with_no_client_auth().with_cert_resolver(self.current.clone());
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
         Arc::new(config)
     }
 }
