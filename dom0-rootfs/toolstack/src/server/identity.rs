@@ -286,6 +286,13 @@ mod tests {
     }
 
     #[test]
+    fn older_http_is_offered_after_the_newer() {
+        let folder = tempfile::tempdir().unwrap();
+        let tls = Identity::open(folder.path(), &[]).unwrap().tls();
+        assert_eq!(tls.alpn_protocols, [b"http/1.1", b"http/1.0"]);
+    }
+
+    #[test]
     fn a_broken_key_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         drop(Identity::open(folder.path(), &[]).unwrap());

@@ -134,7 +134,8 @@ fn shares_of_the_cpus_reach_the_domain() {
     client.ok("VM.set_VCPUs_params", vec![vm.into(), Value::string_map([("cap", "9999")])]);
     assert_eq!(scheduling(3), Scheduling { weight: None, cap: Some(100) });
     for (key, value, code) in [
-        ("mask", "1,2", "VALUE_NOT_SUPPORTED"),
+        ("mask", "1-2", "INVALID_VALUE"),
+        ("colour", "red", "VALUE_NOT_SUPPORTED"),
         ("weight", "0", "INVALID_VALUE"),
         ("weight", "65536", "INVALID_VALUE"),
         ("cap", "-1", "INVALID_VALUE"),
