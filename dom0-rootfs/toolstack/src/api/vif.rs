@@ -303,8 +303,8 @@ mod tests {
     #[test]
     fn mac_addresses() {
         let made = new_mac();
-        assert_eq!(mac(&made).as_deref(), Some(made.as_str()));
-        assert_eq!(mac("00-16-3E-aa-bb-cc").as_deref(), Some("00:16:3e:aa:bb:cc"));
+        assert_eq!(mac(&made).ok().as_deref(), Some(made.as_str()));
+        assert_eq!(mac("00-16-3E-aa-bb-cc").ok().as_deref(), Some("00:16:3e:aa:bb:cc"));
         for bad in [
             "",
             "x",
@@ -314,7 +314,7 @@ mod tests {
             "00:16:3e:aa:bb:cc:dd",
             "00:16:3e:aa:bb:+c",
         ] {
-            assert_eq!(mac(bad), None, "{bad}");
+            assert!(mac(bad).is_err(), "{bad}");
         }
     }
 }

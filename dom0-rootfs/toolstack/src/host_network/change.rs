@@ -63,7 +63,7 @@ fn layout(objects: &Objects) -> BTreeMap<Ref, Wiring> {
 
 /// Changes objects that say what networks are made of, and makes bridges, guests' ports and addresses
 /// follow. Where that fails everything is as it was, and so it is where the host is managed through
-/// something else then and nobody reaches it (see [`trial`]).
+/// something else then and nobody reaches it.
 pub fn change<T>(
     context: &Context,
     change: impl FnOnce(&mut Transaction<'_>) -> Result<T, ApiError>,
