@@ -69,7 +69,7 @@ pub(crate) fn of(class: &'static Class) -> Vec<CliField> {
             continue;
         }
         // Fields that refer to classes which the API does not have are always empty.
-        if refers_to(&field.ty).is_some_and(|target| classes::find(target).is_none()) {
+        if refers_to(&field.ty).is_some_and(no_objects) {
             continue;
         }
         let by_message = BY_MESSAGE.contains(&(class.name, field.name))
@@ -266,6 +266,11 @@ pub(crate) fn enum_text(kind: &EnumType, value: &str) -> String {
         }
         _ => value.to_owned(),
     }
+}
+
+/// There are no objects of a class that is not there, or that is without fields.
+fn no_objects(class: &str) -> bool {
+    classes::find(class).is_none_or(|class| class.fields.is_empty())
 }
 
 #[cfg(test)]
