@@ -65,15 +65,13 @@ fn compare(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<Option<Ended>, ApiErr
         ("Halted", Some(domain)) => {
             // A start that was interrupted: the domain was never recorded.
             tracing::warn!(%vm, domain = domain.id.0, "removing a domain of a halted VM");
-            let destroyed = toolstack.hypervisor.destroy(domain.id);
-            destroyed.map_err(|e| failure::xenops(&e, vm))?;
+            stop::remove_domain(toolstack, vm, domain.id)?;
         }
         ("Suspended", None) => {}
         ("Suspended", Some(domain)) => {
             // A resume that was interrupted: its guest has not run.
             tracing::warn!(%vm, domain = domain.id.0, "removing a domain of a suspended VM");
-            let destroyed = toolstack.hypervisor.destroy(domain.id);
-            destroyed.map_err(|e| failure::xenops(&e, vm))?;
+            stop::remove_domain(toolstack, vm, domain.id)?;
         }
         (_, Some(_))
             if toolstack.store.read(|objects| suspend::whole_image(objects, vm)).is_some() =>

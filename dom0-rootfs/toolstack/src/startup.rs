@@ -106,7 +106,10 @@ pub async fn keep_figures(toolstack: Arc<Toolstack>, handover: Arc<Handover>) {
         tokio::time::sleep(if starting { STARTING } else { METRICS }).await;
         let waiting = toolstack.clone();
         // Not waited for: a server may make it last.
-        drop(tokio::task::spawn_blocking(move || remote_storage::attach_waiting(&waiting)));
+        drop(tokio::task::spawn_blocking(move || {
+            remote_storage::attach_waiting(&waiting);
+            unfinished::settle(&waiting);
+        }));
         // Snapshots may take long; each run of a schedule is noted when it begins.
         let snapshots = toolstack.clone();
         drop(tokio::task::spawn_blocking(move || api::follow_due(&snapshots)));

@@ -30,6 +30,7 @@ use crate::session::{Session, Sessions};
 use crate::store::{Objects, Store};
 use crate::switches::Switches;
 use crate::task::{self, Cancel, Cancels, Owners};
+use crate::unfinished;
 use crate::user_agents::UserAgents;
 use crate::vdis::Activations;
 
@@ -186,6 +187,8 @@ pub struct Toolstack {
     pub activations: Activations,
     /// SRs of servers that are to be attached.
     pub waiting_pbds: remote_storage::Waiting,
+    /// What the last run left and could not be removed yet.
+    pub left: unfinished::Left,
     /// SRs that are to be tidied up.
     pub untidy: housekeeping::Untidy,
     /// Tasks that can be cancelled.
@@ -232,6 +235,7 @@ impl Toolstack {
             extensions: outside.files.extensions,
             activations: Activations::default(),
             waiting_pbds: remote_storage::Waiting::default(),
+            left: unfinished::Left::default(),
             untidy: housekeeping::Untidy::default(),
             cancels: Cancels::default(),
             task_owners: Owners::default(),

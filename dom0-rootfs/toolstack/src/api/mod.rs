@@ -12,7 +12,7 @@ mod hardware;
 mod host;
 mod message;
 mod nbd;
-mod network;
+pub(crate) mod network;
 mod pbd;
 mod pif;
 mod plugin;

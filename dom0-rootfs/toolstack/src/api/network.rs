@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `network`.
 
+use std::collections::BTreeMap;
+
 use network::{Bridge, Uplink};
-use xapi_model::{Ref, Reply, Value, classes, errors};
+use xapi_model::{ApiError, Ref, Reply, Value, classes, errors};
 
 use super::{Entry, blob};
+use crate::store::Transaction;
 use crate::toolstack::{Args, Context};
 use crate::vm::operation::under_way;
 use crate::{failure, guards};
@@ -19,40 +22,50 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
     let mut record = args.get("args").as_map().cloned().unwrap_or_default();
     // Records of some clients have a 0 where nobody chose.
     record.retain(|name, value| name != "MTU" || value.as_int().is_none_or(|mtu| mtu > 0));
-    let bridge = record.get("bridge").and_then(Value::as_str).unwrap_or_default().to_owned();
-    if let Some(value) = record.get("MTU") {
-        guards::mtu(value)?;
-    }
-    let network = context.store().write(|t| {
-        let used = |name: &str| t.objects().all("network").any(|n| n.text("bridge") == name);
-        let bridge = if bridge.is_empty() {
-            let names = (0..).map(|number| format!("xapi{number}"));
-            names.into_iter().find(|name| !used(name)).unwrap_or_default()
-        } else if used(&bridge) {
-            let words = ["network", "bridge", bridge.as_str()];
-            return Err(errors::DB_UNIQUENESS_CONSTRAINT_VIOLATION.with(words));
-        } else {
-            bridge.clone()
-        };
-        let taken = ["name_label", "name_description", "MTU", "other_config", "tags"];
-        let mut fields: Vec<(&str, Value)> =
-            taken.into_iter().filter_map(|name| Some((name, record.get(name)?.clone()))).collect();
-        fields.push(("bridge", bridge.into()));
-        Ok(t.create(&classes::NETWORK, fields))
-    })?;
-    let bridge = context.toolstack.look("network", &network, |network, _| Bridge {
-        name: network.text("bridge").to_owned(),
-        uplink: Uplink::None,
-        mtu: u32::try_from(network.int("MTU")).unwrap_or(1500),
-    })?;
-    if let Err(error) = context.toolstack.network.ensure_bridge(&bridge) {
+    let network = context.store().write(|t| make(t, &record))?;
+    if let Err(error) = bridge(context, &network) {
         context.store().write(|t| {
             t.remove(&network);
             Ok(())
         })?;
-        return Err(failure::network(&error));
+        return Err(error);
     }
     Ok(network.into())
+}
+
+/// Makes a network without an uplink from a client's record; its bridge is made afterwards ([`bridge`]).
+pub(crate) fn make(
+    t: &mut Transaction<'_>,
+    record: &BTreeMap<String, Value>,
+) -> Result<Ref, ApiError> {
+    let bridge = record.get("bridge").and_then(Value::as_str).unwrap_or_default();
+    if let Some(value) = record.get("MTU") {
+        guards::mtu(value)?;
+    }
+    let used = |name: &str| t.objects().all("network").any(|n| n.text("bridge") == name);
+    let bridge = if bridge.is_empty() {
+        let names = (0..).map(|number| format!("xapi{number}"));
+        names.into_iter().find(|name| !used(name)).unwrap_or_default()
+    } else if used(bridge) {
+        return Err(errors::DB_UNIQUENESS_CONSTRAINT_VIOLATION.with(["network", "bridge", bridge]));
+    } else {
+        bridge.to_owned()
+    };
+    let taken = ["name_label", "name_description", "MTU", "other_config", "tags"];
+    let mut fields: Vec<(&str, Value)> =
+        taken.into_iter().filter_map(|name| Some((name, record.get(name)?.clone()))).collect();
+    fields.push(("bridge", bridge.into()));
+    Ok(t.create(&classes::NETWORK, fields))
+}
+
+/// Makes the bridge of such a network.
+pub(crate) fn bridge(context: &Context, network: &Ref) -> Result<(), ApiError> {
+    let bridge = context.toolstack.look("network", network, |network, _| Bridge {
+        name: network.text("bridge").to_owned(),
+        uplink: Uplink::None,
+        mtu: u32::try_from(network.int("MTU")).unwrap_or(1500),
+    })?;
+    context.toolstack.network.ensure_bridge(&bridge).map_err(|e| failure::network(&e))
 }
 
 /// Operations of a VM that plug its interfaces.

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use quick_xml::escape::escape;
-use storage::{Found, SrSpec};
+use storage::{Found, SrSpec, StorageError};
 use uuid::Uuid;
 use xapi_model::{ApiError, Ref, Reply, Value, classes, errors};
 
 use super::{Entry, blob, pbd};
 use crate::failure;
 use crate::toolstack::{Args, Context, Toolstack};
+use crate::unfinished::{self, repository, volume};
 use crate::vdis;
 
 pub(super) const HANDLERS: &[Entry] = &[
@@ -45,7 +46,20 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
     let driver = driver.ok_or_else(|| errors::SR_UNKNOWN_DRIVER.with([kind]))?;
     let uuid = Uuid::new_v4();
     let spec = SrSpec { uuid, device_config: vdis::config(args.get("device_config")) };
-    driver.create(&spec).map_err(|e| failure::storage(&e, &Ref::null(), None))?;
+    toolstack.store.write(|t| {
+        repository::begin(t, kind, &spec);
+        Ok(())
+    })?;
+    if let Err(error) = driver.create(&spec) {
+        // Where it was refused there is nothing of it.
+        match &error {
+            StorageError::Config { .. } | StorageError::DeviceInUse { .. } => {
+                repository::forget(toolstack, uuid)?;
+            }
+            _ => drop(repository::remove(toolstack, uuid)),
+        }
+        return Err(failure::storage(&error, &Ref::null(), None));
+    }
     let recorded = toolstack.store.write(|t| {
         let mut fields = fields(args);
         fields.push(("uuid", uuid.to_string().into()));
@@ -55,12 +69,11 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
             ("SR", Value::from(&sr)),
             ("device_config", args.get("device_config").clone()),
         ];
+        repository::finish(t, uuid);
         Ok((t.create(&classes::PBD, fields), sr))
     });
     let undo = |error: ApiError| {
-        if let Err(error) = driver.destroy(&spec) {
-            tracing::error!(error = failure::chain(&error), %uuid, "removing a half-made SR");
-        }
+        repository::remove(toolstack, uuid);
         error
     };
     let (pbd, sr) = recorded.map_err(undo)?;
@@ -68,12 +81,17 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
         let forgotten = toolstack.store.write(|t| {
             t.remove(&pbd);
             t.remove(&sr);
+            repository::begin(t, kind, &spec);
             Ok(())
         });
-        if let Err(error) = forgotten {
-            tracing::error!(%error, %uuid, "forgetting a half-made SR");
+        match forgotten {
+            Ok(()) => undo(error),
+            // It stays, detached.
+            Err(problem) => {
+                tracing::error!(error = %problem, %uuid, "forgetting a half-made SR");
+                error
+            }
         }
-        undo(error)
     })?;
     Ok(sr.into())
 }
@@ -170,6 +188,9 @@ fn remove(context: &Context, sr: &Ref) -> Reply {
             }
         }
         blob::remove_all(t, sr);
+        if let Ok(uuid) = Uuid::parse_str(t.get("SR", sr)?.uuid()) {
+            volume::forget(t, uuid);
+        }
         t.remove(sr);
         Ok(Value::Void)
     })
@@ -223,13 +244,18 @@ fn update(toolstack: &Toolstack, sr: &Ref) -> Result<(), ApiError> {
 }
 
 /// Brings the VDI objects of an attached SR in line with what its driver finds: VDIs that are new
-/// get an object, VDIs that are gone lose theirs, unless a VM still refers to them.
+/// get an object, VDIs that are gone lose theirs, unless a VM still refers to them. What was made in vain
+/// goes. The caller holds the SR's lock.
 pub fn scan(toolstack: &Toolstack, sr: &Ref) -> Result<(), ApiError> {
     let open = vdis::attached_sr(toolstack, sr)?;
+    volume::sweep(toolstack, &open);
     let found = open.driver.scan(&open.spec).map_err(|e| failure::storage(&e, sr, None))?;
     let mut found: BTreeMap<String, _> =
         found.into_iter().map(|info| (info.uuid.to_string(), info)).collect();
     toolstack.store.write(|t| {
+        for volume in volume::noted(t.objects(), open.spec.uuid) {
+            found.remove(&volume.to_string());
+        }
         for vdi in t.get("SR", sr)?.refs("VDIs") {
             let object = t.get("VDI", &vdi)?;
             match found.remove(object.uuid()) {
@@ -237,7 +263,10 @@ pub fn scan(toolstack: &Toolstack, sr: &Ref) -> Result<(), ApiError> {
                     vdis::record_info(t, &vdi, &info);
                     t.set(&vdi, "missing", false);
                 }
-                None if object.refs("VBDs").is_empty() => t.remove(&vdi),
+                None if object.refs("VBDs").is_empty() => {
+                    t.remove(&vdi);
+                    unfinished::finish(t, &vdi);
+                }
                 None => t.set(&vdi, "missing", true),
             }
         }

@@ -12,7 +12,7 @@ use crate::copy;
 use crate::failure;
 use crate::guards;
 use crate::toolstack::{Args, Context};
-use crate::unfinished;
+use crate::unfinished::{self, volume};
 use crate::vdis::{self, Opened};
 use crate::vm::disk_users;
 
@@ -58,7 +58,7 @@ pub(crate) fn make(
     context: &Context,
     sr: &Ref,
     size: i64,
-    mut fields: Vec<(&str, Value)>,
+    fields: Vec<(&str, Value)>,
     unfinished: bool,
 ) -> Result<Ref, ApiError> {
     let toolstack = &context.toolstack;
@@ -68,23 +68,40 @@ pub(crate) fn make(
     let lock = toolstack.lock_of(sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let open = vdis::attached_sr(toolstack, sr)?;
+    with_volume(context, &open, fields, unfinished, |uuid| {
+        let made = open.driver.vdi_create(&open.spec, uuid, size, format);
+        made.map_err(|e| failure::storage(&e, sr, None))
+    })
+}
+
+/// Makes a volume and the object of its VDI, or neither. The caller holds the SR's lock.
+fn with_volume(
+    context: &Context,
+    open: &vdis::OpenSr,
+    mut fields: Vec<(&str, Value)>,
+    unfinished: bool,
+    make: impl FnOnce(Uuid) -> Result<VdiInfo, ApiError>,
+) -> Result<Ref, ApiError> {
+    let toolstack = &context.toolstack;
     let uuid = Uuid::new_v4();
-    let made = open.driver.vdi_create(&open.spec, uuid, size, format);
-    let info = made.map_err(|e| failure::storage(&e, sr, None))?;
-    fields.extend(identity(sr, uuid));
-    let recorded = toolstack.store.write(|t| {
-        let vdi = t.create(&classes::VDI, fields);
-        vdis::record_info(t, &vdi, &info);
-        if unfinished {
-            unfinished::begin(t, &vdi);
-        }
-        Ok(vdi)
+    volume::begin(toolstack, open, uuid)?;
+    let made = make(uuid).and_then(|info| {
+        fields.extend(identity(&open.sr, uuid));
+        toolstack.store.write(|t| {
+            let vdi = t.create(&classes::VDI, fields);
+            vdis::record_info(t, &vdi, &info);
+            if unfinished {
+                unfinished::begin(t, &vdi);
+            }
+            volume::finish(t, open.spec.uuid, uuid);
+            Ok(vdi)
+        })
     });
-    if recorded.is_err() {
-        remove_data(&open, uuid);
+    match &made {
+        Ok(_) => vdis::refresh_sizes(toolstack, open),
+        Err(_) => volume::remove(toolstack, open, uuid),
     }
-    vdis::refresh_sizes(toolstack, &open);
-    recorded
+    made
 }
 
 /// The format that a new VDI is asked to have.
@@ -109,12 +126,6 @@ fn identity(sr: &Ref, uuid: Uuid) -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn remove_data(open: &vdis::OpenSr, uuid: Uuid) {
-    if let Err(error) = open.driver.vdi_destroy(&open.spec, uuid) {
-        tracing::error!(error = failure::chain(&error), %uuid, "removing a half-made VDI");
-    }
-}
-
 /// The caller holds the VDI's lock, so that it does not come into use meanwhile. Order of locks: the
 /// SR's, then the VDI's.
 fn refuse_used(context: &Context, vdi: &Ref, operation: &str) -> Result<(), ApiError> {
@@ -135,7 +146,21 @@ pub(crate) fn destroy(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
     let _unused = own.lock().unwrap_or_else(PoisonError::into_inner);
     refuse_used(context, vdi, "destroy")?;
     let (open, uuid) = vdis::of_vdi(toolstack, vdi)?;
-    open.driver.vdi_destroy(&open.spec, uuid).map_err(|e| failure::storage(&e, &sr, Some(vdi)))?;
+    // Whoever begins to remove it removes all of it, if need be at the next start of the daemon.
+    let noted = toolstack.store.write(|t| {
+        let noted = unfinished::is_noted(t, vdi);
+        unfinished::begin(t, vdi);
+        Ok(noted)
+    })?;
+    if let Err(error) = open.driver.vdi_destroy(&open.spec, uuid) {
+        if !noted {
+            toolstack.store.write(|t| {
+                unfinished::finish(t, vdi);
+                Ok(())
+            })?;
+        }
+        return Err(failure::storage(&error, &sr, Some(vdi)));
+    }
     forget_object(context, vdi)?;
     vdis::refresh_sizes(toolstack, &open);
     toolstack.untidy.add(&sr);
@@ -158,6 +183,7 @@ fn forget_object(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
             }
         }
         t.remove(vdi);
+        unfinished::finish(t, vdi);
         Ok(())
     })
 }
@@ -206,6 +232,7 @@ fn introduce(context: &Context, args: &Args<'_>) -> Reply {
         fields.extend(identity(&sr, uuid));
         let vdi = t.create(&classes::VDI, fields);
         vdis::record_info(t, &vdi, &info);
+        volume::finish(t, open.spec.uuid, uuid);
         Ok(vdi)
     })?;
     vdis::refresh_sizes(toolstack, &open);
@@ -260,28 +287,15 @@ pub(crate) fn clone(context: &Context, vdi: &Ref, how: Copying) -> Result<Ref, A
         return Err(errors::VDI_IN_USE.with([vdi.as_str(), operation]));
     }
     let (open, from) = vdis::of_vdi(toolstack, vdi)?;
-    let uuid = Uuid::new_v4();
-    let made = open.driver.vdi_clone(&open.spec, from, uuid);
-    let info = made.map_err(|e| failure::storage(&e, &sr, Some(vdi)))?;
-    fields.extend(identity(&sr, uuid));
     if snapshot {
         fields.push(("is_a_snapshot", true.into()));
         fields.push(("snapshot_of", vdi.into()));
         fields.push(("snapshot_time", DateTime::now().into()));
     }
-    let recorded = toolstack.store.write(|t| {
-        let vdi = t.create(&classes::VDI, fields);
-        vdis::record_info(t, &vdi, &info);
-        if how.unfinished {
-            unfinished::begin(t, &vdi);
-        }
-        Ok(vdi)
-    });
-    if recorded.is_err() {
-        remove_data(&open, uuid);
-    }
-    vdis::refresh_sizes(toolstack, &open);
-    recorded
+    with_volume(context, &open, fields, how.unfinished, |uuid| {
+        let made = open.driver.vdi_clone(&open.spec, from, uuid);
+        made.map_err(|e| failure::storage(&e, &sr, Some(vdi)))
+    })
 }
 
 fn copied(vdi: &crate::store::Object) -> Vec<(&'static str, Value)> {
@@ -296,19 +310,23 @@ fn copy_vdi(context: &Context, args: &Args<'_>) -> Reply {
     }
     let into = args.to("into_vdi");
     if into.is_null() {
-        return full_copy(context, &vdi, &args.to("sr"), false).map(Value::Ref);
+        let copy = full_copy(context, &vdi, &args.to("sr"))?;
+        let whole = context.store().write(|t| {
+            unfinished::finish(t, &copy);
+            Ok(())
+        });
+        if let Err(error) = whole {
+            unfinished::remove(&context.toolstack, &copy);
+            return Err(error);
+        }
+        return Ok(copy.into());
     }
     copy_into(context, &vdi, &into)?;
     Ok(into.into())
 }
 
-/// A full copy in an SR; the default SR when null.
-pub(super) fn full_copy(
-    context: &Context,
-    vdi: &Ref,
-    sr: &Ref,
-    unfinished: bool,
-) -> Result<Ref, ApiError> {
+/// A full copy in an SR; the default SR when null. It has a note that it is unfinished.
+pub(super) fn full_copy(context: &Context, vdi: &Ref, sr: &Ref) -> Result<Ref, ApiError> {
     let toolstack = &context.toolstack;
     let (size, mut fields) =
         toolstack.look("VDI", vdi, |vdi, _| (vdi.int("virtual_size"), copied(vdi)))?;
@@ -319,11 +337,9 @@ pub(super) fn full_copy(
     } else {
         sr.clone()
     };
-    let new = make(context, &sr, size, fields, unfinished)?;
+    let new = make(context, &sr, size, fields, true)?;
     if let Err(error) = copy_into(context, vdi, &new) {
-        if let Err(error) = destroy(context, &new) {
-            tracing::error!(%error, vdi = %new, "removing a half-made copy");
-        }
+        unfinished::remove(toolstack, &new);
         return Err(error);
     }
     Ok(new)

@@ -134,12 +134,16 @@ pub(crate) fn set_all(
 }
 
 fn destroy(context: &Context, args: &Args<'_>) -> Reply {
-    let vm = args.to("self");
-    let operation = Operation::begin(context, &vm, "destroy")?;
-    let lock = context.toolstack.lock_of(&vm);
+    remove(context, &args.to("self"), &[]).map(|()| Value::Void)
+}
+
+/// Removes a VM, and these disks of it.
+pub(super) fn remove(context: &Context, vm: &Ref, disks: &[Ref]) -> Result<(), ApiError> {
+    let operation = Operation::begin(context, vm, "destroy")?;
+    let lock = context.toolstack.lock_of(vm);
     let held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let (image, uuid) = context.store().write(|t| {
-        let object = t.get("VM", &vm)?;
+        let object = t.get("VM", vm)?;
         let uuid = uuid::Uuid::parse_str(object.uuid()).ok();
         // A guest that restarted by itself held the lock.
         let state = object.text("power_state");
@@ -164,11 +168,12 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
         for child in &children {
             t.set(child, "parent", &parent);
         }
-        let image = suspend::drop_image(t, &vm);
-        blob::remove_all(t, &vm);
-        vm_group::join(t, &vm, &[]);
-        start::forget_boot_record(t, &vm);
-        t.remove(&vm);
+        let image = suspend::drop_image(t, vm);
+        disks.iter().for_each(|disk| unfinished::begin(t, disk));
+        blob::remove_all(t, vm);
+        vm_group::join(t, vm, &[]);
+        start::forget_boot_record(t, vm);
+        t.remove(vm);
         Ok((image, uuid))
     })?;
     drop(held);
@@ -176,11 +181,11 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
         context.toolstack.metrics.forget(&uuid);
     }
     // Nobody else could go on from it.
-    if let Some(image) = image {
-        unfinished::remove(&context.toolstack, &image);
+    for vdi in image.iter().chain(disks) {
+        unfinished::remove(&context.toolstack, vdi);
     }
     drop(operation);
-    Ok(Value::Void)
+    Ok(())
 }
 
 /// Why a VM could not run on every host: it needs something that only this one has.

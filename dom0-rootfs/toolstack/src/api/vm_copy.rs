@@ -218,7 +218,7 @@ fn copy_disks(making: &mut Making, held: bool) -> Result<(), ApiError> {
                 } else {
                     sr.clone()
                 };
-                (vdi::full_copy(context, &original, &sr, true)?, true)
+                (vdi::full_copy(context, &original, &sr)?, true)
             }
         };
         making.disks.push(NewDisk { vbd, vdi, own });

@@ -4,12 +4,15 @@
 //! Templates ask for disks in `other_config:disks`:
 //! `<provision><disk device="0" size="8589934592" sr="" bootable="true" type="system"/></provision>`.
 
+use std::collections::BTreeMap;
+
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use xapi_model::{ApiError, Ref, Reply, Value, errors};
 
 use super::{Entry, vbd, vdi};
 use crate::toolstack::{Args, Context};
+use crate::unfinished;
 use crate::vm::operation::Operation;
 
 pub(super) const HANDLERS: &[Entry] = &[("VM.provision", provision)];
@@ -72,27 +75,26 @@ fn provision(context: &Context, args: &Args<'_>) -> Reply {
     let disks = wanted(&disks)
         .map_err(|problem| errors::INVALID_VALUE.with(["other_config:disks", &problem]))?;
     let mut made = Vec::new();
-    let result = make_disks(context, &vm, &name, &disks, &mut made).and_then(|()| {
+    let result = make_disks(context, &name, &disks, &mut made).and_then(|()| {
         context.store().write(|t| {
+            for (disk, vdi) in disks.iter().zip(&made) {
+                vbd::make(t, &attachment(disk, &vm, vdi))?;
+                unfinished::finish(t, vdi);
+            }
             t.set_entry(&vm, "other_config", "disks", None);
             t.set(&vm, "is_a_template", false);
             Ok(Value::Void)
         })
     });
     if result.is_err() {
-        for vdi in made {
-            // Its VBD goes along.
-            if let Err(error) = vdi::destroy(context, &vdi) {
-                tracing::error!(%error, %vdi, "removing a disk of a half-provisioned VM");
-            }
-        }
+        made.iter().for_each(|vdi| unfinished::remove(&context.toolstack, vdi));
     }
     result
 }
 
+/// The disks, each with a note that it is unfinished: the VM gets all of them at once.
 fn make_disks(
     context: &Context,
-    vm: &Ref,
     name: &str,
     disks: &[Wanted],
     made: &mut Vec<Ref>,
@@ -109,22 +111,24 @@ fn make_disks(
             ("name_description", "Made from a template".into()),
             ("type", Value::Enum(kind)),
         ];
-        let vdi = vdi::make(context, &sr, disk.size, fields, false)?;
-        made.push(vdi.clone());
-        let record = [
-            ("VM", Value::from(vm)),
-            ("VDI", vdi.into()),
-            ("userdevice", disk.device.as_str().into()),
-            ("bootable", disk.bootable.into()),
-            ("mode", Value::Enum("RW")),
-            ("type", Value::Enum("Disk")),
-            // Whoever removes the VM removes it too.
-            ("other_config", Value::string_map([("owner", "")])),
-        ];
-        let record = record.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        context.store().write(|t| vbd::make(t, &record))?;
+        made.push(vdi::make(context, &sr, disk.size, fields, true)?);
     }
     Ok(())
+}
+
+/// The record of a disk's VBD.
+fn attachment(disk: &Wanted, vm: &Ref, vdi: &Ref) -> BTreeMap<String, Value> {
+    let record = [
+        ("VM", Value::from(vm)),
+        ("VDI", vdi.into()),
+        ("userdevice", disk.device.as_str().into()),
+        ("bootable", disk.bootable.into()),
+        ("mode", Value::Enum("RW")),
+        ("type", Value::Enum("Disk")),
+        // Whoever removes the VM removes it too.
+        ("other_config", Value::string_map([("owner", "")])),
+    ];
+    record.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]

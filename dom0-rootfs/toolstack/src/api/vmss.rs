@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use xapi_model::{ApiError, DateTime, Ref, Reply, Value, classes, errors};
 
-use super::{Entry, call, records};
+use super::{Entry, call, records, vm};
 use crate::schedule::Schedule;
 use crate::store::{Object, Transaction};
 use crate::subtask::Part;
 use crate::toolstack::{Args, Context, Toolstack};
-use crate::unfinished;
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VMSS.create", |context, args| {
@@ -192,11 +191,5 @@ fn remove(context: &Context, snapshot: &Ref) -> Result<(), ApiError> {
         let vbds = vbds.iter().filter_map(|vbd| objects.find(vbd));
         vbds.filter(|vbd| vbd.text("type") == "Disk").map(|vbd| vbd.to("VDI")).collect()
     })?;
-    call(context, "VM.destroy", vec![snapshot.into()])?;
-    context.store().write(|t| {
-        disks.iter().for_each(|disk| unfinished::begin(t, disk));
-        Ok(())
-    })?;
-    disks.iter().for_each(|disk| unfinished::remove(&context.toolstack, disk));
-    Ok(())
+    vm::remove(context, snapshot, &disks)
 }

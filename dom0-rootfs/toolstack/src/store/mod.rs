@@ -168,6 +168,13 @@ impl Objects {
         self.notes.get(key).map(String::as_str)
     }
 
+    /// Notes of the daemon itself whose names begin so.
+    pub fn notes<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let range = self.notes.range(prefix.to_owned()..);
+        let notes = range.map(|(key, value)| (key.as_str(), value.as_str()));
+        notes.take_while(move |(key, _)| key.starts_with(prefix))
+    }
+
     /// All numbers of transactions are below this, as the database knows.
     fn reserved(&self) -> u64 {
         self.number(NUMBERS)

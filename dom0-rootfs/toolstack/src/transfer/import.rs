@@ -10,15 +10,14 @@ use std::io::Read;
 use disk_format::compression::unpack;
 use disk_format::xva::{self, Contents, XvaError};
 use storage::Mode;
-use xapi_model::{ApiError, Ref, Reply, Value, catalogue, errors};
+use xapi_model::{ApiError, Ref, Value, errors};
 
 use super::disk::writing;
-use super::ova::{self, Described, Record};
+use super::ova::{self, Described};
 use super::{Failed, Work};
-use crate::api::{self, vbd, vdi, vif, vm};
+use crate::api::{network, vbd, vdi, vif, vm};
 use crate::copy::Writer;
 use crate::store::{Objects, Transaction};
-use crate::toolstack::{Args, Context};
 use crate::unfinished;
 use crate::vdis::Opened;
 
@@ -55,8 +54,6 @@ struct Import<'a> {
     /// Those of them that get contents, with the length of these.
     made: BTreeMap<String, (Ref, u64)>,
     filling: Option<Filling>,
-    /// Networks that were made.
-    networks: Vec<Ref>,
 }
 
 /// Reads an archive. Answers the VMs that it made.
@@ -69,7 +66,6 @@ pub fn import(work: &mut Work, wish: Wish, source: impl Read) -> Result<Value, F
         vdis: BTreeMap::new(),
         made: BTreeMap::new(),
         filling: None,
-        networks: Vec::new(),
     };
     let imported = import.run(source);
     if imported.is_err() {
@@ -78,20 +74,8 @@ pub fn import(work: &mut Work, wish: Wish, source: impl Read) -> Result<Value, F
         for (vdi, _) in import.made.values() {
             unfinished::remove(&context.toolstack, vdi);
         }
-        for network in &import.networks {
-            if let Err(error) = call(&context, "network.destroy", network.into()) {
-                tracing::error!(%error, %network, "removing a network of a failed import");
-            }
-        }
     }
     imported
-}
-
-fn call(context: &Context, message: &str, param: Value) -> Reply {
-    let unknown = || errors::MESSAGE_METHOD_UNKNOWN.with([message]);
-    let described = catalogue().find(message).ok_or_else(unknown)?;
-    let handler = api::handler(message).ok_or_else(unknown)?;
-    handler(context, &Args::new(&described.params, vec![param]))
 }
 
 impl Contents for Import<'_> {
@@ -153,10 +137,19 @@ impl Import<'_> {
                 return Err(errors::IMPORT_ERROR_PREMATURE_EOF.with([text]).into());
             }
         }
-        let networks = self.find_networks()?;
         let context = self.work.context.clone();
-        let recorded = context.store().write(|t| self.record(t, &networks));
-        Ok(Value::Set(recorded?.into_iter().map(Value::Ref).collect()))
+        let mut made = Vec::new();
+        let recorded = context.store().write(|t| {
+            let networks = self.find_networks(t, &mut made)?;
+            self.record(t, &networks)
+        })?;
+        for network in &made {
+            // A start of the VM makes it if need be.
+            if let Err(error) = network::bridge(&context, network) {
+                tracing::warn!(%error, %network, "making the bridge of an imported network");
+            }
+        }
+        Ok(Value::Set(recorded.into_iter().map(Value::Ref).collect()))
     }
 
     /// Everything of the disk under way is on its SR, and it can be used.
@@ -230,34 +223,31 @@ impl Import<'_> {
 
     /// Networks here, by identifiers of the archive: of the same name, or else on a bridge of the same
     /// name, or else new.
-    fn find_networks(&mut self) -> Result<BTreeMap<String, Ref>, ApiError> {
+    fn find_networks(
+        &self,
+        t: &mut Transaction<'_>,
+        made: &mut Vec<Ref>,
+    ) -> Result<BTreeMap<String, Ref>, ApiError> {
         let mut found = BTreeMap::new();
-        let described: Vec<(String, Record, String)> = self
-            .of("network")
-            .map(|n| Ok((n.id.clone(), n.settings(self.wish.force)?, n.text("bridge"))))
-            .collect::<Result<_, ApiError>>()?;
-        for (id, mut record, bridge) in described {
+        for described in self.of("network") {
+            let mut record = described.settings(self.wish.force)?;
             let name = record.get("name_label").map(Value::text).unwrap_or_default();
-            let context = &self.work.context;
-            let known = context.store().read(|objects| {
-                let by = |field: &str, text: &str| {
-                    let mut all = objects.all("network");
-                    all.find(|network| network.text(field) == text).map(|n| n.reference().clone())
-                };
-                by("name_label", &name).or_else(|| by("bridge", &bridge))
-            });
+            let by = |field: &str, text: &str| {
+                let mut all = t.objects().all("network");
+                all.find(|network| network.text(field) == text).map(|n| n.reference().clone())
+            };
+            let known = by("name_label", &name).or_else(|| by("bridge", &described.text("bridge")));
             let network = match known {
                 Some(network) => network,
                 None => {
                     // The bridge's name would be that of a card's on the other host.
                     record.remove("bridge");
-                    let made = call(context, "network.create", Value::Map(record))?;
-                    let made = made.as_ref().cloned().unwrap_or_else(Ref::null);
-                    self.networks.push(made.clone());
-                    made
+                    let new = network::make(t, &record)?;
+                    made.push(new.clone());
+                    new
                 }
             };
-            found.insert(id, network);
+            found.insert(described.id.clone(), network);
         }
         Ok(found)
     }

@@ -26,6 +26,18 @@ fn note(device: &Ref) -> String {
     format!("{NOTES}{device}")
 }
 
+/// Whether a device was on its way into or out of a domain.
+pub fn is_under_way(objects: &Objects, device: &Ref) -> bool {
+    objects.note(&note(device)).is_some()
+}
+
+/// The domain is gone, and the device out of it.
+pub fn forget(t: &mut Transaction<'_>, device: &Ref) {
+    if is_under_way(t.objects(), device) {
+        t.set_note(&note(device), None);
+    }
+}
+
 /// The domain of a device's VM, if the operation is allowed now. The caller holds the VM's lock.
 fn domain_for(
     objects: &Objects,
@@ -141,7 +153,7 @@ pub fn unplug_disk(toolstack: &Arc<Toolstack>, vbd: &Ref, operation: &str) -> Re
         let object = objects.get("VBD", vbd)?;
         Ok((vm, domain, object.text("device").to_owned(), object.to("VDI")))
     })?;
-    begin_unplugging(toolstack, vbd)?;
+    begin(toolstack, vbd)?;
     let force = operation == "unplug_force";
     let unplugged = toolstack.hypervisor.unplug_disk(domain, &vdev, force);
     unplugged.map_err(|e| abandon(toolstack, failure::detach(&e, "VBD", vbd, &vm), vbd))?;
@@ -155,7 +167,7 @@ pub fn unplug_disk(toolstack: &Arc<Toolstack>, vbd: &Ref, operation: &str) -> Re
     })
 }
 
-fn begin_unplugging(toolstack: &Toolstack, device: &Ref) -> Result<(), ApiError> {
+fn begin(toolstack: &Toolstack, device: &Ref) -> Result<(), ApiError> {
     toolstack.store.write(|t| {
         t.set_note(&note(device), Some(String::new()));
         Ok(())
@@ -259,7 +271,7 @@ pub fn unplug_nic(toolstack: &Arc<Toolstack>, vif: &Ref, force: bool) -> Result<
         let links = stop::links_of(objects.get("VM", &vm)?, object).unwrap_or_default();
         Ok((vm, domain, devid(object)?, links))
     })?;
-    begin_unplugging(toolstack, vif)?;
+    begin(toolstack, vif)?;
     let unplugged = toolstack.hypervisor.unplug_nic(domain, devid, force);
     unplugged.map_err(|e| abandon(toolstack, failure::detach(&e, "VIF", vif, &vm), vif))?;
     for link in &links {
@@ -287,26 +299,68 @@ pub fn change_medium(toolstack: &Arc<Toolstack>, vbd: &Ref, vdi: &Ref) -> Result
         let object = objects.get("VBD", vbd)?;
         Ok((vm, domain, object.text("device").to_owned(), object.to("VDI")))
     })?;
-    let activations = &toolstack.activations;
-    let source = match vdi.is_null() {
-        true => None,
-        false => Some(activations.activate(toolstack, vbd, vdi, storage::Mode::ReadOnly)?),
-    };
-    let changed = toolstack.hypervisor.change_medium(domain, &vdev, source.as_deref());
-    let recorded = changed.map_err(|e| failure::xenops(&e, &vm)).and_then(|()| {
+    begin(toolstack, vbd)?;
+    let changed = put_in(toolstack, &vm, domain, vbd, &vdev, vdi).and_then(|()| {
         toolstack.store.write(|t| {
             t.set(vbd, "VDI", vdi);
             t.set(vbd, "empty", vdi.is_null());
+            forget(t, vbd);
             Ok(())
         })
     });
-    let unused = if recorded.is_ok() { &old } else { vdi };
+    let unused = if changed.is_ok() { &old } else { vdi };
+    let recorded = changed.map_err(|error| {
+        match put_in(toolstack, &vm, domain, vbd, &vdev, &old) {
+            Ok(()) => abandon(toolstack, error, vbd),
+            // The next run of the daemon tries again.
+            Err(left) => {
+                tracing::error!(error = %left, %vbd, "putting back what lay in a CD drive");
+                error
+            }
+        }
+    });
     if !unused.is_null()
-        && let Err(error) = activations.deactivate(toolstack, vbd, unused)
+        && let Err(error) = toolstack.activations.deactivate(toolstack, vbd, unused)
     {
         tracing::error!(%error, vdi = %unused, "deactivating what lay in a CD drive");
     }
     recorded
+}
+
+/// Puts a VDI into a CD drive, or nothing.
+fn put_in(
+    toolstack: &Arc<Toolstack>,
+    vm: &Ref,
+    domain: DomId,
+    vbd: &Ref,
+    vdev: &str,
+    vdi: &Ref,
+) -> Result<(), ApiError> {
+    let source = match vdi.is_null() {
+        true => None,
+        false => {
+            let activations = &toolstack.activations;
+            Some(activations.activate(toolstack, vbd, vdi, storage::Mode::ReadOnly)?)
+        }
+    };
+    let changed = toolstack.hypervisor.change_medium(domain, vdev, source.as_deref());
+    changed.map_err(|e| failure::xenops(&e, vm))
+}
+
+/// Puts what a drive is known to have into it.
+fn put_back(
+    toolstack: &Arc<Toolstack>,
+    vm: &Ref,
+    domain: DomId,
+    vbd: &Ref,
+) -> Result<(), ApiError> {
+    let (vdev, vdi) =
+        toolstack.look("VBD", vbd, |vbd, _| (vbd.text("device").to_owned(), vbd.to("VDI")))?;
+    put_in(toolstack, vm, domain, vbd, &vdev, &vdi)?;
+    toolstack.store.write(|t| {
+        forget(t, vbd);
+        Ok(())
+    })
 }
 
 /// Settles what was under way with devices of a running VM when the daemon ended. The caller holds
@@ -314,14 +368,21 @@ pub fn change_medium(toolstack: &Arc<Toolstack>, vbd: &Ref, vdi: &Ref) -> Result
 pub fn settle(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
     let (domain, devices) = toolstack.look("VM", vm, |vm, objects| {
         let devices = ["VBDs", "VIFs"].into_iter().flat_map(|field| vm.refs(field));
-        let noted: Vec<Ref> = devices.filter(|d| objects.note(&note(d)).is_some()).collect();
+        let noted = devices.filter_map(|d| objects.find(&d).filter(|_| is_under_way(objects, &d)));
+        let hvm = DomainType::of(vm) == Some(DomainType::Hvm);
+        let emulated = |d: &Object| hvm && d.class().name == "VBD" && d.text("type") == "CD";
+        let noted: Vec<(Ref, bool)> = noted.map(|d| (d.reference().clone(), emulated(d))).collect();
         (stop::domain(vm), noted)
     })?;
     let Some(domain) = domain else { return Ok(()) };
-    for device in devices {
-        tracing::warn!(%device, "it was being plugged or unplugged when the daemon ended");
-        if let Err(error) = detach(toolstack, vm, domain, &device) {
-            tracing::error!(%error, %device, "taking it from its domain");
+    for (device, emulated) in devices {
+        tracing::warn!(%device, "something was being done with it when the daemon ended");
+        let settled = match emulated {
+            true => put_back(toolstack, vm, domain, &device),
+            false => detach(toolstack, vm, domain, &device),
+        };
+        if let Err(error) = settled {
+            tracing::error!(%error, %device, "bringing it in line with its domain");
         }
     }
     Ok(())

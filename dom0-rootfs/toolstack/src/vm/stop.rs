@@ -10,7 +10,7 @@ use xenops::{DomId, DomainInfo, ShutdownRequest, XenopsError};
 use super::devices::DomainType;
 use super::start::note;
 use super::steps::Took;
-use super::suspend;
+use super::{hotplug, suspend};
 use crate::failure;
 use crate::patience::within;
 use crate::store::{Object, Objects, Transaction};
@@ -36,6 +36,29 @@ pub fn links_of(vm: &Object, vif: &Object) -> Option<Vec<String>> {
     let emulated = DomainType::of(vm) == Some(DomainType::Hvm)
         && vif.entry("runtime_properties", EMULATED) != Some("false");
     Some(emulated.then(|| format!("{link}-emu")).into_iter().chain([link]).collect())
+}
+
+/// Removes a domain of a VM that was never recorded, or that was given up, with its links. The caller holds
+/// the VM's lock.
+pub fn remove_domain(toolstack: &Toolstack, vm: &Ref, domain: DomId) -> Result<(), ApiError> {
+    let links: Vec<String> = toolstack.look("VM", vm, |vm, objects| {
+        let vifs = vm.refs("VIFs");
+        let vifs = vifs.iter().filter_map(|vif| objects.find(vif));
+        let names = vifs.map(|vif| format!("vif{}.{}", domain.0, vif.text("device")));
+        names.flat_map(|name| [format!("{name}-emu"), name]).collect()
+    })?;
+    unplug(toolstack, &links);
+    let destroyed = toolstack.hypervisor.destroy(domain);
+    destroyed.map_err(|e| failure::xenops(&e, vm))
+}
+
+/// What is left of a link in its bridge must not keep a VM from being halted.
+fn unplug(toolstack: &Toolstack, links: &[String]) {
+    for link in links {
+        if let Err(error) = toolstack.network.unplug(link) {
+            tracing::error!(error = failure::chain(&error), link, "unplugging");
+        }
+    }
 }
 
 fn links(objects: &Objects, vm: &Object) -> Vec<String> {
@@ -81,14 +104,8 @@ pub fn tear_down(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
         tracing::warn!(%vm, ?holder, "its domain's number belongs to another VM");
     } else {
         // Before they go with the domain: the switch would look for them, and the kernel for a driver of
-        // that name. What is left of one in the bridge must not keep the VM from being halted.
-        took.time("unplugging network interfaces", || {
-            for link in links {
-                if let Err(error) = toolstack.network.unplug(&link) {
-                    tracing::error!(error = failure::chain(&error), link, "unplugging");
-                }
-            }
-        });
+        // that name.
+        took.time("unplugging network interfaces", || unplug(toolstack, &links));
         // Also where the domain has gone: what it left in Dom0 may not have.
         if let Some(domain) = domain {
             let destroyed =
@@ -134,6 +151,7 @@ pub fn record_halted(t: &mut Transaction<'_>, vm: &Ref) {
     t.remove(&guest);
     for device in vbds.iter().chain(&vifs) {
         t.set(device, "currently_attached", false);
+        hotplug::forget(t, device);
     }
     for vif in &vifs {
         t.set_entry(vif, "runtime_properties", EMULATED, None);

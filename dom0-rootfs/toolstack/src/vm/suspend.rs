@@ -130,13 +130,20 @@ impl Image {
 
     fn declare(&mut self) -> Result<(), ApiError> {
         self.close()?;
-        self.mark(self.vdi.clone())
+        self.mark(true)
     }
 
-    fn mark(&self, image: Option<Ref>) -> Result<(), ApiError> {
+    /// The image is the VM's memory from the moment that it is whole, whatever becomes of the domain.
+    fn mark(&self, whole: bool) -> Result<(), ApiError> {
+        let Some(image) = &self.vdi else { return Ok(()) };
         let uuid = self.toolstack().look("VM", &self.vm, |vm, _| vm.uuid().to_owned())?;
         self.toolstack().store.write(|t| {
-            t.set_note(&whole_note(&uuid), image.map(|image| image.to_string()));
+            if whole {
+                unfinished::finish(t, image);
+            } else {
+                unfinished::begin(t, image);
+            }
+            t.set_note(&whole_note(&uuid), whole.then(|| image.to_string()));
             Ok(())
         })
     }
@@ -167,7 +174,11 @@ const STEPS: &[Step<Image>] = &[
     Step { name: "making the image", act: Image::make, undo: Image::unmake },
     Step { name: "opening the image", act: Image::open, undo: Image::close },
     Step { name: "saving the guest", act: Image::save, undo: Image::resume },
-    Step { name: "declaring the image whole", act: Image::declare, undo: |image| image.mark(None) },
+    Step {
+        name: "declaring the image whole",
+        act: Image::declare,
+        undo: |image| image.mark(false),
+    },
     Step { name: "removing the domain", act: Image::remove_domain, undo: |_| Ok(()) },
 ];
 

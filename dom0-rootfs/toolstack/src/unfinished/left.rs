@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the last run of the daemon left where it cannot be removed yet: on servers, and in SRs that are not
+//! attached.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use storage::Place;
+use uuid::Uuid;
+use xapi_model::Ref;
+
+use super::{opened, remove, repository};
+use crate::api::sr;
+use crate::toolstack::Toolstack;
+use crate::vdis;
+
+/// Something that waits.
+#[derive(Debug)]
+pub(super) enum Leftover {
+    /// What is in an SR: these VDIs had a note when the daemon started, and others may be open.
+    Vdis {
+        /// The SR.
+        sr: Ref,
+        /// Its VDIs with a note.
+        vdis: Vec<Ref>,
+    },
+    /// An SR that was being made.
+    Repository(Uuid),
+}
+
+/// All that waits.
+#[derive(Debug, Default)]
+pub struct Left(Mutex<VecDeque<Leftover>>);
+
+impl Left {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Leftover>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn add(&self, leftovers: impl IntoIterator<Item = Leftover>) {
+        self.lock().extend(leftovers);
+    }
+}
+
+/// Whether an SR is attached and is not on a server, which may not answer.
+pub(super) fn is_here(toolstack: &Toolstack, sr: &Ref) -> bool {
+    let open = vdis::attached_sr(toolstack, sr);
+    open.is_ok_and(|open| matches!(open.driver.place(&open.spec), Ok(Place::Here)))
+}
+
+/// Tries once what waits. Blocks as long as servers make it.
+pub fn settle(toolstack: &Arc<Toolstack>) {
+    // Taken one by one: while one blocks, another call goes on with the others.
+    let count = toolstack.left.lock().len();
+    for _ in 0..count {
+        let Some(next) = toolstack.left.lock().pop_front() else { return };
+        match &next {
+            Leftover::Vdis { sr, vdis } => match vdis::attached_sr(toolstack, sr) {
+                Ok(_) => {
+                    rescan(toolstack, sr);
+                    settle_one(toolstack, sr, vdis);
+                }
+                // It may be attached later, or is gone.
+                Err(_) if toolstack.look("SR", sr, |_, _| ()).is_ok() => toolstack.left.add([next]),
+                Err(_) => {}
+            },
+            Leftover::Repository(sr) => {
+                if !repository::remove(toolstack, *sr) {
+                    toolstack.left.add([next]);
+                }
+            }
+        }
+    }
+}
+
+/// What is in an SR that was attached before the daemon started may have changed.
+fn rescan(toolstack: &Toolstack, sr: &Ref) {
+    let lock = toolstack.lock_of(sr);
+    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Err(error) = sr::scan(toolstack, sr) {
+        tracing::warn!(%error, %sr, "looking at what is in an SR");
+    }
+}
+
+/// Closes and removes what is left in an attached SR.
+pub(super) fn settle_one(toolstack: &Arc<Toolstack>, sr: &Ref, vdis: &[Ref]) {
+    opened::close(toolstack, sr);
+    for vdi in vdis {
+        tracing::warn!(%vdi, "removing a VDI that was left unfinished");
+        remove(toolstack, vdi);
+    }
+}
