@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! SRs for tests and for the simulator: real files in a folder, no block devices, no root.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,9 @@ impl Faults {
     }
 }
 
+/// The file that says that an SR is attached.
+const ATTACHED: &str = "attached";
+
 /// A driver over plain files. An activated VDI is its file itself, so its contents can be read and
 /// written. Its SRs promise no more room than they have.
 pub struct FakeDriver {
@@ -68,6 +71,19 @@ impl FakeDriver {
     /// How often [`SrDriver::tidy`] was called.
     pub fn tidied(&self) -> usize {
         self.tidied.load(Ordering::SeqCst)
+    }
+
+    /// VDIs that are active now.
+    pub fn activated(&self) -> BTreeSet<Uuid> {
+        self.active().iter().map(|(vdi, _)| *vdi).collect()
+    }
+
+    /// Files and folders of all SRs, as far as they belong to VDIs.
+    pub fn files(&self) -> BTreeSet<String> {
+        let folders = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let files = folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten());
+        let names = files.flatten().map(|file| file.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name != ATTACHED).collect()
     }
 
     /// Says of a VDI that it is of format qcow2; its file is the same.
@@ -102,7 +118,7 @@ impl FakeDriver {
     }
 
     fn marker(&self, sr: &SrSpec) -> PathBuf {
-        self.path(sr).join("attached")
+        self.path(sr).join(ATTACHED)
     }
 
     fn folder(&self, sr: &SrSpec) -> Result<Folder, StorageError> {

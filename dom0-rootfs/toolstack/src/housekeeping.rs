@@ -35,6 +35,8 @@ impl Untidy {
 pub async fn keep_tidy(toolstack: Arc<Toolstack>) {
     loop {
         tokio::time::sleep(PAUSE).await;
+        let unused = toolstack.clone();
+        drop(tokio::task::spawn_blocking(move || unused.activations.close_unused(&unused)));
         for sr in std::mem::take(&mut *toolstack.untidy.lock()) {
             let toolstack = toolstack.clone();
             // Not waited for: a server may make it last.

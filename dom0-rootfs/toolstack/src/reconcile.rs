@@ -79,6 +79,10 @@ fn compare(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<Option<Ended>, ApiErr
             tracing::warn!(%vm, "finishing to suspend it");
             stop::tear_down(toolstack, vm)?;
         }
+        (_, Some(domain)) if toolstack.store.read(|objects| stop::was_ending(objects, vm)) => {
+            tracing::warn!(%vm, domain = domain.id.0, "finishing to end it");
+            stop::tear_down(toolstack, vm)?;
+        }
         (_, None) => {
             tracing::warn!(%vm, "its domain is gone");
             stop::tear_down(toolstack, vm)?;

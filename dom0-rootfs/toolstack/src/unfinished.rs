@@ -15,7 +15,7 @@ use std::sync::Arc;
 use xapi_model::{ApiError, Ref};
 
 use crate::api::vdi;
-use crate::store::Transaction;
+use crate::store::{Objects, Transaction};
 use crate::toolstack::{Context, Toolstack};
 
 pub use left::{Left, settle};
@@ -39,19 +39,28 @@ pub fn finish(t: &mut Transaction<'_>, vdi: &Ref) {
 }
 
 /// Whether a VDI is to go.
-pub fn is_noted(t: &Transaction<'_>, vdi: &Ref) -> bool {
-    t.objects().note(&note(vdi)).is_some()
+pub fn is_noted(objects: &Objects, vdi: &Ref) -> bool {
+    objects.note(&note(vdi)).is_some()
 }
 
-/// Removes such a VDI. One that cannot be removed now is removed at a later start of the daemon.
+/// Removes such a VDI. One that cannot be removed now is tried again for a while ([`settle`]), and at a
+/// later start of the daemon.
 pub fn remove(toolstack: &Arc<Toolstack>, vdi: &Ref) {
     if let Err(error) = try_remove(toolstack, vdi) {
         tracing::error!(%error, %vdi, "removing a VDI that is of no more use");
+        try_again(toolstack, vdi);
     }
+}
+
+/// Removes a VDI with a note soon, which could not be removed now.
+pub fn try_again(toolstack: &Toolstack, vdi: &Ref) {
+    toolstack.left.add([Leftover::Vdi { vdi: vdi.clone(), tries: left::TRIES }]);
 }
 
 fn try_remove(toolstack: &Arc<Toolstack>, vdi: &Ref) -> Result<(), ApiError> {
     if toolstack.look("VDI", vdi, |_, _| ()).is_ok() {
+        // Whoever had it open may not have been able to close it.
+        toolstack.activations.deactivate(toolstack, &Ref::null(), vdi)?;
         vdi::destroy(&Context::myself(toolstack), vdi)?;
     }
     toolstack.store.write(|t| {

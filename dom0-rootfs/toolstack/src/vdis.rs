@@ -164,7 +164,20 @@ impl Activations {
 
     /// Whether anybody uses a VDI.
     pub fn in_use(&self, vdi: &Ref) -> bool {
-        self.lock().contains_key(vdi)
+        self.lock().get(vdi).is_some_and(|active| !active.users.is_empty())
+    }
+
+    /// Tries again with VDIs that nobody uses any more and that could not be made inactive.
+    pub fn close_unused(&self, toolstack: &Toolstack) {
+        let active = self.lock();
+        let unused = active.iter().filter(|(_, active)| active.users.is_empty());
+        let unused: Vec<Ref> = unused.map(|(vdi, _)| vdi.clone()).collect();
+        drop(active);
+        for vdi in unused {
+            if let Err(error) = self.deactivate(toolstack, &Ref::null(), &vdi) {
+                tracing::error!(%error, %vdi, "deactivating a VDI that nobody uses");
+            }
+        }
     }
 
     /// How many may write to a VDI now.
@@ -186,19 +199,29 @@ impl Activations {
         let lock = toolstack.lock_of(vdi);
         let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
         let sharable = toolstack.look("VDI", vdi, |vdi, _| vdi.bool("sharable"))?;
+        let mut idle = None;
         if let Some(active) = self.lock().get_mut(vdi) {
+            if active.users.is_empty() {
+                idle = Some(active.mode);
+            }
             let readers = active.mode == Mode::ReadOnly && mode == Mode::ReadOnly;
             let same = active.mode == mode;
             if readers || (sharable && same) || (same && active.users.contains(user)) {
                 active.users.insert(user.clone());
                 return Ok(active.path.clone());
             }
-            return Err(errors::VDI_IN_USE.with([vdi.as_str(), "attach"]));
+            if idle.is_none() {
+                return Err(errors::VDI_IN_USE.with([vdi.as_str(), "attach"]));
+            }
         }
         if !sharable && toolstack.store.read(|objects| held(objects, vdi, Some(user))) {
             return Err(errors::VDI_IN_USE.with([vdi.as_str(), "attach"]));
         }
         let (open, uuid) = of_vdi(toolstack, vdi)?;
+        if idle.is_some_and(|now| now != mode) {
+            let closed = open.driver.vdi_deactivate(&open.spec, uuid);
+            closed.map_err(|e| failure::storage(&e, &open.sr, Some(vdi)))?;
+        }
         let path = open
             .driver
             .vdi_activate(&open.spec, uuid, mode)
@@ -209,7 +232,8 @@ impl Activations {
     }
 
     /// The reverse. A VDI that nobody is known to use is made inactive as well: the daemon may
-    /// have been started anew since.
+    /// have been started anew since. One that cannot be made inactive has no user all the same
+    /// ([`Activations::close_unused`]).
     pub fn deactivate(&self, toolstack: &Toolstack, user: &Ref, vdi: &Ref) -> Result<(), ApiError> {
         let lock = toolstack.lock_of(vdi);
         let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);

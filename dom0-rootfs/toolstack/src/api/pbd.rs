@@ -3,6 +3,7 @@
 
 use std::sync::PoisonError;
 
+use storage::StorageError;
 use xapi_model::{ApiError, Ref, Reply, Value, classes, errors};
 
 use super::{Entry, sr};
@@ -61,10 +62,7 @@ pub fn plug(context: &Context, pbd: &Ref) -> Result<(), ApiError> {
     }
     let open = vdis::sr(toolstack, &sr)?;
     open.driver.attach(&open.spec).map_err(|e| failure::storage(&e, &sr, None))?;
-    toolstack.store.write(|t| {
-        t.set(pbd, "currently_attached", true);
-        Ok(())
-    })?;
+    record(context, pbd, true).inspect_err(|_| took_back(open.driver.detach(&open.spec), &sr))?;
     sr::scan(toolstack, &sr)
 }
 
@@ -84,8 +82,18 @@ fn unplug(context: &Context, pbd: &Ref) -> Result<(), ApiError> {
     }
     let open = vdis::sr(toolstack, &sr)?;
     open.driver.detach(&open.spec).map_err(|e| failure::storage(&e, &sr, None))?;
-    toolstack.store.write(|t| {
-        t.set(pbd, "currently_attached", false);
+    record(context, pbd, false).inspect_err(|_| took_back(open.driver.attach(&open.spec), &sr))
+}
+
+fn record(context: &Context, pbd: &Ref, attached: bool) -> Result<(), ApiError> {
+    context.store().write(|t| {
+        t.set(pbd, "currently_attached", attached);
         Ok(())
     })
+}
+
+fn took_back(done: Result<(), StorageError>, sr: &Ref) {
+    if let Err(error) = done {
+        tracing::error!(error = failure::chain(&error), %sr, "leaving an SR as it was");
+    }
 }

@@ -56,7 +56,7 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
             StorageError::Config { .. } | StorageError::DeviceInUse { .. } => {
                 repository::forget(toolstack, uuid)?;
             }
-            _ => drop(repository::remove(toolstack, uuid)),
+            _ => repository::remove(toolstack, uuid),
         }
         return Err(failure::storage(&error, &Ref::null(), None));
     }
@@ -165,8 +165,8 @@ fn attached_pbd(context: &Context, sr: &Ref) -> Result<bool, ApiError> {
 }
 
 /// Forgets an SR with its VDIs and PBDs.
-fn remove(context: &Context, sr: &Ref) -> Reply {
-    context.store().write(|t| {
+pub(crate) fn remove(toolstack: &Toolstack, sr: &Ref) -> Result<(), ApiError> {
+    toolstack.store.write(|t| {
         let object = t.get("SR", sr)?;
         let (vdis, pbds) = (object.refs("VDIs"), object.refs("PBDs"));
         for vdi in &vdis {
@@ -190,9 +190,10 @@ fn remove(context: &Context, sr: &Ref) -> Reply {
         blob::remove_all(t, sr);
         if let Ok(uuid) = Uuid::parse_str(t.get("SR", sr)?.uuid()) {
             volume::forget(t, uuid);
+            repository::finish(t, uuid);
         }
         t.remove(sr);
-        Ok(Value::Void)
+        Ok(())
     })
 }
 
@@ -203,7 +204,7 @@ fn forget(context: &Context, args: &Args<'_>) -> Reply {
     if attached_pbd(context, &sr)? {
         return Err(errors::SR_HAS_PBD.with([sr.as_str()]));
     }
-    remove(context, &sr)
+    remove(&context.toolstack, &sr).map(|()| Value::Void)
 }
 
 fn destroy(context: &Context, args: &Args<'_>) -> Reply {
@@ -223,8 +224,18 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
         return Err(errors::SR_HAS_NO_PBDS.with([sr.as_str()]));
     }
     let open = vdis::sr(&context.toolstack, &sr)?;
-    open.driver.destroy(&open.spec).map_err(|e| failure::storage(&e, &sr, None))?;
-    remove(context, &sr)
+    // Whoever begins to remove it removes all of it, if need be at the next start of the daemon.
+    context.store().write(|t| {
+        repository::begin(t, open.driver.kind(), &open.spec);
+        Ok(())
+    })?;
+    if let Err(error) = open.driver.destroy(&open.spec) {
+        repository::forget(&context.toolstack, open.spec.uuid)?;
+        return Err(failure::storage(&error, &sr, None));
+    }
+    let removed = remove(&context.toolstack, &sr);
+    removed.inspect_err(|_| repository::try_again(&context.toolstack, open.spec.uuid))?;
+    Ok(Value::Void)
 }
 
 fn locked(

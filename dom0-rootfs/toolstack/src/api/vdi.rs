@@ -148,7 +148,7 @@ pub(crate) fn destroy(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
     let (open, uuid) = vdis::of_vdi(toolstack, vdi)?;
     // Whoever begins to remove it removes all of it, if need be at the next start of the daemon.
     let noted = toolstack.store.write(|t| {
-        let noted = unfinished::is_noted(t, vdi);
+        let noted = unfinished::is_noted(t.objects(), vdi);
         unfinished::begin(t, vdi);
         Ok(noted)
     })?;
@@ -161,7 +161,7 @@ pub(crate) fn destroy(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
         }
         return Err(failure::storage(&error, &sr, Some(vdi)));
     }
-    forget_object(context, vdi)?;
+    forget_object(context, vdi).inspect_err(|_| unfinished::try_again(toolstack, vdi))?;
     vdis::refresh_sizes(toolstack, &open);
     toolstack.untidy.add(&sr);
     Ok(())

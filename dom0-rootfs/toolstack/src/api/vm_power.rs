@@ -164,9 +164,15 @@ fn pause(context: &Context, args: &Args<'_>, paused: bool) -> Reply {
         let hypervisor = &toolstack.hypervisor;
         let done = if paused { hypervisor.pause(domain) } else { hypervisor.unpause(domain) };
         done.map_err(|e| failure::xenops(&e, &vm))?;
-        toolstack.store.write(|t| {
+        let recorded = toolstack.store.write(|t| {
             t.set(&vm, "power_state", Value::Enum(state));
             Ok(())
+        });
+        recorded.inspect_err(|_| {
+            let back = if paused { hypervisor.unpause(domain) } else { hypervisor.pause(domain) };
+            if let Err(error) = back {
+                tracing::error!(error = failure::chain(&error), %vm, "taking back a pause");
+            }
         })
     })?;
     Ok(Value::Void)

@@ -9,10 +9,11 @@ use storage::Place;
 use uuid::Uuid;
 use xapi_model::Ref;
 
-use super::{opened, remove, repository};
+use super::{is_noted, opened, remove, repository, try_remove};
 use crate::api::sr;
 use crate::toolstack::Toolstack;
 use crate::vdis;
+use crate::vm::hotplug;
 
 /// Something that waits.
 #[derive(Debug)]
@@ -24,9 +25,19 @@ pub(super) enum Leftover {
         /// Its VDIs with a note.
         vdis: Vec<Ref>,
     },
-    /// An SR that was being made.
+    /// A VDI that could not be removed.
+    Vdi {
+        /// The VDI.
+        vdi: Ref,
+        /// How often it is tried again.
+        tries: usize,
+    },
+    /// An SR that was being made or removed.
     Repository(Uuid),
 }
+
+/// How often the removal of a VDI is tried again before it is left to the next start of the daemon.
+pub(super) const TRIES: usize = 6;
 
 /// All that waits.
 #[derive(Debug, Default)]
@@ -48,8 +59,10 @@ pub(super) fn is_here(toolstack: &Toolstack, sr: &Ref) -> bool {
     open.is_ok_and(|open| matches!(open.driver.place(&open.spec), Ok(Place::Here)))
 }
 
-/// Tries once what waits. Blocks as long as servers make it.
+/// Tries once what waits: what is left in storage, and devices whose plugging or unplugging could not be
+/// recorded. Blocks as long as servers make it.
 pub fn settle(toolstack: &Arc<Toolstack>) {
+    hotplug::settle_all(toolstack);
     // Taken one by one: while one blocks, another call goes on with the others.
     let count = toolstack.left.lock().len();
     for _ in 0..count {
@@ -64,8 +77,16 @@ pub fn settle(toolstack: &Arc<Toolstack>) {
                 Err(_) if toolstack.look("SR", sr, |_, _| ()).is_ok() => toolstack.left.add([next]),
                 Err(_) => {}
             },
+            Leftover::Vdi { vdi, tries } => {
+                let noted = toolstack.store.read(|objects| is_noted(objects, vdi));
+                if noted && let Err(error) = try_remove(toolstack, vdi) {
+                    tracing::warn!(%error, %vdi, "removing a VDI that is of no more use");
+                    let (vdi, tries) = (vdi.clone(), tries.saturating_sub(1));
+                    toolstack.left.add((tries > 0).then_some(Leftover::Vdi { vdi, tries }));
+                }
+            }
             Leftover::Repository(sr) => {
-                if !repository::remove(toolstack, *sr) {
+                if !repository::try_remove(toolstack, *sr) {
                     toolstack.left.add([next]);
                 }
             }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! SRs that a driver is about to make: a note says where, until the SR's object is there as well.
+//! SRs that a driver is about to make, until the SR's object is there as well, or to remove, until that is
+//! gone: a note says where.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use uuid::Uuid;
 use xapi_model::ApiError;
 
 use super::left::Leftover;
+use crate::api::sr;
 use crate::failure;
 use crate::store::Transaction;
 use crate::toolstack::Toolstack;
@@ -39,9 +41,21 @@ fn noted(toolstack: &Toolstack, sr: Uuid) -> Option<(Arc<dyn SrDriver>, SrSpec)>
     Some((driver, SrSpec { uuid: sr, device_config }))
 }
 
-/// Removes an SR that was made in vain, whatever there is of it; whether it is gone. One that cannot be
-/// removed now is removed later.
-pub fn remove(toolstack: &Toolstack, sr: Uuid) -> bool {
+/// Removes an SR that was made in vain, whatever there is of it. One that cannot be removed now is removed
+/// later.
+pub fn remove(toolstack: &Toolstack, sr: Uuid) {
+    if !try_remove(toolstack, sr) {
+        try_again(toolstack, sr);
+    }
+}
+
+/// Removes an SR with a note soon, which could not be removed now.
+pub fn try_again(toolstack: &Toolstack, sr: Uuid) {
+    toolstack.left.add([Leftover::Repository(sr)]);
+}
+
+/// The same, once; whether it is gone.
+pub(super) fn try_remove(toolstack: &Toolstack, sr: Uuid) -> bool {
     if let Some((driver, spec)) = noted(toolstack, sr) {
         let gone = driver.detach(&spec).and_then(|()| driver.destroy(&spec));
         if let Err(error) = gone {
@@ -49,7 +63,13 @@ pub fn remove(toolstack: &Toolstack, sr: Uuid) -> bool {
             return false;
         }
     }
-    let forgotten = forget(toolstack, sr);
+    let object = toolstack.store.read(|objects| {
+        objects.by_uuid("SR", &sr.to_string()).map(|object| object.reference().clone())
+    });
+    let forgotten = match object {
+        Some(object) => sr::remove(toolstack, &object),
+        None => forget(toolstack, sr),
+    };
     if let Err(error) = &forgotten {
         tracing::error!(%error, %sr, "forgetting a half-made SR");
     }
@@ -71,10 +91,10 @@ pub(super) fn sweep(toolstack: &Toolstack) {
         names.filter_map(|name| Uuid::parse_str(name).ok()).collect()
     });
     for sr in left {
-        tracing::warn!(%sr, "removing an SR that was left half-made");
+        tracing::warn!(%sr, "removing an SR that was left half-made or half-removed");
         let place = noted(toolstack, sr).map(|(driver, spec)| driver.place(&spec));
         if matches!(place, Some(Ok(Place::Elsewhere { .. }))) {
-            toolstack.left.add([Leftover::Repository(sr)]);
+            try_again(toolstack, sr);
         } else {
             remove(toolstack, sr);
         }

@@ -84,7 +84,9 @@ impl Drop for Held {
                 Ok(())
             })
         });
-        if let Err(error) = result.and_then(|()| self.mark(false)) {
+        // The note would let it run at the next start of the daemon, whatever it is then.
+        let recorded = || self.mark(false).or_else(|_| self.mark(false));
+        if let Err(error) = result.and_then(|()| recorded()) {
             tracing::error!(%error, vm = %self.vm, "recording that a guest is not held any more");
         }
     }

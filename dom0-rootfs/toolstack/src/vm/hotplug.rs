@@ -5,6 +5,7 @@
 //! the outcome removes it. A daemon that finds such a note at its start settles it: the device is
 //! taken from the domain and counts as detached.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use xapi_model::{ApiError, Ref, errors};
@@ -157,9 +158,11 @@ pub fn unplug_disk(toolstack: &Arc<Toolstack>, vbd: &Ref, operation: &str) -> Re
     let force = operation == "unplug_force";
     let unplugged = toolstack.hypervisor.unplug_disk(domain, &vdev, force);
     unplugged.map_err(|e| abandon(toolstack, failure::detach(&e, "VBD", vbd, &vm), vbd))?;
-    if !vdi.is_null() {
-        let freed = toolstack.activations.deactivate(toolstack, vbd, &vdi);
-        freed.map_err(|e| abandon(toolstack, e, vbd))?;
+    // The guest has let go of it. What cannot be made inactive now is so later.
+    if !vdi.is_null()
+        && let Err(error) = toolstack.activations.deactivate(toolstack, vbd, &vdi)
+    {
+        tracing::error!(%error, %vdi, "deactivating a disk that was unplugged");
     }
     toolstack.store.write(|t| {
         record_detached(t, vbd);
@@ -274,9 +277,12 @@ pub fn unplug_nic(toolstack: &Arc<Toolstack>, vif: &Ref, force: bool) -> Result<
     begin(toolstack, vif)?;
     let unplugged = toolstack.hypervisor.unplug_nic(domain, devid, force);
     unplugged.map_err(|e| abandon(toolstack, failure::detach(&e, "VIF", vif, &vm), vif))?;
-    for link in &links {
-        let left = toolstack.network.unplug(link).map_err(|e| failure::network(&e));
-        left.map_err(|e| abandon(toolstack, e, vif))?;
+    // The guest has let go of it: what the switch still has of it must not say otherwise.
+    let left = links.iter().filter(|link| toolstack.network.unplug(link).is_err());
+    for link in left {
+        if let Err(error) = toolstack.network.unplug(link) {
+            tracing::error!(error = failure::chain(&error), link, "unplugging");
+        }
     }
     toolstack.store.write(|t| {
         record_detached(t, vif);
@@ -363,6 +369,22 @@ fn put_back(
     })
 }
 
+/// Settles what was under way with devices of VMs and is not any more, though it has a note.
+pub fn settle_all(toolstack: &Arc<Toolstack>) {
+    let vms: BTreeSet<Ref> = toolstack.store.read(|objects| {
+        let devices = objects.notes(NOTES).map(|(key, _)| Ref::new(&key[NOTES.len()..]));
+        devices.filter_map(|device| Some(objects.find(&device)?.to("VM"))).collect()
+    });
+    for vm in vms {
+        let lock = toolstack.lock_of(&vm);
+        // Whoever works on a device has the lock, and may wait for its guest.
+        let Ok(_held) = lock.try_lock() else { continue };
+        if let Err(error) = settle(toolstack, &vm) {
+            tracing::error!(%error, %vm, "settling what was being done with its devices");
+        }
+    }
+}
+
 /// Settles what was under way with devices of a running VM when the daemon ended. The caller holds
 /// the VM's lock.
 pub fn settle(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
@@ -376,7 +398,7 @@ pub fn settle(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
     })?;
     let Some(domain) = domain else { return Ok(()) };
     for (device, emulated) in devices {
-        tracing::warn!(%device, "something was being done with it when the daemon ended");
+        tracing::warn!(%device, "something was being done with it and was not recorded");
         let settled = match emulated {
             true => put_back(toolstack, vm, domain, &device),
             false => detach(toolstack, vm, domain, &device),

@@ -10,7 +10,7 @@ use xenops::{DomId, DomainInfo, ShutdownRequest, XenopsError};
 use super::devices::DomainType;
 use super::start::note;
 use super::steps::Took;
-use super::{hotplug, suspend};
+use super::{hotplug, plan, suspend};
 use crate::failure;
 use crate::patience::within;
 use crate::store::{Object, Objects, Transaction};
@@ -47,17 +47,63 @@ pub fn remove_domain(toolstack: &Toolstack, vm: &Ref, domain: DomId) -> Result<(
         let names = vifs.map(|vif| format!("vif{}.{}", domain.0, vif.text("device")));
         names.flat_map(|name| [format!("{name}-emu"), name]).collect()
     })?;
-    unplug(toolstack, &links);
+    let links: Vec<&str> = links.iter().map(String::as_str).collect();
+    let left = unplug(toolstack, &links);
     let destroyed = toolstack.hypervisor.destroy(domain);
+    unplug(toolstack, &left);
     destroyed.map_err(|e| failure::xenops(&e, vm))
 }
 
-/// What is left of a link in its bridge must not keep a VM from being halted.
-fn unplug(toolstack: &Toolstack, links: &[String]) {
-    for link in links {
-        if let Err(error) = toolstack.network.unplug(link) {
+/// What is left of a link in its bridge must not keep a VM from being halted: gives those that are left.
+fn unplug<'a>(toolstack: &Toolstack, links: &[&'a str]) -> Vec<&'a str> {
+    let left = links.iter().filter(|link| match toolstack.network.unplug(link) {
+        Ok(()) => false,
+        Err(error) => {
             tracing::error!(error = failure::chain(&error), link, "unplugging");
+            true
         }
+    });
+    left.copied().collect()
+}
+
+/// Name of the note that a VM that runs is being ended, with its network interfaces unplugged already.
+pub(super) fn ending_note(vm_uuid: &str) -> String {
+    format!("ending/{vm_uuid}")
+}
+
+/// Whether a VM was being ended when the daemon ended.
+pub fn was_ending(objects: &Objects, vm: &Ref) -> bool {
+    objects.find(vm).is_some_and(|vm| objects.note(&ending_note(vm.uuid())).is_some())
+}
+
+fn mark_ending(toolstack: &Toolstack, vm: &Ref, ending: bool) -> Result<(), ApiError> {
+    toolstack.store.write(|t| {
+        let note = ending_note(t.get("VM", vm)?.uuid());
+        t.set_note(&note, ending.then(String::new));
+        Ok(())
+    })
+}
+
+/// The VM's domain stays: its network interfaces go back into their bridges.
+fn run_on(toolstack: &Toolstack, vm: &Ref) {
+    let nics = toolstack.store.read(|objects| {
+        let object = objects.find(vm)?;
+        let vifs = object.refs("VIFs").into_iter().filter_map(|vif| objects.find(&vif));
+        let attached = vifs.filter(|vif| vif.bool("currently_attached"));
+        let nics = attached.filter_map(|vif| {
+            Some((plan::nic(objects, vif.reference()).ok()?, links_of(object, vif)?))
+        });
+        Some(nics.collect::<Vec<_>>())
+    });
+    for (nic, links) in nics.unwrap_or_default() {
+        for link in links {
+            if let Err(error) = toolstack.network.plug(&nic.bridge, &link, &nic.port) {
+                tracing::error!(error = failure::chain(&error), link, "plugging it again");
+            }
+        }
+    }
+    if let Err(error) = mark_ending(toolstack, vm, false) {
+        tracing::error!(%error, %vm, "recording that it runs on");
     }
 }
 
@@ -105,13 +151,21 @@ pub fn tear_down(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
     } else {
         // Before they go with the domain: the switch would look for them, and the kernel for a driver of
         // that name.
-        took.time("unplugging network interfaces", || unplug(toolstack, &links));
+        let links: Vec<&str> = links.iter().map(String::as_str).collect();
+        if holder.is_some() && !links.is_empty() {
+            mark_ending(toolstack, vm, true)?;
+        }
+        let left = took.time("unplugging network interfaces", || unplug(toolstack, &links));
         // Also where the domain has gone: what it left in Dom0 may not have.
         if let Some(domain) = domain {
             let destroyed =
                 took.time("destroying the domain", || toolstack.hypervisor.destroy(domain));
-            destroyed.map_err(|e| failure::xenops(&e, vm))?;
+            destroyed.map_err(|e| {
+                run_on(toolstack, vm);
+                failure::xenops(&e, vm)
+            })?;
         }
+        unplug(toolstack, &left);
     }
     took.time("deactivating disks", || {
         let mut vdis = vdis.iter();
@@ -142,7 +196,8 @@ pub fn record_halted(t: &mut Transaction<'_>, vm: &Ref) {
     let Ok(object) = t.get("VM", vm) else { return };
     let (vbds, vifs, consoles) =
         (object.refs("VBDs"), object.refs("VIFs"), object.refs("consoles"));
-    let (note, guest) = (note(object.uuid()), object.to("guest_metrics"));
+    let notes = [note(object.uuid()), ending_note(object.uuid())];
+    let guest = object.to("guest_metrics");
     t.set(vm, "power_state", Value::Enum("Halted"));
     t.set(vm, "domid", -1i64);
     t.set(vm, "memory_target", 0i64);
@@ -159,7 +214,7 @@ pub fn record_halted(t: &mut Transaction<'_>, vm: &Ref) {
     for console in &consoles {
         t.remove(console);
     }
-    t.set_note(&note, None);
+    notes.iter().for_each(|note| t.set_note(note, None));
 }
 
 /// Asks the guest to end.

@@ -203,6 +203,7 @@ pub fn record_suspended(t: &mut Transaction<'_>, vm: &Ref, image: &Ref) {
     }
     t.set_note(&super::start::note(&uuid), None);
     t.set_note(&whole_note(&uuid), None);
+    t.set_note(&stop::ending_note(&uuid), None);
     unfinished::finish(t, image);
 }
 

@@ -21,7 +21,9 @@ use crate::toolstack::{Context, Toolstack};
 
 /// A guest that crashes sooner than this after its start, in seconds, is not started again.
 const CRASH_LOOP: i64 = 120;
-/// Pause before another try to watch the hypervisor.
+/// How often the end of a guest is dealt with until it is given up.
+const TRIES: usize = 3;
+/// Pause before another try, also to watch the hypervisor.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Watches domains as long as the daemon runs. Returns once watching has begun.
@@ -146,12 +148,24 @@ fn settle(toolstack: &Arc<Toolstack>, vm: &Ref, fate: Fate) -> Result<(), ApiErr
             t.set(vm, "power_state", Value::Enum("Paused"));
             Ok(())
         }),
-        Fate::Halt => stop::tear_down(toolstack, vm),
+        Fate::Halt => tear_down(toolstack, vm),
         Fate::Restart => {
-            stop::tear_down(toolstack, vm)?;
+            tear_down(toolstack, vm)?;
             start::start(&Context::myself(toolstack), vm, false)
         }
     }
+}
+
+/// Nobody else would try again: whoever asked the guest to end waits for this.
+fn tear_down(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
+    for _ in 1..TRIES {
+        match stop::tear_down(toolstack, vm) {
+            Ok(()) => return Ok(()),
+            Err(error) => tracing::error!(%error, %vm, "removing the domain of a guest that ended"),
+        }
+        std::thread::park_timeout(AGAIN);
+    }
+    stop::tear_down(toolstack, vm)
 }
 
 /// What people are told of; whoever asked the guest to end tells of it himself.
