@@ -22,6 +22,7 @@ mod guards;
 mod guests;
 mod hotplug;
 mod image_formats;
+mod interruptions;
 mod leaks;
 mod lifecycle;
 mod machine;
