@@ -5,6 +5,7 @@
 //! and XCP-ng export a VM; [`compression`] what may be around either.
 
 pub mod compression;
+pub mod framed;
 pub mod vhd;
 pub mod xva;
 
