@@ -233,23 +233,24 @@ fn absent<T: Target>(
     Ok(())
 }
 
-/// Reads on to the footer, without which the image is not whole.
+/// Reads on to the footer, without which the image is not whole. What may come behind it is not waited
+/// for: not every source ends there.
 fn last<R: Read>(stream: &mut Stream<R>, footer: &Footer) -> Result<(), VhdError> {
     stream.forward(stream.at.next_multiple_of(SECTOR), "before its footer")?;
-    let mut last = [0; SECTOR as usize];
-    let mut found = false;
+    let mut other = None;
     loop {
         let mut next = [0; SECTOR as usize];
-        match stream.some(&mut next)? {
-            0 if found => break,
-            512 => (last, found) = (next, true),
-            _ => return Err(VhdError::CutOff("before its footer".into())),
+        if stream.some(&mut next)? < next.len() {
+            break;
         }
+        other = match Footer::decode(&next) {
+            Ok(found) if found == *footer => return Ok(()),
+            other => Some(other),
+        };
     }
-    match Footer::decode(&last) {
-        Ok(other) if other == *footer => Ok(()),
-        Ok(_) => Err(VhdError::Invalid("its footers tell different things".into())),
-        Err(VhdError::NotVhd(_)) => Err(VhdError::CutOff("before its footer".into())),
-        Err(error) => Err(error),
+    match other {
+        None | Some(Err(VhdError::NotVhd(_))) => Err(VhdError::CutOff("before its footer".into())),
+        Some(Ok(_)) => Err(VhdError::Invalid("its footers tell different things".into())),
+        Some(Err(error)) => Err(error),
     }
 }

@@ -26,6 +26,11 @@ pub trait Contents {
     fn data(&mut self, disk: &str, at: u64, bytes: &[u8]) -> Result<(), Self::Error>;
     /// A piece whose checksum is wrong. An error ends the reading; otherwise it is used as it is.
     fn damaged(&mut self, error: XvaError) -> Result<(), Self::Error>;
+    /// Whether the source ends behind the archive. If so it is read to there; otherwise nobody waits
+    /// for what may never come.
+    fn ends(&self) -> bool {
+        true
+    }
 }
 
 /// How far a disk has come.
@@ -98,7 +103,9 @@ pub fn read<C: Contents>(
         }
     }
     // What is behind the end only fills the last block of a tape; a broken connection shows in it.
-    archive.drain()?;
+    if contents.ends() {
+        archive.drain()?;
+    }
     Ok(disks.into_iter().map(|(disk, progress)| (disk, progress.at)).collect())
 }
 
