@@ -138,6 +138,7 @@ errors! {
     VBD_NOT_UNPLUGGABLE [vbd] "The device must stay while its VM runs.";
     VDI_INCOMPATIBLE_TYPE [vdi, type] "VDIs of this type cannot be used so.";
     VDI_IN_USE [vdi, operation] "The VDI is in use.";
+    VDI_IO_ERROR [vdi, reason] "Not all contents of the VDI came.";
     VDI_IS_A_PHYSICAL_DEVICE [vdi] "The VDI is a device of the host.";
     VDI_LOCATION_MISSING [sr, location] "No VDI of the SR has this location.";
     VDI_MISSING [sr, vdi] "The VDI is no longer in its SR.";

@@ -36,7 +36,7 @@ handlers! {
     HOST_RRD "get_host_rrd" ReadOnly "`GET /host_rrd`: the recorded figures of the host, whole.";
     IMPORT "put_import" VmAdmin "`PUT /import`: VMs out of an XVA archive.";
     IMPORT_METADATA "put_import_metadata" VmAdmin "`PUT /import_metadata`: records of VMs whose disks are there.";
-    IMPORT_RAW_VDI "put_import_raw_vdi" VmAdmin "`PUT /import_raw_vdi`: contents for a VDI, raw or as VHD.";
+    IMPORT_RAW_VDI "put_import_raw_vdi" VmAdmin "`PUT /import_raw_vdi`: contents for a VDI or a new one, raw, in pieces or as VHD.";
     PUT_BLOB "put_blob" VmPowerAdmin "`PUT /blob`: data for a blob.";
     RRD_UPDATES "get_rrd_updates" ReadOnly "`GET /rrd_updates`: figures of host and VMs since a time.";
     VM_RRD "get_vm_rrd" ReadOnly "`GET /vm_rrd`: the recorded figures of a VM, whole.";

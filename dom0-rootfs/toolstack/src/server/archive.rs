@@ -9,7 +9,8 @@ use hyper::{Request, Response};
 use xapi_model::{ApiError, Ref, Type, errors, http};
 
 use super::request::Query;
-use super::transfer::{Prepared, Taking, give, named, take};
+use super::transfer::{Prepared, give, named};
+use super::upload::{Taking, take};
 use super::{Body, Visit};
 use crate::store::{Object, Objects};
 use crate::toolstack::Toolstack;
@@ -104,7 +105,7 @@ pub(super) async fn import(
             vdis::attached_sr(&context.toolstack, &sr)?;
             wish(query, Some(sr))
         },
-        work: |work, wish, body, _| import_archive(work, wish, body),
+        work: |work, wish, body, end| import_archive(work, wish, body, end),
     };
     take(toolstack, visit, request, taking).await
 }
@@ -120,7 +121,7 @@ pub(super) async fn import_metadata(
         label: "VM.import_metadata",
         result: Type::Set(&Type::Ref("VM")),
         prepare: |_, query| wish(query, None),
-        work: |work, wish, body, _| import_archive(work, wish, body),
+        work: |work, wish, body, end| import_archive(work, wish, body, end),
     };
     take(toolstack, visit, request, taking).await
 }

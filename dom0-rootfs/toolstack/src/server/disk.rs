@@ -8,24 +8,50 @@ use hyper::{Request, Response};
 use xapi_model::{ApiError, Ref, Type, Value, errors, http};
 
 use super::request::Query;
-use super::transfer::{Prepared, Taking, give, named, take};
+use super::transfer::{Prepared, give, named};
+use super::upload::{Taking, take};
 use super::{Body, Visit};
 use crate::toolstack::{Context, Toolstack};
 use crate::transfer::disk::{self, Format, Reading};
+use crate::transfer::intake::{self, Layout, Place};
 
-/// The VDI that a query names, and the format of its contents.
-fn asked(context: &Context, query: &Query) -> Result<(Ref, Format), ApiError> {
-    let format = Format::of(query.get("format").unwrap_or("raw"))?;
+/// The VDI that a query names.
+fn vdi(context: &Context, name: &str) -> Result<Ref, ApiError> {
+    context.store().read(|objects| named(objects, "VDI", name))
+}
+
+/// The format of the contents, which are whole.
+fn format(query: &Query) -> Result<Format, ApiError> {
     if let Some(base) = query.get("base") {
         let reason = "contents are always whole";
         return Err(errors::VALUE_NOT_SUPPORTED.with(["base", base, reason]));
     }
-    let name = query.get("vdi").unwrap_or_default();
-    let vdi = context.store().read(|objects| named(objects, "VDI", name))?;
-    Ok((vdi, format))
+    Format::of(query.get("format").unwrap_or("raw"))
 }
 
-/// Writes the body of the request to a VDI.
+/// Where contents go that come, and how they are laid out.
+fn wanted(context: &Context, query: &Query) -> Result<(Place, Layout), ApiError> {
+    // XAPI looks at no value, but nobody writes `chunked=false` who wants it.
+    let chunked = query.get("chunked").is_some_and(|value| value != "false");
+    let layout = match (format(query)?, chunked) {
+        (Format::Raw, false) => Layout::Raw,
+        (Format::Raw, true) => Layout::Framed,
+        (_, false) => Layout::Vhd,
+        (_, true) => {
+            let reason = "only raw contents come in pieces";
+            return Err(errors::VALUE_NOT_SUPPORTED.with(["chunked", "true", reason]));
+        }
+    };
+    let sr = ["sr_id", "sr_uuid", "sr"].into_iter().find_map(|name| query.get(name));
+    let place = match (query.get("vdi"), sr) {
+        (None, Some(sr)) => Place::New(context.store().read(|objects| named(objects, "SR", sr))?),
+        (name, _) => Place::Vdi(vdi(context, name.unwrap_or_default())?),
+    };
+    intake::check(context, &place)?;
+    Ok((place, layout))
+}
+
+/// Writes the body of the request to a VDI, or to a new one of the SR that the query names instead.
 pub(super) async fn import(
     toolstack: &Arc<Toolstack>,
     visit: &Visit,
@@ -34,10 +60,10 @@ pub(super) async fn import(
     let taking = Taking {
         handler: http::IMPORT_RAW_VDI,
         label: "Importing raw VDI",
-        result: Type::Void,
-        prepare: asked,
-        work: |work, (vdi, format), body, length| {
-            disk::import(work, &vdi, format, body, length).map(|()| Value::Void)
+        result: Type::Ref("VDI"),
+        prepare: wanted,
+        work: |work, (place, layout), body, end| {
+            intake::import(work, place, layout, body, end).map(Value::Ref)
         },
     };
     take(toolstack, visit, request, taking).await
@@ -51,7 +77,8 @@ pub(super) async fn export(
 ) -> Response<Body> {
     let what = (http::EXPORT_RAW_VDI, "Exporting raw VDI");
     give(toolstack, visit, request, what, |context, query| {
-        let (vdi, format) = asked(context, query)?;
+        let format = format(query)?;
+        let vdi = vdi(context, query.get("vdi").unwrap_or_default())?;
         let reading = Reading::new(context, &vdi)?;
         reading.fits(format).map_err(|error| error.0)?;
         Ok(Prepared {

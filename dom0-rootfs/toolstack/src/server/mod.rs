@@ -8,12 +8,15 @@ pub mod certificate;
 mod console;
 mod disk;
 mod figures;
+mod head;
 mod identity;
 mod places;
 mod prometheus;
 mod request;
 mod rpc;
+mod tasks;
 mod transfer;
+mod upload;
 mod websocket;
 
 use std::net::{IpAddr, SocketAddr};
@@ -37,6 +40,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::toolstack::Toolstack;
 
+use head::Heads;
 pub use identity::Identity;
 pub use places::origin;
 use places::{Places, Visit};
@@ -206,7 +210,7 @@ async fn serve<S>(
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Heads::new(stream)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Contents of one VDI.
+//! Contents of one VDI, for who exports them.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use disk_format::is_zero;
 use disk_format::vhd::{self, BLOCK, LARGEST};
-use disk_format::{Target, is_zero};
 use storage::Mode;
 use uuid::Uuid;
 use xapi_model::{ApiError, Ref, errors};
 
 use super::{Failed, Work};
-use crate::copy::{CHUNK, Writer};
+use crate::copy::CHUNK;
 use crate::toolstack::Context;
 use crate::vdis::{Opened, parse_uuid};
 
@@ -46,27 +46,7 @@ impl Format {
     }
 }
 
-/// A disk that is written to, at any place.
-struct Disk<'a> {
-    work: &'a mut Work,
-    writer: Writer,
-}
-
-impl Target for Disk<'_> {
-    type Error = Failed;
-
-    fn data(&mut self, at: u64, bytes: &[u8]) -> Result<(), Failed> {
-        self.writer.write_at(at, bytes).map_err(writing)?;
-        Ok(self.work.done(bytes.len() as u64)?)
-    }
-
-    fn zeros(&mut self, at: u64, length: u64) -> Result<(), Failed> {
-        self.writer.zeros_at(at, length).map_err(writing)?;
-        Ok(self.work.done(length)?)
-    }
-}
-
-fn backend(doing: &str, error: &io::Error) -> Failed {
+pub(super) fn backend(doing: &str, error: &io::Error) -> Failed {
     Failed(errors::SR_BACKEND_FAILURE.with(["", "", &format!("{doing}: {error}")]))
 }
 
@@ -74,63 +54,9 @@ pub(super) fn writing(error: io::Error) -> Failed {
     backend("writing", &error)
 }
 
-/// Writes a stream to a VDI. What the stream does not reach stays as it is.
-pub fn import(
-    work: &mut Work,
-    vdi: &Ref,
-    format: Format,
-    mut source: impl Read,
-    length: Option<u64>,
-) -> Result<(), Failed> {
-    let toolstack = work.context.toolstack.clone();
-    if toolstack.look("VDI", vdi, |vdi, _| vdi.bool("read_only"))? {
-        return Err(errors::VDI_READONLY.with([vdi.as_str()]).into());
-    }
-    let opened = Opened::new(&toolstack, vdi, Mode::ReadWrite)?;
-    let writer = Writer::open(&opened.path, opened.size);
-    let writer = writer.map_err(|e| backend("opening the VDI", &e))?;
-    let fits = |size: u64| match size <= opened.size {
-        true => Ok(()),
-        false => {
-            let words = [vdi.to_string(), opened.size.to_string()];
-            Err(Failed(errors::VDI_TOO_SMALL.with(words)))
-        }
-    };
-    work.total(length.filter(|_| format == Format::Raw).unwrap_or(opened.size));
-    let mut disk = Disk { work, writer };
-    if format == Format::Raw {
-        let (mut piece, mut at) = (vec![0; CHUNK], 0);
-        loop {
-            let count = read_some(&mut source, &mut piece).map_err(|e| backend("receiving", &e))?;
-            if count == 0 {
-                break;
-            }
-            fits(at + count as u64)?;
-            disk.data(at, &piece[..count])?;
-            at += count as u64;
-        }
-    } else {
-        vhd::read(source, &mut disk, fits)?;
-    }
-    disk.writer.finish().map_err(writing)
-}
-
-/// Reads until the buffer is full or nothing is left.
-pub(super) fn read_some(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match source.read(&mut buffer[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    Ok(filled)
-}
-
 /// A VDI that is read.
 pub struct Reading {
     vdi: Ref,
-    // Closed before the VDI is made inactive: a volume that is open stays active.
     // Closed before the VDI is made inactive: a volume that is open stays active.
     file: File,
     opened: Opened,

@@ -14,7 +14,7 @@ use xapi_model::{ApiError, Ref, Value, errors};
 
 use super::disk::writing;
 use super::ova::{self, Described};
-use super::{Failed, Work};
+use super::{End, Failed, Work};
 use crate::api::{network, vbd, vdi, vif, vm};
 use crate::copy::Writer;
 use crate::store::{Objects, Transaction};
@@ -48,6 +48,7 @@ struct Filling {
 struct Import<'a> {
     work: &'a mut Work,
     wish: Wish,
+    end: End,
     objects: Vec<Described>,
     /// VDIs here, by identifiers of the archive.
     vdis: BTreeMap<String, Ref>,
@@ -57,11 +58,12 @@ struct Import<'a> {
 }
 
 /// Reads an archive. Answers the VMs that it made.
-pub fn import(work: &mut Work, wish: Wish, source: impl Read) -> Result<Value, Failed> {
+pub fn import(work: &mut Work, wish: Wish, source: impl Read, end: End) -> Result<Value, Failed> {
     let context = work.context.clone();
     let mut import = Import {
         work,
         wish,
+        end,
         objects: Vec::new(),
         vdis: BTreeMap::new(),
         made: BTreeMap::new(),
@@ -123,6 +125,10 @@ impl Contents for Import<'_> {
         }
         tracing::warn!(%error, "an import goes on, as it was told to");
         Ok(())
+    }
+
+    fn ends(&self) -> bool {
+        self.end != End::Open
     }
 }
 

@@ -7,8 +7,10 @@
 pub mod disk;
 pub mod export;
 pub mod import;
+pub mod intake;
 mod ova;
 
+use disk_format::framed::FramedError;
 use disk_format::vhd::VhdError;
 use disk_format::xva::XvaError;
 use xapi_model::{ApiError, errors};
@@ -30,6 +32,16 @@ impl From<ApiError> for Failed {
 impl From<std::io::Error> for Failed {
     fn from(error: std::io::Error) -> Failed {
         Failed(errors::SR_BACKEND_FAILURE.with(["", "", &chain(&error)]))
+    }
+}
+
+impl From<FramedError> for Failed {
+    fn from(error: FramedError) -> Failed {
+        Failed(match &error {
+            FramedError::Io(_) => errors::SR_BACKEND_FAILURE.with(["", "", &chain(&error)]),
+            FramedError::CutOff(_) => errors::IMPORT_ERROR_PREMATURE_EOF.with([error.to_string()]),
+            FramedError::Place { .. } => errors::IMPORT_ERROR_GENERIC.with([error.to_string()]),
+        })
     }
 }
 
@@ -55,6 +67,17 @@ impl From<XvaError> for Failed {
             XvaError::Checksum(piece) => errors::IMPORT_ERROR_SOME_CHECKSUMS_FAILED.with([piece]),
         })
     }
+}
+
+/// Where a stream ends that comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// After so many bytes.
+    After(u64),
+    /// Somewhere, and it says so then.
+    Told,
+    /// Where its format does. More may follow, and if the connection ends before, it is not whole.
+    Open,
 }
 
 /// A transfer under way, as its task shows it.

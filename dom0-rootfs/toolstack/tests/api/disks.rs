@@ -100,7 +100,9 @@ fn imports_that_cannot_be() {
     let client = served.login(Wire::Json);
     let vdi = make_vdi(&client, 1 << 20);
     let task = client.text("task.create", vec!["import".into(), "".into()]);
-    let (status, text) = put(&client, &vdi, &format!("&task_id={task}"), &contents());
+    // Who names a task learns the outcome there.
+    assert_eq!(put(&client, &vdi, &format!("&task_id={task}"), &contents()).0, 200);
+    let (status, text) = put(&client, &vdi, "", &contents());
     assert_eq!(status, 500);
     assert!(text.starts_with("VDI_TOO_SMALL"), "{text}");
     let ended = client.ended(&task);

@@ -43,3 +43,4 @@ mod suspend;
 mod switches;
 mod trial;
 mod unauthorised;
+mod uploads;

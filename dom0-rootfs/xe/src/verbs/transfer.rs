@@ -95,8 +95,9 @@ fn with_task(
     // Where the connection failed, the server may not know of it yet.
     let _ = api.act("task.destroy", [task]);
     match (ran, told) {
-        (Ok(()), _) => Ok(text(&record, "result")),
-        (Err(_), Some(error)) => Err(Failure::Api(api.explain(error))),
+        // Some answers begin before the work does, and are no error then.
+        (_, Some(error)) => Err(Failure::Api(api.explain(error))),
+        (Ok(()), None) => Ok(text(&record, "result")),
         (Err(failure), None) => Err(failure),
     }
 }
