@@ -228,12 +228,20 @@ async fn serve<S>(
     }
 }
 
+/// A path without the slash that some clients write behind it; XAPI looks only how a path begins.
+fn trimmed(path: &str) -> &str {
+    match path.strip_suffix('/') {
+        Some(short) if !short.is_empty() => short,
+        _ => path,
+    }
+}
+
 async fn route(
     toolstack: &Arc<Toolstack>,
     visit: &Visit,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let path = request.uri().path().to_owned();
+    let path = trimmed(request.uri().path()).to_owned();
     match (request.method(), path.as_str()) {
         (&Method::POST, "/" | "/RPC2" | "/xmlrpc") => {
             rpc::answer_call(toolstack, visit, request, rpc::Wire::Xml).await

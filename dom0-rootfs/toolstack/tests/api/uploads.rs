@@ -107,6 +107,25 @@ impl Plain {
 }
 
 #[test]
+fn a_slash_behind_a_path_changes_nothing() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let vdi = make_vdi(&client, SIZE);
+    let session = &client.session;
+    let url = format!("{}/import_raw_vdi/?vdi={vdi}&session_id={session}", client.url);
+    assert_eq!(client.agent.put(url).send(&contents(1)[..]).unwrap().status(), 200);
+    assert!(get(&client, &format!("/export_raw_vdi/?vdi={vdi}")) == (200, contents(1)));
+    let call =
+        format!(r#"{{"id":1,"method":"session.get_uuid","params":["{session}","{session}"]}}"#);
+    for (path, status) in
+        [("/jsonrpc/", 200), ("/", 200), ("/RPC2/", 200), ("/jsonrpc//", 404), ("/nothing/", 404)]
+    {
+        let response = client.agent.post(format!("{}{path}", client.url)).send(&call).unwrap();
+        assert_eq!(response.status(), status, "{path}");
+    }
+}
+
+#[test]
 fn who_names_a_task_is_answered_before_the_body() {
     let served = Served::new();
     let client = served.login(Wire::Json);
