@@ -32,9 +32,15 @@ pub(super) async fn get(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let query = Query::of(&request);
-    if let Err(refused) = session(toolstack, visit, &request, &query, http::AUDIT_LOG).await {
-        return *refused;
-    }
+    let entered = match session(toolstack, visit, &request, &query, http::AUDIT_LOG).await {
+        Ok(entered) => entered,
+        Err(refused) => return *refused,
+    };
+    let response = lines(toolstack, &query);
+    entered.answer(&query, response)
+}
+
+fn lines(toolstack: &Toolstack, query: &Query) -> Response<Body> {
     let since = match query.get("since").filter(|text| !text.is_empty()) {
         None => DateTime::EPOCH,
         Some(text) => match DateTime::parse(text) {

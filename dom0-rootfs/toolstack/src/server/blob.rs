@@ -8,7 +8,7 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Request, Response, StatusCode};
 use tempfile::NamedTempFile;
 use uuid::Uuid;
@@ -66,13 +66,27 @@ pub(super) async fn get(
     let query = Query::of(&request);
     let blob = named(toolstack, &query);
     let public = blob.as_ref().is_some_and(|blob| blob.public);
-    if !public {
-        let entered = session(toolstack, visit, &request, &query, http::GET_BLOB).await;
-        if let Err(refused) = entered {
-            return *refused;
-        }
+    let entered = session(toolstack, visit, &request, &query, http::GET_BLOB);
+    // Who names a task has a session, and nobody else needs one for what is public.
+    let entered = match public && query.get("task_id").is_none() {
+        true => None,
+        false => match entered.await {
+            Ok(entered) => Some(entered),
+            Err(_) if public => None,
+            Err(refused) => return *refused,
+        },
+    };
+    let response = match blob {
+        Some(blob) => data(toolstack, blob).await,
+        None => unknown(),
+    };
+    match entered {
+        Some(entered) => entered.answer(&query, response),
+        None => response,
     }
-    let Some(blob) = blob else { return unknown() };
+}
+
+async fn data(toolstack: &Arc<Toolstack>, blob: Named) -> Response<Body> {
     let opening = {
         let (toolstack, uuid) = (toolstack.clone(), blob.uuid);
         tokio::task::spawn_blocking(move || {
@@ -119,10 +133,27 @@ pub(super) async fn put(
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let query = Query::of(&request);
-    if let Err(refused) = session(toolstack, visit, &request, &query, http::PUT_BLOB).await {
-        return *refused;
-    }
-    let Some(blob) = named(toolstack, &query) else { return unknown() };
+    let entered = match session(toolstack, visit, &request, &query, http::PUT_BLOB).await {
+        Ok(entered) => entered,
+        Err(refused) => return *refused,
+    };
+    let headers = request.headers();
+    let told = [CONTENT_LENGTH, TRANSFER_ENCODING].iter().any(|name| headers.contains_key(name));
+    let response = match named(toolstack, &query) {
+        None => unknown(),
+        Some(_) if !told => {
+            refuse(StatusCode::LENGTH_REQUIRED, "the request has no Content-Length")
+        }
+        Some(blob) => keep(toolstack, blob, &mut request).await,
+    };
+    entered.answer(&query, response)
+}
+
+async fn keep(
+    toolstack: &Arc<Toolstack>,
+    blob: Named,
+    request: &mut Request<Incoming>,
+) -> Response<Body> {
     let mut file = match toolstack.blobs.begin() {
         Ok(file) => file,
         Err(error) => return failed("making room for a blob's data", error),

@@ -63,17 +63,27 @@ pub(super) async fn open(
     request: Request<Incoming>,
 ) -> Response<Body> {
     let query = Query::of(&request);
-    if let Err(refused) = session(toolstack, visit, &request, &query, http::CONSOLE).await {
-        return *refused;
-    }
-    let way = match Way::of(&request, &query) {
+    let entered = match session(toolstack, visit, &request, &query, http::CONSOLE).await {
+        Ok(entered) => entered,
+        Err(refused) => return *refused,
+    };
+    let response = connect(toolstack, &query, request).await;
+    entered.answer(&query, response)
+}
+
+async fn connect(
+    toolstack: &Arc<Toolstack>,
+    query: &Query,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let way = match Way::of(&request, query) {
         Ok(way) => way,
         Err(refused) => return *refused,
     };
     let nothing = || refuse(StatusCode::NOT_FOUND, "no running VM has this console");
     let (wanted, alone) = toolstack.store.read(|objects| {
         let alone = objects.all("pool").any(|pool| pool.bool("limit_console_sessions"));
-        (wanted(objects, &query), alone)
+        (wanted(objects, query), alone)
     });
     let Some(wanted) = wanted else { return nothing() };
     let (Wanted::Text(vm) | Wanted::Screen(vm, _)) = &wanted;

@@ -34,16 +34,17 @@ async fn document(
     // XAPI looks at no value, but nobody writes `json=false` who wants it.
     let json = query.get("json").is_some_and(|value| value != "false");
     let making = tokio::task::spawn_blocking(move || {
-        let made = make(&entered.context.toolstack, &query, json);
-        drop(entered);
-        made
+        let response = match make(&entered.context.toolstack, &query, json) {
+            Ok(text) => {
+                let content_type = if json { "application/json" } else { "text/xml" };
+                answer(StatusCode::OK, content_type, text)
+            }
+            Err((status, why)) => refuse(status, why),
+        };
+        entered.answer(&query, response)
     });
     match making.await {
-        Ok(Ok(text)) => {
-            let content_type = if json { "application/json" } else { "text/xml" };
-            answer(StatusCode::OK, content_type, text)
-        }
-        Ok(Err((status, why))) => refuse(status, why),
+        Ok(response) => response,
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }

@@ -33,14 +33,17 @@ pub(super) async fn get(
     };
     let making = tokio::task::spawn_blocking(move || {
         let toolstack = &entered.context.toolstack;
-        let (usage, when) = toolstack.metrics.usage()?;
-        let text = toolstack.store.read(|objects| page(objects, &usage, when));
-        drop(entered);
-        Some(text)
+        let response = match toolstack.metrics.usage() {
+            Some((usage, when)) => {
+                let text = toolstack.store.read(|objects| page(objects, &usage, when));
+                answer(StatusCode::OK, FORMAT, text)
+            }
+            None => refuse(StatusCode::SERVICE_UNAVAILABLE, "nothing was measured yet"),
+        };
+        entered.answer(&query, response)
     });
     match making.await {
-        Ok(Some(text)) => answer(StatusCode::OK, FORMAT, text),
-        Ok(None) => refuse(StatusCode::SERVICE_UNAVAILABLE, "nothing was measured yet"),
+        Ok(response) => response,
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }

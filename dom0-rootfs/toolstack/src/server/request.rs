@@ -8,8 +8,9 @@ use base64ct::{Base64Unpadded, Encoding as _};
 use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode};
 use xapi_model::http::Handler;
-use xapi_model::{ApiError, Call, Ref};
+use xapi_model::{ApiError, Call, Ref, Type};
 
+use super::tasks::{answered, claimed, finish};
 use super::{Body, Visit, refuse};
 use crate::audit;
 use crate::toolstack::{Context, Toolstack};
@@ -67,6 +68,14 @@ pub(super) struct Entered {
     temporary: bool,
 }
 
+impl Entered {
+    /// Ends the client's task that the query names, if it names one, as a request is answered.
+    pub(super) fn answer(mut self, query: &Query, response: Response<Body>) -> Response<Body> {
+        self.context.task = claimed(&self.context, query);
+        answered(&self.context, response)
+    }
+}
+
 impl Drop for Entered {
     fn drop(&mut self) {
         if self.temporary {
@@ -121,11 +130,13 @@ pub(super) async fn session<B>(
         task: None,
         peer: visit.peer().clone(),
     };
-    let entered = Entered { context, temporary };
+    let mut entered = Entered { context, temporary };
     let may = role.may(handler.role);
     audit::request(&entered.context, handler.name, may);
     if !may {
         let error = rbac::denied(format!("http/{}", handler.name), handler.role);
+        entered.context.task = claimed(&entered.context, query);
+        finish(&entered.context, &Type::Void, &Err(error.clone()));
         return Err(Box::new(refuse(StatusCode::FORBIDDEN, error.to_string())));
     }
     visit.known(&entered.context.toolstack.arrivals);

@@ -3,7 +3,7 @@
 
 use hyper::Response;
 use hyper::header::HeaderValue;
-use xapi_model::{ApiError, Ref, Reply, Role, Type};
+use xapi_model::{ApiError, Ref, Reply, Role, Type, Value, errors};
 
 use super::Body;
 use super::request::Query;
@@ -57,6 +57,17 @@ pub(super) fn finish(context: &Context, result: &Type, reply: &Reply) {
     if let Some(task) = &context.task {
         task::finish(context.store(), &context.toolstack.cancels, task, result, reply);
     }
+}
+
+/// Ends the task of a request that is answered at once, if it has one, as the answer is.
+pub(super) fn answered(context: &Context, response: Response<Body>) -> Response<Body> {
+    let status = response.status();
+    let reply = match status.is_client_error() || status.is_server_error() {
+        false => Ok(Value::Void),
+        true => Err(errors::INTERNAL_ERROR.with([format!("the answer was HTTP {status}")])),
+    };
+    finish(context, &Type::Void, &reply);
+    with_task(response, context.task.clone())
 }
 
 /// Names the task of an answer, as XAPI does.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::common::{Client, Served, Wire, eventually, record};
 use xapi_model::{Ref, Value, xmlrpc};
@@ -400,4 +400,35 @@ fn a_disk_is_made_for_what_comes() {
     drop(plain);
     assert_eq!(client.ended(&task)["status"].text(), "failure");
     assert_eq!(vdis(), before);
+}
+
+#[test]
+fn tasks_end_whatever_they_were_named_for() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let begun = Instant::now();
+    for (path, status) in [
+        ("/rrd_updates?start=0&host=true", 200),
+        ("/rrd_updates?start=now", 400),
+        ("/host_rrd?a=b", 404),
+        ("/vm_rrd?uuid=x", 404),
+        ("/audit_log?a=b", 200),
+        ("/audit_log?since=never", 400),
+        ("/blob?uuid=x", 404),
+        ("/metrics?a=b", 503),
+        ("/console?uuid=x", 404),
+        ("/export_metadata?all=true", 200),
+        ("/export_raw_vdi?format=qcow2", 400),
+    ] {
+        let task = make_task(&client);
+        assert_eq!(get(&client, &format!("{path}&task_id={task}")).0, status, "{path}");
+        let ended = client.ended(&task)["status"].text();
+        assert_eq!(ended, if status == 200 { "success" } else { "failure" }, "{path}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    // Others' tasks are not for everybody to end.
+    let task = make_task(&client);
+    let url = format!("{}/audit_log?task_id={task}", client.url);
+    assert_eq!(client.agent.get(url).call().unwrap().status(), 401);
+    assert_eq!(client.text("task.get_status", vec![task.into()]), "pending");
 }
