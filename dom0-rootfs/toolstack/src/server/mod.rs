@@ -30,7 +30,10 @@ use anyhow::{Context as _, Result};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_TYPE, HeaderValue,
+};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -55,6 +58,9 @@ const STRANGE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(60);
 /// Pause after accepting failed, for want of descriptors or memory.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// The header that calls of pages may have in any case.
+const PAGES: &str = "X-Requested-With";
 
 /// A body of an answer. Its error breaks the connection off, so that nobody takes a part for the whole.
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -236,6 +242,21 @@ fn trimmed(path: &str) -> &str {
     }
 }
 
+/// Which origins' pages may call (CORS): any, as with XAPI. They need a session like everybody.
+fn preflight<B>(request: &Request<B>) -> Response<Body> {
+    let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
+    let asked = asked.and_then(|names| names.to_str().ok());
+    let names = asked.map_or(PAGES.to_owned(), |asked| format!("{asked}, {PAGES}"));
+    let mut response = Response::new(full(Bytes::new()));
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("PUT"));
+    if let Ok(names) = HeaderValue::from_str(&names) {
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
+    }
+    response
+}
+
 async fn route(
     toolstack: &Arc<Toolstack>,
     visit: &Visit,
@@ -269,6 +290,7 @@ async fn route(
         (&Method::GET, "/host_rrd") => figures::host(toolstack, visit, request).await,
         (&Method::GET, "/vm_rrd") => figures::vm(toolstack, visit, request).await,
         (&Method::GET, "/metrics") => prometheus::get(toolstack, visit, request).await,
+        (&Method::OPTIONS, "/" | "/jsonrpc" | "/json") => preflight(&request),
         (&Method::GET, "/") => {
             let text = "Xenith: the XenAPI is at / (XML-RPC) and /jsonrpc (JSON-RPC), by POST";
             answer(StatusCode::OK, "text/plain", format!("{text}\n"))

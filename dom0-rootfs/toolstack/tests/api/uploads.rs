@@ -126,6 +126,30 @@ fn a_slash_behind_a_path_changes_nothing() {
 }
 
 #[test]
+fn pages_of_any_origin_may_ask_what_they_may() {
+    let served = Served::new();
+    let client = served.client(Wire::Json);
+    for path in ["/", "/json", "/jsonrpc"] {
+        for (asked, told) in
+            [(None, "X-Requested-With"), (Some("content-type"), "content-type, X-Requested-With")]
+        {
+            let mut request = client.agent.options(format!("{}{path}", client.url));
+            if let Some(asked) = asked {
+                request = request.header("Access-Control-Request-Headers", asked);
+            }
+            let response = request.call().unwrap();
+            assert_eq!(response.status(), 200);
+            let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+            assert_eq!(header("Access-Control-Allow-Origin"), "*");
+            assert_eq!(header("Access-Control-Allow-Methods"), "PUT");
+            assert_eq!(header("Access-Control-Allow-Headers"), told);
+        }
+    }
+    let refused = client.agent.options(format!("{}/export", client.url)).call().unwrap();
+    assert_eq!(refused.status(), 405);
+}
+
+#[test]
 fn who_names_a_task_is_answered_before_the_body() {
     let served = Served::new();
     let client = served.login(Wire::Json);
