@@ -181,6 +181,8 @@ impl NetworkBackend for Seam<FakeNetwork> {
         change unplug(link: &str) -> ();
         look configure_address(interface: &str, addressing: &Addressing) -> ();
         look addresses(interface: &str) -> Addresses;
+        look reaches(address: std::net::IpAddr) -> bool;
+        look ssh_clients() -> Vec<std::net::IpAddr>;
         look set_manager(manager: Option<&Manager>) -> ();
         look set_snooping(enabled: bool) -> ();
     }

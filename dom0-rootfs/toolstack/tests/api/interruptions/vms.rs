@@ -5,7 +5,7 @@ use disk_format::compression::Compression;
 use toolstack::task::Cancel;
 use toolstack::transfer::export::Export;
 use toolstack::transfer::import::{Wish, import};
-use toolstack::transfer::{Failed, Work};
+use toolstack::transfer::{End, Failed, Work};
 use xapi_model::{Ref, Reply, Value};
 
 use super::host::Run;
@@ -110,7 +110,7 @@ fn vm_import() {
             let archive: Vec<u8> = given[0].chars().map(|byte| byte as u8).collect();
             let wish = Wish { sr: Some(run.default_sr()), restore: false, force: false };
             let mut work = Work::new(run.context(), Cancel::default());
-            import(&mut work, wish, archive.as_slice()).map_err(failed)
+            import(&mut work, wish, archive.as_slice(), End::Told).map_err(failed)
         },
         done: |run, _| run.named("VM", "guest").is_some(),
         by_steps: false,
