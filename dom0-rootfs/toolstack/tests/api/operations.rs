@@ -61,7 +61,7 @@ fn vm_operation(client: &Client, vm: &str, operation: &str) -> Option<Done> {
         "export" => fetched(client, "export", vm),
         "metadata_export" => fetched(client, "export_metadata", vm),
         "make_into_template" => call("set_is_a_template", &[true.into()]),
-        "changing_VCPUs" => call("set_VCPUs_at_startup", &[1.into()]),
+        "changing_VCPUs" => call("set_VCPUs_max", &[of("VCPUs_max")]),
         "changing_VCPUs_live" => call("set_VCPUs_number_live", &[1.into()]),
         "changing_static_range" => {
             let range = [of("memory_static_min"), of("memory_static_max")];
