@@ -185,7 +185,7 @@ fn a_person_follows_a_host_and_changes_it() {
     person.types("\r");
     person.sees(&["Shut down web?", "unlocked"]);
     person.types("y");
-    person.sees(&["Halted", "Shutting down web: done."]);
+    person.sees(&["Halted", "s start", "Shutting down web: done."]);
     person.types("s");
     person.sees(&["Running", "Starting web: done."]);
     person.types("c");
