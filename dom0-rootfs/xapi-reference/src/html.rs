@@ -139,9 +139,9 @@ mod tests {
 
     #[test]
     fn types_lead_to_what_they_name() {
-        let map = Type::Map(&Type::Ref("VM"), &Type::Set(&Type::Ref("VGPU")));
+        let map = Type::Map(&Type::Ref("VM"), &Type::Set(&Type::Ref("Observer")));
         let expected = "(<a href=\"VM.html\">VM</a> ref → \
-                        <a href=\"left-out.html#VGPU\">VGPU</a> ref set) map";
+                        <a href=\"left-out.html#Observer\">Observer</a> ref set) map";
         assert_eq!(ty(&map), expected);
     }
 }

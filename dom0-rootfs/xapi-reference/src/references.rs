@@ -23,13 +23,14 @@ pub(crate) fn all() -> References {
     all
 }
 
-/// Classes that a type refers to and that are there.
+/// Classes that a type refers to and that have objects.
 fn targets(ty: &Type) -> Vec<&'static str> {
     match ty {
         Type::Ref(name) => classes::ALL
             .iter()
             .map(|class: &&'static Class| class.name)
             .filter(|known| known == name)
+            .filter(|known| classes::ABSENT.iter().all(|absent| absent.name != *known))
             .collect(),
         Type::Set(item) => targets(item),
         Type::Map(key, value) => [targets(key), targets(value)].concat(),
