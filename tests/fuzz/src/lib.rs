@@ -28,6 +28,7 @@ pub const TARGETS: &[(&str, Run)] = &[
     ("deb", targets::deb::run),
     ("destination", targets::destination::run),
     ("figures-file", targets::figures_file::run),
+    ("framed", targets::framed::run),
     ("guest-report", targets::guest_report::run),
     ("inventory", targets::inventory::run),
     ("jsonrpc", targets::jsonrpc::run),

@@ -13,6 +13,7 @@ pub(crate) mod control;
 pub(crate) mod deb;
 pub(crate) mod destination;
 pub(crate) mod figures_file;
+pub(crate) mod framed;
 pub(crate) mod guest_report;
 pub(crate) mod inventory;
 pub(crate) mod jsonrpc;
