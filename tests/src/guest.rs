@@ -38,6 +38,13 @@ const MODULES: &[&str] = &[
     "fs/nls/nls_cp437.ko",
     "fs/fat/fat.ko",
     "fs/fat/vfat.ko",
+    // A fully virtualized guest's CD drive.
+    "drivers/scsi/scsi_common.ko",
+    "drivers/scsi/scsi_mod.ko",
+    "drivers/ata/libata.ko",
+    "drivers/ata/ata_piix.ko",
+    "drivers/cdrom/cdrom.ko",
+    "drivers/scsi/sr_mod.ko",
 ];
 /// Where `write_disk` leaves the kernel and the initial file system, in its scratch folder, for guests
 /// that start over the network.

@@ -55,9 +55,14 @@ impl Lab {
         Ok(folder)
     }
 
-    /// Runs the Python client against a forwarded port, its output going to `log`. It sees the
-    /// log's folder as `/case`.
+    /// Runs the Python client `lifecycle.py` against a forwarded port, its output going to `log`. It sees
+    /// the log's folder as `/case`.
     pub fn client(&self, port: u16, log: &Path, args: &[&str]) -> Result<()> {
+        self.client_script("lifecycle.py", port, log, args)
+    }
+
+    /// The same with another one of the Python clients.
+    pub fn client_script(&self, name: &str, port: u16, log: &Path, args: &[&str]) -> Result<()> {
         let url = format!("https://127.0.0.1:{port}");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
         self.clients()
@@ -71,9 +76,9 @@ impl Lab {
             .log(log)
             .run(
                 "python3",
-                ["/client/lifecycle.py", &url, crate::install::PASSWORD].iter().chain(args),
+                [&format!("/client/{name}"), &*url, crate::install::PASSWORD].iter().chain(args),
             )
-            .with_context(|| format!("driving the host with the Python client: {args:?}"))
+            .with_context(|| format!("driving the host with the Python client {name}: {args:?}"))
     }
 }
 

@@ -236,7 +236,16 @@ impl Vm {
 
     /// Plugs the network cable in or out.
     pub fn plug_network(&mut self, plugged: bool) -> Result<()> {
-        self.qmp.run("set_link", json!({ "name": "net0", "up": plugged })).map(drop)
+        self.plug_link("net0", plugged)
+    }
+
+    /// The same with one of [`Setup::cables`], by its number.
+    pub fn plug_cable(&mut self, index: usize, plugged: bool) -> Result<()> {
+        self.plug_link(&format!("cable{index}"), plugged)
+    }
+
+    fn plug_link(&mut self, name: &str, plugged: bool) -> Result<()> {
+        self.qmp.run("set_link", json!({ "name": name, "up": plugged })).map(drop)
     }
 
     /// Waits for the machine to power off by itself.

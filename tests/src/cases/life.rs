@@ -14,7 +14,7 @@ use super::clients::{self, Server};
 use crate::guest;
 use crate::inner;
 use crate::install::{self, From, PASSWORD};
-use crate::lab::{Lab, free_port};
+use crate::lab::{Lab, free_port, sparse_file};
 use crate::runner::Case;
 use crate::serial::Serial;
 use crate::shell;
@@ -65,6 +65,16 @@ pub fn cases() -> Vec<Case> {
             run: |lab, folder, _| provision(lab, folder),
         },
         Case {
+            name: "life-archives",
+            about: "a PVH guest in archives and images, cloned and copied between two SRs; on request",
+            run: |lab, folder, _| archives(lab, folder),
+        },
+        Case {
+            name: "life-hvm",
+            about: "an HVM guest: firmware's words, CDs, devices, agent, rate; on request",
+            run: |lab, folder, _| hvm(lab, folder),
+        },
+        Case {
             name: "life-uefi",
             about: "an HVM guest starts by UEFI; on request",
             run: |lab, folder, _| {
@@ -79,6 +89,35 @@ pub fn cases() -> Vec<Case> {
 fn drive(lab: &Lab, folder: &Path, storage: &str, action: &str) -> Result<()> {
     let host = Host::install(lab, folder, storage, Setup::default())?;
     lab.client(host.api, &folder.join("client.log"), &[action, "/guest.img"])
+}
+
+/// What the second SR is made on.
+const FURTHER: (&str, &str) = ("further.img", "XENITH-FURTHER");
+const FURTHER_BYTES: u64 = 4 << 30;
+
+fn archives(lab: &Lab, folder: &Path) -> Result<()> {
+    sparse_file(&folder.join(FURTHER.0), FURTHER_BYTES)?;
+    let disks = vec![(FURTHER.0.to_owned(), FURTHER.1.to_owned())];
+    let host = Host::install(lab, folder, "lvm-thin", Setup { disks, ..Setup::default() })?;
+    let device = format!("/dev/disk/by-id/virtio-{}", FURTHER.1);
+    let args = ["/guest.img", &device];
+    lab.client_script("archives.py", host.api, &folder.join("client.log"), &args)
+}
+
+/// A folder of the host, a file in it, and how that begins.
+const LIBRARY: (&str, &str, &str) = ("/var/lib/xenith/library", "word.iso", "halcyon");
+
+fn hvm(lab: &Lab, folder: &Path) -> Result<()> {
+    let mut host = Host::install(lab, folder, "lvm-thin", Setup::default())?;
+    let serial = &mut host.vm.serial;
+    shell::log_in(serial, PASSWORD)?;
+    let (library, image, word) = LIBRARY;
+    let make = format!(
+        "mkdir {library} && {{ echo {word}; head -c 1048000 /dev/zero; }} >{library}/{image} && truncate -s 1M {library}/{image}"
+    );
+    shell::run(serial, &make)?;
+    let args = ["/guest.img", library, image, word];
+    lab.client_script("hvm.py", host.api, &folder.join("client.log"), &args)
 }
 
 fn drive_with_clients(lab: &Lab, folder: &Path) -> Result<()> {
@@ -109,7 +148,7 @@ impl Host {
         install::install(lab, folder, false, storage, From::Volume)?;
         let api = free_port()?;
         let setup = Setup {
-            disks: vec![install::system_disk()],
+            disks: std::iter::once(install::system_disk()).chain(setup.disks).collect(),
             forwards: vec![Forward { host_port: api, address: String::new(), port: 443 }],
             ..setup
         };

@@ -106,11 +106,11 @@ mod tests {
         };
         assert_eq!(chosen("install"), ["install-bios", "install-uefi", "install-serial"]);
         assert_eq!(chosen("pxe"), [""; 0]);
-        assert_eq!(chosen("net-"), ["net-lacp-vlan", "net-ipv6-only"]);
+        assert_eq!(chosen("net-"), ["net-lacp-vlan", "net-changes", "net-ipv6-only"]);
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
-        let life =
-            "pvh checkpoint guard balloon qcow2 cycles clients provision uefi".split_whitespace();
+        let life = "pvh checkpoint guard balloon qcow2 cycles clients provision archives hvm uefi"
+            .split_whitespace();
         let life: Vec<_> = life.map(|name| format!("life-{name}")).collect();
         assert_eq!(chosen("life-"), life);
         assert_eq!(chosen("multipath-"), ["multipath-bios", "multipath-uefi"]);

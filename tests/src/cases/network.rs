@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use isobuild::emulator::Medium;
+use isobuild::emulator::{Forward, Medium};
 
 use super::boot::{LIMIT, READY};
 use crate::install::{self, PASSWORD};
-use crate::lab::Lab;
+use crate::lab::{Lab, free_port};
 use crate::runner::{Case, Figures};
 use crate::serial::Serial;
 use crate::shell;
@@ -30,13 +30,23 @@ bond = { mode = \"lacp\", members = [\"52:54:00:42:00:0a\", \"52:54:00:42:00:0b\
 ipv6 = { mode = \"static\", address = \"2001:db8::20/64\", gateway = \"2001:db8::1\" }
 ";
 
+/// The card beside the cables, which QEMU gives this address.
+const MANAGEMENT: &str = "mode = \"dhcp\"\nmac = \"52:54:00:12:34:56\"\n";
+
 /// Only by name: it takes two machines at once.
 pub fn cases() -> Vec<Case> {
-    vec![Case {
-        name: "net-lacp-vlan",
-        about: "a host managed over a VLAN on an LACP bond, by IPv4 and IPv6, through a switch",
-        run,
-    }]
+    vec![
+        Case {
+            name: "net-lacp-vlan",
+            about: "a host managed over a VLAN on an LACP bond, by IPv4 and IPv6, through a switch",
+            run,
+        },
+        Case {
+            name: "net-changes",
+            about: "bond, VLAN and management network are changed over the API, a guest in them",
+            run: changes,
+        },
+    ]
 }
 
 fn ends(of_switch: bool) -> Vec<(&'static str, bool, &'static str)> {
@@ -86,6 +96,50 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     managed(serial).context("managing the host over one link")?;
     shell::run(serial, "ip link set $A up; ip link set $B down")?;
     managed(serial).context("managing the host over the other link")?;
+    switch.cut_power();
+    host.cut_power();
+    Ok(())
+}
+
+fn changes(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
+    let setup = Setup { medium: Some(Medium::Cd), cables: ends(true), ..Setup::default() };
+    let mut switch = Vm::start(lab, folder, "switch", &setup)?;
+    let api = free_port()?;
+    let forwards = vec![Forward { host_port: api, address: String::new(), port: 443 }];
+    let host = Setup { cables: ends(false), forwards, ..Setup::default() };
+    switch.serial.wait(READY, LIMIT).context("booting the switch")?;
+    make_switch(&mut switch.serial).context("making a switch of the live system")?;
+    // The guest's gateway.
+    shell::run(&mut switch.serial, "ip address add 10.0.2.2/24 dev v42")?;
+
+    let answers = install::answers_with("lvm-thin", MANAGEMENT);
+    let mut host = install::begin(lab, folder, &answers, host)?;
+    install::follow(&mut host)?;
+    let log = folder.join("client.log");
+    let client = |args: &[&str]| lab.client_script("networks.py", api, &log, args);
+    // With one cable out at both ends.
+    let over_each_card = |switch: &mut Vm, host: &mut Vm, how: &str| {
+        for out in 0..CABLES.len() {
+            switch.plug_cable(out, false)?;
+            host.plug_cable(out, false)?;
+            client(&["answered", &format!("{how}, without cable {out}")])?;
+            switch.plug_cable(out, true)?;
+            host.plug_cable(out, true)?;
+            client(&["answered", &format!("{how}, with both cables")])?;
+        }
+        anyhow::Ok(())
+    };
+    let macs = CABLES.map(|(_, _, mac)| mac);
+    client(&["build", "42", "/guest.img", macs[0], macs[1]])?;
+    over_each_card(&mut switch, &mut host, "by LACP")?;
+    let plain = "ovs-vsctl del-port sw lag -- add-port sw $A trunks=42 -- add-port sw $B trunks=42";
+    shell::run(&mut switch.serial, plain)?;
+    for mode in ["balance-slb", "active-backup"] {
+        client(&["mode", mode])?;
+        over_each_card(&mut switch, &mut host, mode)?;
+    }
+    client(&["unbond"])?;
+    client(&["trial"])?;
     switch.cut_power();
     host.cut_power();
     Ok(())
