@@ -144,7 +144,10 @@ impl Libxl {
             let links = Links::listen()?;
             let mut took = Took::begin();
             let domain = DomId(make(ctx, &config).map_err(failed)?);
-            took.tell("libxl");
+            match device_model_age(domain, spec) {
+                Some(age) => took.tell_both("libxl until the device model", ("device model", age)),
+                None => took.tell("libxl"),
+            }
             drop(admitted);
             let offered = match config::offered_later(spec) {
                 true => ctx.set_vcpus(domain.0, spec.vcpus).map_err(failed),
@@ -505,6 +508,16 @@ fn connect_devices(
         console: Some(console.into()),
         vnc: hvm.then(|| display(checked.spec().uuid)),
     })
+}
+
+/// For how long a domain's device model has run, if it has one.
+fn device_model_age(domain: DomId, spec: &DomainSpec) -> Option<Duration> {
+    if !matches!(spec.kind, GuestKind::Hvm { .. }) {
+        return None;
+    }
+    let node = format!("/local/domain/{}/image/device-model-pid", domain.0);
+    let process = connect().ok()?.read(&node).ok()??;
+    Sysfs::new("/".into()).age(process.parse().ok()?)
 }
 
 fn report(

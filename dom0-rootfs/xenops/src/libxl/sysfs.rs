@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::usage::{DiskUsage, LinkUsage, NicUsage, Traffic};
 use crate::vdev::Vdev;
@@ -48,6 +49,19 @@ impl Sysfs {
         let text = fs::read_to_string(self.root.join("proc/meminfo")).ok()?;
         let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
         line.trim().strip_suffix("kB")?.trim().parse().ok()
+    }
+
+    /// For how long a process has been there. The kernel counts hundredths of a second (`USER_HZ`).
+    pub(crate) fn age(&self, process: u32) -> Option<Duration> {
+        let read = |file: &str| fs::read_to_string(self.root.join("proc").join(file)).ok();
+        let stat = read(&format!("{process}/stat"))?;
+        // Any letters may be in its name, which is in parentheses; `starttime` is number 22 (proc(5)).
+        let began: u64 = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()?;
+        let uptime = read("uptime")?;
+        let (seconds, hundredths) = uptime.split_whitespace().next()?.split_once('.')?;
+        let hundredths = (hundredths.len() == 2).then_some(hundredths)?.parse::<u64>().ok()?;
+        let now = seconds.parse::<u64>().ok()?.checked_mul(100)?.checked_add(hundredths)?;
+        Some(Duration::from_millis(now.saturating_sub(began).saturating_mul(10)))
     }
 
     /// Network cards of the host, and the devices of domains by their numbers.
@@ -189,6 +203,26 @@ vif3.0-emu: 10     3    0    0    0     0          0         0       20       9 
 vif12.1:    8 
 vifodd:  300       3    4    0    0     0          0         0      900       9    5    0    0     0       0          0
 ";
+
+    #[test]
+    fn a_process_has_an_age() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            let path = root.path().join("proc").join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let sysfs = Sysfs::new(root.path().into());
+        write("uptime", "321.07 600.00\n");
+        let fields = "S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 32005 10 20 30\n";
+        write("7/stat", &format!("7 (a ) name) {fields}"));
+        assert_eq!(sysfs.age(7), Some(Duration::from_millis(1020)));
+        assert_eq!(sysfs.age(8), None);
+        for bad in ["", "7 (x) S 1", "7 x", "7 (x) S 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 x 1 2"] {
+            write("7/stat", bad);
+            assert_eq!(sysfs.age(7), None, "{bad}");
+        }
+    }
 
     #[test]
     fn the_kernel_is_read() {

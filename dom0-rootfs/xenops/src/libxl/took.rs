@@ -23,6 +23,16 @@ impl Took {
         self.parts.push((part, now.duration_since(self.began)));
         self.began = now;
     }
+
+    /// Two parts have ended, of which the second has lasted so long.
+    pub(crate) fn tell_both(&mut self, first: &'static str, second: (&'static str, Duration)) {
+        self.tell(first);
+        let (second, lasted) = second;
+        let Some((_, both)) = self.parts.last_mut() else { return };
+        let lasted = lasted.min(*both);
+        *both -= lasted;
+        self.parts.push((second, lasted));
+    }
 }
 
 impl fmt::Display for Took {
@@ -48,5 +58,18 @@ mod tests {
         took.parts[1].1 = Duration::from_micros(12_900);
         took.parts[0].1 = Duration::ZERO;
         assert_eq!(took.to_string(), "looking 0, writing 12");
+    }
+
+    #[test]
+    fn a_time_is_parted_where_the_second_part_began() {
+        let mut took = Took::begin();
+        took.began = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        took.tell_both("building", ("waiting", Duration::from_secs(20)));
+        assert_eq!(took.parts[1], ("waiting", Duration::from_secs(20)));
+        assert_eq!(took.parts[0].1.as_secs(), 40);
+        // By another clock than ours it may have begun before.
+        took.tell_both("building", ("waiting", Duration::from_secs(1000)));
+        assert_eq!(took.parts[2].1, Duration::ZERO);
+        assert!(took.parts[3].1 < Duration::from_secs(20));
     }
 }
