@@ -11,14 +11,7 @@ use crate::vm::{appliance, device_operation, disk_users, operation};
 
 /// Works out what follows from the objects that a transaction has touched.
 pub fn derive(t: &mut Transaction<'_>) {
-    let mut affected: BTreeSet<Ref> = BTreeSet::new();
-    for reference in t.touched() {
-        let now = t.objects().find(&reference);
-        for object in now.into_iter().chain(t.before(&reference)) {
-            affected.insert(reference.clone());
-            neighbours(t.objects(), object, &mut affected);
-        }
-    }
+    let affected = if t.is_rebuilt() { all(t.objects()) } else { affected(t) };
     for reference in affected {
         let Some(object) = t.objects().find(&reference) else { continue };
         let allowed = match object.class().name {
@@ -33,6 +26,27 @@ pub fn derive(t: &mut Transaction<'_>) {
         };
         t.set_live(&reference, "allowed_operations", allowed);
     }
+}
+
+/// Classes whose objects have allowed operations.
+const CLASSES: &[&str] = &["VM", "VDI", "VBD", "VIF", "SR", "VM_appliance", "host", "network"];
+
+fn all(objects: &Objects) -> Vec<Ref> {
+    let all = CLASSES.iter().flat_map(|class| objects.all(class));
+    all.map(|object| object.reference().clone()).collect()
+}
+
+/// Objects whose allowed operations may not be what they were.
+fn affected(t: &Transaction<'_>) -> Vec<Ref> {
+    let mut affected: BTreeSet<Ref> = BTreeSet::new();
+    for reference in t.touched() {
+        let now = t.objects().find(&reference);
+        for object in now.into_iter().chain(t.before(&reference)) {
+            affected.insert(reference.clone());
+            neighbours(t.objects(), object, &mut affected);
+        }
+    }
+    affected.into_iter().collect()
 }
 
 /// Objects whose allowed operations depend on this one.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! JSON-RPC 1.0 and 2.0.
 
-use std::collections::BTreeMap;
-
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
@@ -169,11 +167,6 @@ pub fn value_from_json(json: Json) -> Result<Value, DecodeError> {
 /// Writes a value as JSON.
 pub fn encode_value(value: &Value) -> String {
     encode(value)
-}
-
-/// Writes fields with their names as JSON.
-pub fn encode_fields<'a>(fields: impl IntoIterator<Item = (&'static str, &'a Value)>) -> String {
-    encode(&fields.into_iter().collect::<BTreeMap<_, _>>())
 }
 
 /// As JSON-RPC carries it.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use xapi_model::{
-    ApiError, DateTime, Field, Qualifier, Ref, Reply, Value, classes, errors, jsonrpc,
+    ApiError, DateTime, Field, Qualifier, Ref, Reply, Value, classes, encode_fields, errors,
 };
 
 use super::vdi::{self, Copying};
@@ -316,7 +316,7 @@ fn as_snapshot(vm: &Object) -> Vec<(&'static str, Value)> {
         ("disk-snapshot-type", "crash_consistent"),
     ]);
     let settings = settings(vm);
-    let metadata = jsonrpc::encode_fields(settings.iter().map(|(name, value)| (*name, value)));
+    let metadata = encode_fields(settings.iter().map(|(name, value)| (*name, value)));
     vec![
         ("is_a_template", true.into()),
         ("is_a_snapshot", true.into()),

@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
-use serde_json::Map;
-use xapi_model::{Class, Field, Record, Ref, Value, classes, coerce, jsonrpc};
+use xapi_model::{Class, Field, Record, Ref, Value, classes, decode_fields, encode_fields};
 
 use crate::database::{DatabaseError, StoredObject};
 
@@ -31,8 +30,8 @@ pub(super) fn begins_anew(class: &Class) -> bool {
     ANEW.contains(class.name)
 }
 
-/// An object, or a part of it, out of the database: its class, reference and fields.
-pub(super) type Loaded = (&'static Class, Ref, Vec<(&'static str, Value)>);
+/// An object, or a part of it, out of the database: its class, reference and fields by their index.
+pub(super) type Loaded = (&'static Class, Ref, Vec<(usize, Value)>);
 
 /// An object: its class and its fields.
 #[derive(Debug, Clone)]
@@ -163,25 +162,30 @@ impl Object {
         StoredObject {
             reference: self.reference.to_string(),
             class: self.class.name.to_owned(),
-            body: jsonrpc::encode_fields(kept.map(|(_, (field, value))| (field.name, value))),
+            body: encode_fields(kept.map(|(_, (field, value))| (field.name, value))),
             created: self.created,
             modified: self.modified,
         }
     }
 
     /// The reverse of [`Object::stored`]. A field that the class has no longer is dropped, one
-    /// that it has anew gets its default, as a change by the transaction `now`.
+    /// that it has anew gets its default. That is a change by the transaction `now`, and so is what is not
+    /// kept and may differ.
     pub(super) fn load(stored: &StoredObject, now: u64) -> Result<Object, DatabaseError> {
         let (class, reference, fields) = Object::load_fields(stored)?;
-        let mut object = Object::new(class, reference);
-        let new = fields.len() != class.fields.iter().filter(|field| is_kept(field)).count();
-        for (name, value) in fields {
-            object.put(object.index(name), value);
+        let kept = class.fields.iter().filter(|field| is_kept(field)).count();
+        let new = fields.len() != kept || begins_anew(class);
+        let mut values: Vec<Option<Value>> = vec![None; class.fields.len()];
+        for (index, value) in fields {
+            values[index] = Some(value);
         }
+        let values = values.into_iter().zip(class.fields);
+        let values =
+            values.map(|(value, field)| value.unwrap_or_else(|| field.initial())).collect();
         // Those of an earlier version have no numbers; nought is for one that is being made.
-        object.created = stored.created.max(1);
-        object.modified = if new { now } else { stored.modified.max(1) };
-        Ok(object)
+        let created = stored.created.max(1);
+        let modified = if new { now } else { stored.modified.max(1) };
+        Ok(Object { class, reference, values, created, modified })
     }
 
     /// Class, reference and fields of an object as the database keeps it, or as a part of it is kept.
@@ -192,16 +196,7 @@ impl Object {
         };
         let class =
             classes::find(&stored.class).ok_or_else(|| corrupt("an unknown class".into()))?;
-        let body: Map<String, serde_json::Value> =
-            serde_json::from_str(&stored.body).map_err(|e| corrupt(e.to_string()))?;
-        let mut fields = Vec::new();
-        for (name, json) in body {
-            if let Some((_, field)) = class.field(&name) {
-                let value = jsonrpc::value_from_json(json).map_err(|e| corrupt(e.to_string()))?;
-                let value = coerce(&field.ty, value).map_err(|e| corrupt(format!("{name}{e}")))?;
-                fields.push((field.name, value));
-            }
-        }
+        let fields = decode_fields(class, &stored.body).map_err(|e| corrupt(e.to_string()))?;
         Ok((class, Ref::new(&stored.reference), fields))
     }
 }

@@ -20,7 +20,8 @@ pub struct Transaction<'a> {
     /// Touched objects whose change must reach the database.
     durable: BTreeSet<Ref>,
     notes: BTreeMap<String, Option<String>>,
-    /// All objects are touched as they have just been read, not because they changed.
+    /// All objects have just been read. What follows from them is worked out, which is not a change of
+    /// theirs, and nothing is there to go back to.
     rebuilt: bool,
 }
 
@@ -38,6 +39,11 @@ impl<'a> Transaction<'a> {
     /// The object of this class, or `HANDLE_INVALID`.
     pub fn get(&self, class: &str, reference: &Ref) -> Result<&Object, ApiError> {
         self.objects.get(class, reference)
+    }
+
+    /// Whether all objects have just been read, so that all that follows from any has to be worked out.
+    pub fn is_rebuilt(&self) -> bool {
+        self.rebuilt
     }
 
     /// Touched objects.
@@ -131,7 +137,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn remember(&mut self, reference: &Ref) {
-        if !self.before.contains_key(reference) {
+        if !self.rebuilt && !self.before.contains_key(reference) {
             self.before.insert(reference.clone(), self.objects.find(reference).cloned());
         }
     }
@@ -189,23 +195,22 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Works out every mirror of objects that have just been read, and counts all of them as made now so
-    /// that what derives from them is worked out as well.
+    /// Works out every mirror of objects that have just been read; what derives from them comes next.
     pub(super) fn rebuild(&mut self) {
         self.rebuilt = true;
         let mut mirrors: HashMap<(Ref, usize), Vec<Value>> = HashMap::new();
         for class in classes::ALL {
+            let mirrored: Vec<_> = (0..class.fields.len())
+                .filter_map(|index| Some((index, mirror::of(class.name, index)?)))
+                .collect();
             for object in self.objects.all(class.name) {
-                for index in 0..class.fields.len() {
-                    let Value::Ref(target) = object.at(index) else { continue };
-                    if let Some((class, mirror)) = mirror::of(class.name, index)
-                        && self.objects.get(class, target).is_ok()
-                    {
-                        let set = mirrors.entry((target.clone(), mirror)).or_default();
+                for (index, (class, mirror)) in &mirrored {
+                    let Value::Ref(target) = object.at(*index) else { continue };
+                    if self.objects.get(class, target).is_ok() {
+                        let set = mirrors.entry((target.clone(), *mirror)).or_default();
                         set.push(object.reference().into());
                     }
                 }
-                self.before.insert(object.reference().clone(), None);
             }
         }
         for ((target, mirror), set) in mirrors {
@@ -217,7 +222,7 @@ impl<'a> Transaction<'a> {
 
     /// The number that it gets.
     pub(super) fn number(&self) -> u64 {
-        self.objects.generation + u64::from(!self.before.is_empty())
+        self.objects.generation + u64::from(self.rebuilt || !self.before.is_empty())
     }
 
     /// What must reach the database.
@@ -287,13 +292,6 @@ impl<'a> Transaction<'a> {
         }
         self.objects.generation = generation;
         for (reference, before) in self.before {
-            if self.rebuilt {
-                let anew = |object: &Object| begins_anew(object.class());
-                if self.objects.find(&reference).is_some_and(anew) {
-                    self.objects.stamp(&reference, generation, false);
-                }
-                continue;
-            }
             let there = self.objects.stamp(&reference, generation, before.is_none());
             if let (false, Some(object)) = (there, before) {
                 self.objects.deleted.push_back(Deleted::of(&object, generation));

@@ -54,7 +54,9 @@ impl Transaction<'_> {
             let (reference, class, body) = (reference.clone(), class.clone(), body.clone());
             let (created, modified) = (0, 0);
             let part = StoredObject { reference, class, body, created, modified };
-            was.push(Object::load_fields(&part)?);
+            let (class, reference, fields) = Object::load_fields(&part)?;
+            let named = fields.into_iter().map(|(index, value)| (class.fields[index].name, value));
+            was.push((class, reference, named.collect::<Vec<_>>()));
         }
         for reference in &undo.made {
             self.remove(&Ref::new(reference));

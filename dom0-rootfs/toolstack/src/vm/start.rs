@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use storage::Mode;
-use xapi_model::{ApiError, DateTime, Ref, Value, classes, coerce, errors, jsonrpc};
+use xapi_model::{ApiError, DateTime, Ref, Value, classes, coerce, encode_fields, errors, jsonrpc};
 use xenops::{Created, Disk};
 
 use super::devices::DomainType;
@@ -256,7 +256,7 @@ fn boot_note(vm: &Object) -> String {
 fn note_boot_record(t: &mut Transaction<'_>, vm: &Ref) {
     let Ok(object) = t.get("VM", vm) else { return };
     let (note, record) = (boot_note(object), object.record());
-    let record = jsonrpc::encode_fields(record.entries());
+    let record = encode_fields(record.entries());
     t.set_note(&note, Some(record));
 }
 
