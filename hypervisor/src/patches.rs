@@ -12,6 +12,10 @@ pub(crate) const PATCHES: &[(&str, &str)] = &[
         "0002-console-daemon-look-once-at-what-fired-together.patch",
         include_str!("../patches/0002-console-daemon-look-once-at-what-fired-together.patch"),
     ),
+    (
+        "0003-libxl-change-the-medium-to-a-block-device.patch",
+        include_str!("../patches/0003-libxl-change-the-medium-to-a-block-device.patch"),
+    ),
 ];
 
 #[cfg(test)]
