@@ -79,7 +79,7 @@ errors! {
     NO_HOSTS_AVAILABLE [] "No host can take the VM.";
     OPERATION_BLOCKED [handle, code] "An administrator blocked this operation on this object.";
     OPERATION_NOT_ALLOWED [reason] "The operation is not allowed now.";
-    OPERATION_PARTIALLY_FAILED [operation] "Some of the VMs could not be dealt with; the log says why.";
+    OPERATION_PARTIALLY_FAILED [operation, vms] "It did not work with these VMs; the log says why.";
     OTHER_OPERATION_IN_PROGRESS [class, object] "Another operation on the object is under way.";
     PBD_EXISTS [sr, host, pbd] "The host is connected to the SR already.";
     PIF_ALREADY_BONDED [pif] "The interface belongs to a bond already.";

@@ -126,7 +126,7 @@ fn run(
         }
     })?;
     let cancel = context.cancellable()?;
-    let (count, mut failed) = (orders.len(), false);
+    let (count, mut failed) = (orders.len(), Vec::new());
     let mut parts = Vec::new();
     for vms in orders.into_values() {
         let delay = vms.iter().map(|(_, delay)| *delay).max().unwrap_or_default();
@@ -135,36 +135,40 @@ fn run(
     }
     for (done, (vms, delay)) in parts.into_iter().enumerate() {
         context.check_cancelled(&cancel)?;
-        failed |= !all_at_once(work.message, vms, flags);
+        failed.extend(all_at_once(work.message, vms, flags));
         if done + 1 < count {
             pause(context, &cancel, u64::try_from(delay).unwrap_or_default())?;
         }
     }
-    if failed {
-        context.check_cancelled(&cancel)?;
-        let operation = format!("VM_appliance.{}", work.name);
-        return Err(errors::OPERATION_PARTIALLY_FAILED.with([operation]));
+    if failed.is_empty() {
+        return Ok(Value::Void);
     }
-    Ok(Value::Void)
+    context.check_cancelled(&cancel)?;
+    let operation = format!("VM_appliance.{}", work.name);
+    let failed = failed.iter().map(Ref::to_string);
+    Err(errors::OPERATION_PARTIALLY_FAILED.with(std::iter::once(operation).chain(failed)))
 }
 
-/// Whether it worked with all of them.
-fn all_at_once(message: &str, vms: Vec<(Ref, Part)>, flags: &[Value]) -> bool {
+/// Those that it did not work with.
+fn all_at_once(message: &str, vms: Vec<(Ref, Part)>, flags: &[Value]) -> Vec<Ref> {
     thread::scope(|scope| {
-        let works: Vec<_> = vms
-            .into_iter()
-            .map(|(vm, part)| {
-                scope.spawn(move || {
-                    let params = [Value::from(&vm)].into_iter().chain(flags.iter().cloned());
-                    let reply = part.run(|context| call(context, message, params.collect()));
-                    reply.inspect_err(|error| tracing::error!(%vm, message, %error, "appliance"))
-                })
-            })
-            .collect();
-        works
-            .into_iter()
-            .map(|work| work.join())
-            .fold(true, |all, one| all & matches!(one, Ok(Ok(_))))
+        let begin = |(vm, part): (Ref, Part)| {
+            let params = [Value::from(&vm)].into_iter().chain(flags.iter().cloned());
+            let work =
+                scope.spawn(move || part.run(|context| call(context, message, params.collect())));
+            (vm, work)
+        };
+        let works: Vec<_> = vms.into_iter().map(begin).collect();
+        let ended = works.into_iter().map(|(vm, work)| (vm, work.join()));
+        let failed = ended.filter_map(|(vm, reply)| match reply {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => {
+                tracing::error!(%vm, message, %error, "appliance");
+                Some(vm)
+            }
+            Err(_) => Some(vm),
+        });
+        failed.collect()
     })
 }
 

@@ -66,11 +66,16 @@ fn what_does_not_work_with_one_vm_is_said_and_done_with_the_others() {
     let client = served.login(Wire::Json);
     let all = appliance(&client, "shop");
     let (bad, good) = (vm(&client, "bad", &all, 0, 0), vm(&client, "good", &all, 0, 0));
-    let operations = Value::string_map([("start", "NO")]);
-    client.ok("VM.set_blocked_operations", vec![bad.as_str().into(), operations]);
+    let worse = vm(&client, "worse", &all, 1, 0);
+    for vm in [&bad, &worse] {
+        let operations = Value::string_map([("start", "NO")]);
+        client.ok("VM.set_blocked_operations", vec![vm.as_str().into(), operations]);
+    }
     let error = client.err("VM_appliance.start", vec![all.as_str().into(), false.into()]);
-    assert_eq!(error.description(), ["OPERATION_PARTIALLY_FAILED", "VM_appliance.start"]);
+    let failed = ["OPERATION_PARTIALLY_FAILED", "VM_appliance.start", &bad, &worse];
+    assert_eq!(error.description(), failed);
     assert_eq!((client.state(&bad), client.state(&good)), ("Halted".into(), "Running".into()));
+    assert_eq!(client.state(&worse), "Halted");
     let wrong = client.err("VM.set_order", vec![good.into(), (-1).into()]);
     assert_eq!(wrong.description(), ["INVALID_VALUE", "order", "-1"]);
 }

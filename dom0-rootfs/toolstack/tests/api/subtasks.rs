@@ -133,7 +133,8 @@ fn who_cancels_the_whole_cancels_the_parts_under_way() {
     }
     let error = client.ended(&task)["error_info"].clone();
     let operation = "VM_appliance.clean_shutdown";
-    assert_eq!(error, Value::strings(["OPERATION_PARTIALLY_FAILED", operation]));
+    let code = "OPERATION_PARTIALLY_FAILED";
+    assert_eq!(error, Value::strings([code, operation, vms[1].as_str(), vms[2].as_str()]));
     // Its plug is pulled by none of them.
     assert_eq!(client.state(&vms[1]), "Running");
 }
