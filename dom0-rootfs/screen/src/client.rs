@@ -121,7 +121,7 @@ impl Toolstack {
         run().map_err(|error| said(&error))
     }
 
-    /// Connects this terminal to the text console of a VM, until Ctrl-].
+    /// Connects this terminal to the text console with this uuid, until Ctrl-].
     pub fn console(&self, session: &Value, uuid: &str) -> Result<()> {
         let path = format!("/console?uuid={uuid}&session_id={}", session.text());
         let (begun, mut stream) = self.connect(None)?.upgrade(&path)?;

@@ -70,8 +70,8 @@ pub struct Vm {
     pub vcpus: u64,
     /// What may be done with it now.
     pub allowed: Vec<String>,
-    /// It has a text console now.
-    pub console: bool,
+    /// Uuid of its text console, while it has one.
+    pub console: Option<String>,
 }
 
 /// How many messages are kept.
@@ -133,7 +133,7 @@ fn vms(mirror: &Mirror) -> Vec<Vm> {
         let live = |name| metrics.map(|metrics| number(metrics, name)).filter(|n| *n > 0);
         let state = ascii(&text(record, "power_state"));
         let runs = state != "Halted" && state != "Suspended";
-        let mut consoles = mirror.all("console");
+        let mut consoles = mirror.all("console").filter(|_| runs);
         Vm {
             reference: reference.to_owned(),
             uuid: text(record, "uuid"),
@@ -145,10 +145,10 @@ fn vms(mirror: &Mirror) -> Vec<Vm> {
                 .filter(|_| runs)
                 .unwrap_or_else(|| number(record, "VCPUs_at_startup")),
             allowed: texts(record, "allowed_operations"),
-            console: runs
-                && consoles.any(|(_, console)| {
-                    text(console, "VM") == reference && text(console, "protocol") == "vt100"
-                }),
+            console: consoles.find_map(|(_, console)| {
+                let its = text(console, "VM") == reference;
+                (its && text(console, "protocol") == "vt100").then(|| text(console, "uuid"))
+            }),
             state,
         }
     });

@@ -144,8 +144,10 @@ impl App {
                 });
             }
             Action::Console(vm) => {
-                let Some(session) = self.session.clone() else { return Ok(None) };
-                return self.away(|| toolstack.console(&session, &vm.uuid));
+                let (Some(session), Some(uuid)) = (self.session.clone(), vm.console) else {
+                    return Ok(None);
+                };
+                return self.away(|| toolstack.console(&session, &uuid));
             }
             Action::Shell => return self.away(program::shell),
             Action::TestNetwork => return self.away(program::test_network),

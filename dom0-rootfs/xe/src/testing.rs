@@ -359,6 +359,9 @@ fn answer(method: &str, params: &[Value]) -> Reply {
         }
         ("VM.clone" | "VM.copy", _) => Ok(reference("OpaqueRef:v2")),
         ("VM.checkpoint" | "VM.snapshot", _) => Ok(reference("OpaqueRef:s3")),
+        ("VM.get_consoles", "OpaqueRef:v1") => Ok(refs(&["OpaqueRef:c1", "OpaqueRef:c2"])),
+        ("console.get_protocol", "OpaqueRef:c1") => Ok(Value::from("rfb")),
+        ("console.get_protocol", _) => Ok(Value::from("vt100")),
         ("VDI.create", _) => Ok(reference("OpaqueRef:d1")),
         ("VBD.create", _) => Ok(reference("OpaqueRef:b1")),
         ("VIF.create", _) => Ok(reference("OpaqueRef:i1")),

@@ -38,7 +38,7 @@ pub(super) fn keys(state: &State) -> String {
             format!("{key} {name}")
         })
         .collect();
-    if vm.console {
+    if vm.console.is_some() {
         keys.push("c console".to_owned());
     }
     keys.iter().map(|key| format!("{key}  ")).collect()

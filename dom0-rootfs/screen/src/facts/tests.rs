@@ -44,7 +44,8 @@ fn mirror() -> Mirror {
             ("allowed_operations", Value::strings(["clean_shutdown"])),
         ])
     };
-    let console = map([("VM", "V".into()), ("protocol", "vt100".into())]);
+    let console =
+        map([("uuid", "uuid-c".into()), ("VM", "V".into()), ("protocol", "vt100".into())]);
     let pif = |device: &str, vlan: &str, management| {
         map([
             ("device", device.into()),
@@ -86,7 +87,7 @@ fn objects_become_facts_without_anything_that_a_terminal_obeys() {
     assert_eq!(facts.name, "b?[2Jx");
     assert_eq!((facts.memory, facts.free, facts.xen.as_str()), (8, 3, "4.20.3"));
     let [vm] = &facts.vms[..] else { panic!("{:?}", facts.vms) };
-    assert!(vm.console && vm.vcpus == 2 && vm.name == "web");
+    assert!(vm.console.as_deref() == Some("uuid-c") && vm.vcpus == 2 && vm.name == "web");
     let expected =
         ["11-30 01:02 VM_STARTED: VM 'w' was started", "11-30 01:02 OLDER: VM 'w' was started"];
     assert_eq!(facts.alerts, expected);

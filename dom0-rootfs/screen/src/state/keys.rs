@@ -100,7 +100,7 @@ impl State {
             return self.need(Want::Request(Request::Vm(what, vm)));
         }
         match key {
-            Key::Char('c') | Key::Enter if vm.console => self.need(Want::Console(vm)),
+            Key::Char('c') | Key::Enter if vm.console.is_some() => self.need(Want::Console(vm)),
             _ => None,
         }
     }

@@ -60,7 +60,7 @@ fn vm(name: &str, state: &str, allowed: &[&str], console: bool) -> Vm {
         memory: 4 << 30,
         vcpus: 2,
         allowed: allowed.iter().map(|name| (*name).to_owned()).collect(),
-        console,
+        console: console.then(|| format!("console-{name}")),
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! `CONNECT /console?uuid=…&session_id=…` turns the connection into the console, both ways; a `GET` that
 //! asks for a websocket does so in frames. A plain `GET` answers what the text console has said and goes
-//! on with what it says, one way.
+//! on with what it says, one way. A VM stands for its screen where it has one, as with XAPI, and for its text
+//! to who only reads.
 
 use std::io;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use super::request::{Query, session};
 use super::{Body, Visit, full, refuse, websocket};
 use crate::console_users::ConsoleUse;
 use crate::consoles::Listening;
-use crate::store::Objects;
+use crate::store::{Object, Objects};
 use crate::toolstack::Toolstack;
 use crate::vm::start::note;
 
@@ -35,21 +36,28 @@ enum Wanted {
     Screen(Ref, String),
 }
 
-/// The console that `uuid` or `ref` names: a console object, or a VM for its text console.
-fn wanted(objects: &Objects, query: &Query) -> Option<Wanted> {
+/// The console that `uuid` or `ref` names: a console object, or a VM.
+fn wanted(objects: &Objects, query: &Query, reads: bool) -> Option<Wanted> {
     let find = |class: &'static str| match (query.get("uuid"), query.get("ref")) {
         (Some(uuid), _) => objects.by_uuid(class, uuid),
         (None, Some(reference)) => objects.get(class, &Ref::new(reference)).ok(),
         (None, None) => None,
     };
     if let Some(vm) = find("VM") {
-        return Some(Wanted::Text(vm.reference().clone()));
+        let text = || Wanted::Text(vm.reference().clone());
+        let screen = if reads { None } else { screen(objects, vm) };
+        return Some(screen.unwrap_or_else(text));
     }
     let console = find("console")?;
     let vm = objects.find(&console.to("VM"))?;
-    if console.text("protocol") == "vt100" {
-        return Some(Wanted::Text(vm.reference().clone()));
+    match console.text("protocol") {
+        "vt100" => Some(Wanted::Text(vm.reference().clone())),
+        _ => screen(objects, vm),
     }
+}
+
+/// The screen of a VM that has one.
+fn screen(objects: &Objects, vm: &Object) -> Option<Wanted> {
     let note = objects.note(&note(vm.uuid()))?;
     let note: serde_json::Value = serde_json::from_str(note).ok()?;
     let vm = vm.reference().clone();
@@ -83,7 +91,7 @@ async fn connect(
     let nothing = || refuse(StatusCode::NOT_FOUND, "no running VM has this console");
     let (wanted, alone) = toolstack.store.read(|objects| {
         let alone = objects.all("pool").any(|pool| pool.bool("limit_console_sessions"));
-        (wanted(objects, query), alone)
+        (wanted(objects, query, matches!(way, Way::Reads)), alone)
     });
     let Some(wanted) = wanted else { return nothing() };
     let (Wanted::Text(vm) | Wanted::Screen(vm, _)) = &wanted;

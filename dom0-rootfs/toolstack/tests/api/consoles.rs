@@ -109,8 +109,16 @@ fn an_hvm_guest_has_a_screen() {
     assert_eq!(status(&served.ask(&format!("GET {target} HTTP/1.0\r\n\r\n")).1), 405);
     // Beside its text; a guest without a device model has only that.
     until(&mut served.socket(&self::target(&client, &vm, "vt100")), "login: ");
-    let consoles = client.ok("VM.get_consoles", vec![pvh(&client).into()]);
+    let pvh = pvh(&client);
+    let consoles = client.ok("VM.get_consoles", vec![pvh.as_str().into()]);
     assert_eq!(consoles.as_set().unwrap().len(), 1);
+    // A VM stands for its screen, be it named by uuid or reference; without one, and read only, for its text.
+    let by_uuid = format!("/console?uuid={name}&session_id={}", client.session);
+    let by_reference = |vm: &str| format!("/console?ref={vm}&session_id={}", client.session);
+    look_at(served.tunnel(&by_uuid).0, &name);
+    look_at(served.socket(&by_reference(&vm)), &name);
+    until(&mut served.tunnel(&by_reference(&pvh)).0, "login: ");
+    until(&mut served.ask(&format!("GET {by_uuid} HTTP/1.0\r\n\r\n")).0, "login: ");
 }
 
 #[test]

@@ -210,6 +210,17 @@ fn console(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), 
     let [vm] = &found[..] else {
         return Err(Failure::plain("A terminal shows one console at a time"));
     };
-    let path = format!("/console?uuid={}&session_id={}", vm.uuid(), api.session());
-    api.console(&path)
+    let console = text_console(api, &vm.reference)?;
+    api.console(&format!("/console?ref={console}&session_id={}", api.session()))
+}
+
+/// The reference of a VM's text console. The console that the VM itself stands for may be its screen.
+fn text_console(api: &mut Api, vm: &Value) -> Result<String, Failure> {
+    let consoles = api.ask("VM.get_consoles", [vm.clone()])?;
+    for console in consoles.as_set().unwrap_or_default() {
+        if api.ask("console.get_protocol", [console.clone()])?.text() == "vt100" {
+            return Ok(console.text());
+        }
+    }
+    Err(Failure::plain("The VM has no text console now"))
 }
