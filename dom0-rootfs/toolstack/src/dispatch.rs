@@ -37,13 +37,11 @@ pub async fn call(toolstack: &Arc<Toolstack>, peer: &Peer, call: Call) -> Reply 
         let given = given.as_str().unwrap_or_default();
         context.role = toolstack.session(given)?.1;
         context.session = Ref::new(given);
-        if !context.role.may(message.role) {
-            let denied = rbac::denied(message.full_name(), message.role);
-            return Err(audit::denied(&context, message, &[], denied));
-        }
+        rbac::check(context.role, message)
+            .map_err(|denied| audit::denied(&context, message, &[], denied))?;
     }
     let params = typed(message, params)?;
-    rbac::check(context.role, message, &params)
+    rbac::check_key(context.role, message, &params)
         .map_err(|denied| audit::denied(&context, message, &params, denied))?;
     if let Some(handler) = event::handler(&message.full_name()) {
         let entry = audit::Entry::of(&context, message, &params);

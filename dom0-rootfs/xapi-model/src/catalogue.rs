@@ -98,7 +98,8 @@ impl Described {
     pub fn role_for(&self, key: &str) -> Role {
         match self.kind {
             Kind::Add(field) | Kind::Remove(field) if !field.keys.is_empty() => {
-                field.role_of_key(key).unwrap_or_else(|| field.role.unwrap_or(self.class.write))
+                let others = field.role.unwrap_or(self.class.write);
+                field.key(key).map_or(others, |(_, role)| role)
             }
             _ => self.role,
         }

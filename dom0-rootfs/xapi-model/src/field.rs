@@ -72,13 +72,13 @@ impl Field {
         self
     }
 
-    /// The role needed to add or remove a key, if it is not that of all others.
-    pub fn role_of_key(&self, key: &str) -> Option<Role> {
+    /// Which of its keys, with a role of their own, a key is.
+    pub fn key(&self, key: &str) -> Option<Key> {
         let fits = |name: &str| match name.strip_suffix('*') {
             Some(beginning) => key.starts_with(beginning),
             None => key == name,
         };
-        self.keys.iter().find(|(name, _)| fits(name)).map(|(_, role)| *role)
+        self.keys.iter().find(|(name, _)| fits(name)).copied()
     }
 
     /// The value of a new object.

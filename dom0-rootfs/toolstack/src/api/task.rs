@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `task`.
 
-use xapi_model::{ApiError, DateTime, Ref, Reply, Role, Value, errors};
+use xapi_model::{ApiError, DateTime, Ref, Reply, Value, errors};
 
 use super::Entry;
 use crate::toolstack::{Args, Context};
@@ -29,16 +29,18 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
 }
 
 /// Refuses what is done to a task of somebody else.
-fn own(context: &Context, task: &Ref, what: &str) -> Result<(), ApiError> {
-    let needed = Role::PoolOperator;
-    if context.role.may(needed) || context.toolstack.task_owners.is(task, &context.user()) {
+fn own(context: &Context, task: &Ref) -> Result<(), ApiError> {
+    let toolstack = &context.toolstack;
+    toolstack.look("task", task, |_, _| ())?;
+    let (permission, needed) = rbac::OTHERS_TASKS;
+    if context.role.may(needed) || toolstack.task_owners.is(task, &context.user()) {
         return Ok(());
     }
-    Err(rbac::denied(format!("task.{what} of another user"), needed))
+    Err(rbac::denied(permission, needed))
 }
 
 fn destroy(context: &Context, args: &Args<'_>) -> Reply {
-    own(context, &args.to("self"), "destroy")?;
+    own(context, &args.to("self"))?;
     context.store().write(|t| {
         t.get("task", &args.to("self"))?;
         t.remove(&args.to("self"));
@@ -48,7 +50,7 @@ fn destroy(context: &Context, args: &Args<'_>) -> Reply {
 
 fn cancel(context: &Context, args: &Args<'_>) -> Reply {
     let task = args.to("task");
-    own(context, &task, "cancel")?;
+    own(context, &task)?;
     let pending = context.toolstack.look("task", &task, |t, _| t.text("status") == "pending")?;
     if !pending || !context.toolstack.cancels.cancel(&task) {
         return Err(errors::OPERATION_NOT_ALLOWED.with(["the task cannot be cancelled now"]));
@@ -59,7 +61,7 @@ fn cancel(context: &Context, args: &Args<'_>) -> Reply {
 /// Sets a field of a task that the client itself drives. Those of `Async.` are the server's.
 fn set(context: &Context, args: &Args<'_>, field: &str) -> Reply {
     let this = args.to("self");
-    own(context, &this, &format!("set_{field}"))?;
+    own(context, &this)?;
     context.store().write(|t| {
         let object = t.get("task", &this)?;
         if task::is_servers(object) {

@@ -52,7 +52,7 @@ fn may_guard(context: &Context, record: &BTreeMap<String, Value>) -> Result<(), 
     };
     let chooses = ["locking_mode", "ipv4_allowed", "ipv6_allowed"].into_iter().any(chosen);
     if chooses && !context.role.may(Role::PoolOperator) {
-        return Err(rbac::denied("VIF.set_locking_mode".to_owned(), Role::PoolOperator));
+        return Err(rbac::denied("vif.set_locking_mode", Role::PoolOperator));
     }
     Ok(())
 }

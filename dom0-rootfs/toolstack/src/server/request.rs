@@ -134,7 +134,7 @@ pub(super) async fn session<B>(
     let may = role.may(handler.role);
     audit::request(&entered.context, handler.name, may);
     if !may {
-        let error = rbac::denied(format!("http/{}", handler.name), handler.role);
+        let error = rbac::denied(&format!("http/{}", handler.name), handler.role);
         entered.context.task = claimed(&entered.context, query);
         finish(&entered.context, &Type::Void, &Err(error.clone()));
         return Err(Box::new(refuse(StatusCode::FORBIDDEN, error.to_string())));
