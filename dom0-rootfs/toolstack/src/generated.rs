@@ -8,7 +8,7 @@ use xapi_model::{ApiError, Class, Described, Field, Kind, Ref, Reply, Type, Valu
 use crate::query::Query;
 use crate::store::Object;
 use crate::toolstack::{Args, Context};
-use crate::{guards, memory};
+use crate::{guards, memory, rbac};
 
 /// Carries out a generated message; `create` and `destroy` are the classes' own.
 pub fn call(context: &Context, message: &Described, args: &Args<'_>) -> Reply {
@@ -43,9 +43,11 @@ pub fn call(context: &Context, message: &Described, args: &Args<'_>) -> Reply {
             }))
         }
         Kind::Get(field) => look(context, class, args, |object| object.get(field.name).clone()),
-        Kind::Set(field) => {
-            set(context, class, field, &args.to("self"), |_| Ok(args.get("value").clone()))
-        }
+        Kind::Set(field) => set(context, class, field, &args.to("self"), |object| {
+            let value = args.get("value");
+            rbac::check_map(context.role, message, (object.get(field.name), value))?;
+            Ok(value.clone())
+        }),
         Kind::Add(field) => {
             set(context, class, field, &args.to("self"), |object| added(object, field, args))
         }

@@ -101,6 +101,28 @@ pub fn check_key(role: Role, message: &Described, params: &[Value]) -> Result<()
     })
 }
 
+/// Refuses what a message sets a map to, if a role may not change one of the keys that differ from what they
+/// were.
+pub fn check_map(
+    role: Role,
+    message: &Described,
+    (old, new): (&Value, &Value),
+) -> Result<(), ApiError> {
+    let (Kind::Set(field), Some(old), Some(new)) = (message.kind, old.as_map(), new.as_map())
+    else {
+        return Ok(());
+    };
+    let removed = old.keys().filter(|key| !new.contains_key(*key)).map(|key| ("remove_from", key));
+    let set = new.iter().filter(|(key, value)| old.get(*key) != Some(*value));
+    let set = set.map(|(key, _)| ("add_to", key));
+    for (how, key) in set.chain(removed) {
+        let Some((known, needed)) = field.key(key) else { continue };
+        let class = message.class.name;
+        allow(role, needed, || format!("{class}.{how}_{}/key:{known}", field.name).to_lowercase())?;
+    }
+    Ok(())
+}
+
 fn allow(role: Role, needed: Role, permission: impl FnOnce() -> String) -> Result<(), ApiError> {
     if role.may(needed) { Ok(()) } else { Err(denied(&permission(), needed)) }
 }

@@ -45,7 +45,7 @@ pub struct Field {
     pub mirrors: Option<&'static str>,
     /// Role needed to set it, when it is not the class's.
     pub role: Option<Role>,
-    /// Keys of a map that weaker roles may add and remove.
+    /// Keys of a map that it takes other roles to change, weaker or stronger ones.
     pub keys: &'static [Key],
 }
 
@@ -66,7 +66,7 @@ impl Field {
         self
     }
 
-    /// Lets weaker roles add and remove some keys of a map.
+    /// Gives some keys of a map roles of their own.
     pub const fn keyed(mut self, keys: &'static [Key]) -> Field {
         self.keys = keys;
         self

@@ -82,7 +82,7 @@ fn setter(class: &'static Class, field: &'static Field) -> String {
             ways.push(format!("clients: {}", role(needed)));
             let keys = field.keys.iter();
             ways.extend(
-                keys.map(|(key, weaker)| format!("its key {}: {}", code(key), role(*weaker))),
+                keys.map(|(key, other)| format!("its key {}: {}", code(key), role(*other))),
             );
         }
         Qualifier::Constructor => ways.push("who creates it".to_owned()),
@@ -167,11 +167,9 @@ fn row_of_param(param: &Param) -> Vec<String> {
 /// Messages that follow from a field differ by their names alone.
 fn row_of_message(message: &Described) -> (Option<String>, Vec<String>) {
     let mut needed = role(message.role);
-    if let Kind::Add(field) | Kind::Remove(field) = message.kind
-        && !field.keys.is_empty()
-    {
-        let others = role(message.role_for(""));
-        needed = format!("{needed} for some keys, {others}");
+    let others = message.role_for("");
+    if others != message.role {
+        needed = format!("{needed} for some keys, {}", role(others));
     }
     let signature = format!("<code>{}</code>", signature(message));
     let asynchronous = if message.asynchronous { " Also as a task." } else { "" };

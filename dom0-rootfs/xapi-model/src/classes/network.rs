@@ -27,7 +27,7 @@ pub static NETWORK: Class = class(
         ),
         mirror("VIFs", Set(&Ref("VIF")), "network", "VMs' interfaces in it."),
         mirror("PIFs", Set(&Ref("PIF")), "network", "Hosts' interfaces in it."),
-        rw("MTU", Int, "MTU in bytes.").or(Literal::Int(1500)),
+        rw("MTU", Int, "MTU in bytes.").or(Literal::Int(1500)).by(Role::VmAdmin),
         rw("other_config", STRING_MAP, "Free for clients.").keyed(&[
             ("folder", Role::VmOperator),
             ("XenCenter.CustomFields.*", Role::VmOperator),
@@ -63,4 +63,4 @@ pub static NETWORK: Class = class(
         .fails(&[&VIF_IN_USE]),
     ],
 )
-.made_by(Role::PoolOperator);
+.made_by(Role::VmAdmin);

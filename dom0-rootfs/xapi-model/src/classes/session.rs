@@ -17,7 +17,7 @@ pub static SESSION: Class = class(
         ),
         ro("last_active", DateTime, "When the session was last used."),
         ro("pool", Bool, "A session between hosts of the pool."),
-        rw("other_config", STRING_MAP, "Free for clients."),
+        rw("other_config", STRING_MAP, "Free for clients.").by(Role::PoolAdmin),
         ro("is_local_superuser", Bool, "Logged in as root of the host."),
         ro("subject", Ref("subject"), "Whoever logged in, or a group of theirs; none for root."),
         ro("validation_time", DateTime, "When the login was last checked."),

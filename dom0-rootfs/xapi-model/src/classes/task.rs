@@ -35,7 +35,11 @@ pub static TASK: Class = class(
         ro("type", STRING, "Type of the result.").or(Str("<none/>")),
         ro("result", STRING, "The result, as <value>…</value>; empty for none."),
         ro("error_info", STRINGS, "Code and arguments, after a failure."),
-        rw("other_config", STRING_MAP, "Free for clients."),
+        rw("other_config", STRING_MAP, "Free for clients.").keyed(&[
+            ("applies_to", Role::VmOperator),
+            ("XenCenterUUID", Role::VmOperator),
+            ("XenCenterMeddlingActionTitle", Role::VmOperator),
+        ]),
         ro("subtask_of", Ref("task"), "The task that it is a part of."),
         mirror("subtasks", Set(&Ref("task")), "subtask_of", "Its parts."),
         ro("backtrace", STRING, "Where it failed.").or(Str("()")),

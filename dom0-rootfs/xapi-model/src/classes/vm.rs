@@ -93,7 +93,7 @@ pub static VM: Class = class(
         ro("suspend_VDI", Ref("VDI"), "Memory of the suspended VM."),
         ro("resident_on", Ref("host"), "The host it runs on."),
         ro("scheduled_to_be_resident_on", Ref("host"), "The host it is being started on."),
-        rw("affinity", Ref("host"), "The host it prefers; there is one."),
+        rw("affinity", Ref("host"), "The host it prefers; there is one.").by(POWER),
         ro("memory_overhead", Int, "Memory the host needs for it beside its own, in bytes."),
         ro("memory_target", Int, "Memory it should have now, in bytes."),
         rw("memory_static_max", Int, "Most memory it can ever have, in bytes.").by(POWER),
@@ -142,9 +142,15 @@ pub static VM: Class = class(
             "What a fully virtualized guest finds: hdtype (ide or ahci, for disks), vga (std, cirrus or none), videoram (MiB), \
              usb_tablet, hpet, timeoffset (seconds), viridian and viridian_time_ref_count, _reference_tsc, _apic_assist, \
              _crash_ctl, _stimer and others of Windows. Other keys are kept for clients.",
-        ),
+        )
+        .keyed(&[("hvm_serial", Role::PoolAdmin)]),
         rw("PCI_bus", STRING, "Free for clients; no PCI devices are passed through."),
-        rw("other_config", STRING_MAP, "Free for clients.").keyed(SORTING),
+        rw("other_config", STRING_MAP, "Free for clients.").keyed(&[
+            ("folder", OPERATOR),
+            ("XenCenter.CustomFields.*", OPERATOR),
+            ("hvm_serial", Role::PoolAdmin),
+            ("pci", Role::PoolAdmin),
+        ]),
         ro("domid", Int, "Number of its domain; -1 when it does not run.").or(Literal::Int(-1)),
         ro("domarch", STRING, "Architecture of its domain."),
         ro("last_boot_CPU_flags", STRING_MAP, "CPU features at its last start."),
