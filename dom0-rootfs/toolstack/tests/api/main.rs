@@ -35,6 +35,7 @@ mod records;
 mod reinstallation;
 mod remote_storage;
 mod restarts;
+mod roles;
 mod services;
 mod snapshots;
 mod subjects;

@@ -153,3 +153,38 @@ fn subjects_are_accounts_of_the_host() {
     let known = root.ok("auth.get_subject_information_from_identifier", vec!["uid-1000".into()]);
     assert_eq!(known, config);
 }
+
+#[test]
+fn only_root_logs_in_to_the_host_itself() {
+    let served = Served::new();
+    let root = served.login(Wire::Json);
+    let ann = add_subject(&root, "ann");
+    root.ok("subject.add_to_roles", vec![ann.into(), role(&root, "pool-admin").into()]);
+    login(&served, "ann").unwrap();
+    for wire in [Wire::Xml, Wire::Json] {
+        let mut client = served.client(wire);
+        let message = "session.slave_local_login_with_password";
+        let local = |params: &[&str]| {
+            client.raw(message, params.iter().map(|param| Value::from(*param)).collect())
+        };
+        for (user, password) in [("ann", PASSWORD), ("root", "guess"), ("root", ""), ("", PASSWORD)]
+        {
+            let error = local(&[user, password]).unwrap_err();
+            assert_eq!(
+                error.description(),
+                ["SESSION_AUTHENTICATION_FAILED", user, "Authentication failure"]
+            );
+        }
+        let error = local(&["root", PASSWORD, "1.0"]).unwrap_err();
+        assert_eq!(error.description(), ["MESSAGE_PARAMETER_COUNT_MISMATCH", message, "2", "3"]);
+        client.session = local(&["root", PASSWORD]).unwrap().text();
+        let session = client.record("session", &client.session);
+        assert_eq!(session["is_local_superuser"], Value::Bool(true));
+        assert_eq!(session["pool"], Value::Bool(false));
+        // It is as good as any other of root's, and ends in either way.
+        client.ok("pool.get_all_records", vec![]);
+        let logout = if wire == Wire::Xml { "session.local_logout" } else { "session.logout" };
+        client.ok(logout, vec![]);
+        assert_eq!(client.err("pool.get_all", vec![]).code, "SESSION_INVALID");
+    }
+}
