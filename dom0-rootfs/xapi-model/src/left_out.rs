@@ -27,8 +27,8 @@ pub fn of_class(name: &str) -> Option<&'static LeftOut> {
 pub static ALL: &[LeftOut] = &[
     LeftOut {
         topic: "Pools of several hosts, migration",
-        reason: "A pool has one host so far: there is no other that could join it, that VMs and \
-                 disks could move to, or that could take over.",
+        reason: "A pool has one host so far: there is no other that could join it, that VMs \
+                 could move to, or that could take over.",
         classes: &[],
         messages: &[
             "pool.join",
@@ -50,7 +50,6 @@ pub static ALL: &[LeftOut] = &[
             "VM.pool_migrate",
             "VM.migrate_send",
             "VM.assert_can_migrate",
-            "VDI.pool_migrate",
         ],
     },
     LeftOut {

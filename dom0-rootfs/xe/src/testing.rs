@@ -362,7 +362,7 @@ fn answer(method: &str, params: &[Value]) -> Reply {
         ("VM.get_consoles", "OpaqueRef:v1") => Ok(refs(&["OpaqueRef:c1", "OpaqueRef:c2"])),
         ("console.get_protocol", "OpaqueRef:c1") => Ok(Value::from("rfb")),
         ("console.get_protocol", _) => Ok(Value::from("vt100")),
-        ("VDI.create", _) => Ok(reference("OpaqueRef:d1")),
+        ("VDI.create" | "VDI.pool_migrate", _) => Ok(reference("OpaqueRef:d1")),
         ("VBD.create", _) => Ok(reference("OpaqueRef:b1")),
         ("VIF.create", _) => Ok(reference("OpaqueRef:i1")),
         ("SR.create", _) => Ok(reference("OpaqueRef:s1")),

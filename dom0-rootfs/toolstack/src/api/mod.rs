@@ -27,6 +27,7 @@ mod subject;
 mod task;
 pub(crate) mod vbd;
 pub(crate) mod vdi;
+mod vdi_migration;
 pub(crate) mod vif;
 mod vlan;
 pub(crate) mod vm;

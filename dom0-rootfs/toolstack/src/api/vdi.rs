@@ -7,7 +7,7 @@ use storage::{ImageFormat, Mode, VdiInfo};
 use uuid::Uuid;
 use xapi_model::{ApiError, DateTime, Ref, Reply, Value, classes, errors};
 
-use super::Entry;
+use super::{Entry, vdi_migration};
 use crate::copy;
 use crate::failure;
 use crate::guards;
@@ -22,6 +22,7 @@ pub(super) const HANDLERS: &[Entry] = &[
     ("VDI.clone", |context, args| alone(context, &args.to("vdi"), false)),
     ("VDI.snapshot", |context, args| alone(context, &args.to("vdi"), true)),
     ("VDI.copy", copy_vdi),
+    ("VDI.pool_migrate", vdi_migration::pool_migrate),
     ("VDI.resize", resize),
     ("VDI.resize_online", resize),
     ("VDI.introduce", introduce),
@@ -108,12 +109,14 @@ fn with_volume(
 fn format(fields: &[(&str, Value)]) -> Result<Option<ImageFormat>, ApiError> {
     let config = fields.iter().find(|(name, _)| *name == "sm_config");
     let asked = config.and_then(|(_, config)| config.as_map()?.get(vdis::IMAGE_FORMAT));
-    let Some(asked) = asked.map(Value::text) else { return Ok(None) };
-    let refused = || {
-        let key = format!("sm_config:{}", vdis::IMAGE_FORMAT);
-        errors::VALUE_NOT_SUPPORTED.with([&key, &asked, "formats are raw and qcow2"])
-    };
-    ImageFormat::parse(&asked).map(Some).ok_or_else(refused)
+    let key = format!("sm_config:{}", vdis::IMAGE_FORMAT);
+    asked.map(|asked| known_format(&key, &asked.text())).transpose()
+}
+
+/// The format of this name, which a key asks for.
+pub(super) fn known_format(key: &str, name: &str) -> Result<ImageFormat, ApiError> {
+    let refused = || errors::VALUE_NOT_SUPPORTED.with([key, name, "formats are raw and qcow2"]);
+    ImageFormat::parse(name).ok_or_else(refused)
 }
 
 fn identity(sr: &Ref, uuid: Uuid) -> Vec<(&'static str, Value)> {
@@ -298,7 +301,8 @@ pub(crate) fn clone(context: &Context, vdi: &Ref, how: Copying) -> Result<Ref, A
     })
 }
 
-fn copied(vdi: &crate::store::Object) -> Vec<(&'static str, Value)> {
+/// What a copy of a VDI takes over.
+pub(super) fn copied(vdi: &crate::store::Object) -> Vec<(&'static str, Value)> {
     COPIED.iter().map(|name| (*name, vdi.get(name).clone())).collect()
 }
 
@@ -350,8 +354,12 @@ fn copy_into(context: &Context, from: &Ref, into: &Ref) -> Result<(), ApiError> 
     if toolstack.look("VDI", into, |vdi, _| vdi.bool("read_only"))? {
         return Err(errors::VDI_READONLY.with([into.as_str()]));
     }
-    let from = Opened::new(toolstack, from, Mode::ReadOnly)?;
-    let into_open = Opened::new(toolstack, into, Mode::ReadWrite)?;
+    fill(context, &Opened::new(toolstack, from, Mode::ReadOnly)?, into)
+}
+
+/// Writes the contents of a VDI that is open into another one.
+pub(super) fn fill(context: &Context, from: &Opened, into: &Ref) -> Result<(), ApiError> {
+    let into_open = Opened::new(&context.toolstack, into, Mode::ReadWrite)?;
     if into_open.size < from.size {
         return Err(errors::VDI_TOO_SMALL.with([into.to_string(), from.size.to_string()]));
     }

@@ -8,9 +8,9 @@ use crate::common::{Served, Wire, eventually, record};
 use xapi_model::{Ref, Value};
 use xenops::Manners;
 
-const SIZE: usize = 3 << 20;
+pub const SIZE: usize = 3 << 20;
 
-fn contents() -> Vec<u8> {
+pub fn contents() -> Vec<u8> {
     let mut contents = vec![0; SIZE];
     contents[10] = 1;
     contents[SIZE - 1] = 2;
@@ -26,14 +26,14 @@ fn make_vdi(client: &crate::common::Client, size: usize) -> String {
     client.text("VDI.create", vec![record(fields)])
 }
 
-fn put(client: &crate::common::Client, vdi: &str, extra: &str, bytes: &[u8]) -> (u16, String) {
+pub fn put(client: &crate::common::Client, vdi: &str, extra: &str, bytes: &[u8]) -> (u16, String) {
     let (url, session) = (&client.url, &client.session);
     let url = format!("{url}/import_raw_vdi?session_id={session}&vdi={vdi}{extra}");
     let mut response = client.agent.put(url).send(bytes).unwrap();
     (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
 }
 
-fn get(client: &crate::common::Client, vdi: &str) -> Vec<u8> {
+pub fn get(client: &crate::common::Client, vdi: &str) -> Vec<u8> {
     get_as(client, vdi, "raw")
 }
 

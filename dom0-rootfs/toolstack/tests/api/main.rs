@@ -45,3 +45,4 @@ mod switches;
 mod trial;
 mod unauthorised;
 mod uploads;
+mod vdi_migration;

@@ -158,6 +158,26 @@ pub static VDI: Class = class(
             ])
             .gives(Ref("VDI"))
             .fails(&[&VDI_READONLY, &VDI_TOO_SMALL, &SR_FULL, &VDI_IN_USE]),
+        message(
+            "pool_migrate",
+            Role::VmPowerAdmin,
+            "Moves it to another SR of the host, unless a VM runs with it: a new VDI takes its place. Its snapshots stay \
+             where they are.",
+        )
+        .takes(&[
+            VDI_PARAM,
+            param("sr", Ref("SR"), "where to"),
+            param("options", STRING_MAP, "dest-img-format: raw or qcow2"),
+        ])
+        .gives(Ref("VDI"))
+        .fails(&[
+            &VM_BAD_POWER_STATE,
+            &VDI_IN_USE,
+            &VDI_INCOMPATIBLE_TYPE,
+            &VALUE_NOT_SUPPORTED,
+            &SR_FULL,
+            &SR_NOT_ATTACHED,
+        ]),
         message("resize", Role::VmAdmin, "Makes it bigger, also while VMs that run have it: they hear of it when they use it, but for what QEMU emulates.")
             .takes(RESIZED)
             .fails(&[&VDI_IN_USE, &SR_FULL, &INVALID_VALUE]),

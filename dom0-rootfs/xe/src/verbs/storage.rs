@@ -62,6 +62,15 @@ pub(super) static VERBS: &[Verb] = &[
         clone,
     ),
     plain(
+        "vdi-pool-migrate",
+        &["uuid", "sr-uuid"],
+        &["dest-img-format"],
+        &["VDI.pool_migrate"],
+        "Moves a VDI to another SR, unless a VM runs with it, and prints the uuid of what takes its place. \
+         dest-img-format: raw or qcow2.",
+        migrate,
+    ),
+    plain(
         "pif-reconfigure-ip",
         &["uuid", "mode"],
         &["IP", "netmask", "gateway", "DNS"],
@@ -140,6 +149,16 @@ fn resize(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), F
         false => "VDI.resize",
     };
     api.act(message, [vdi, Value::Int(size)]).map(drop)
+}
+
+fn migrate(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {
+    let vdi = api.reference("VDI", params.require("uuid")?)?;
+    let sr = api.reference("SR", params.require("sr-uuid")?)?;
+    let key = "dest-img-format";
+    let options = params.get(key).map(|format| (key, format));
+    let moved = api.act("VDI.pool_migrate", [vdi, sr, Value::string_map(options)])?;
+    let uuid = api.uuid_of("VDI", &moved.text())?;
+    out.value(&uuid)
 }
 
 fn clone(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {

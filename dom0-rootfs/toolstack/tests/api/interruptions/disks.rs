@@ -87,6 +87,26 @@ fn vdi_copy_to_a_server() {
     .interrupt();
 }
 
+/// Of a disk that a VM has.
+#[test]
+fn vdi_pool_migrate() {
+    Operation {
+        prepare: |run| {
+            let vm = run.make_vm(PVH, "guest");
+            let vdi = run.make_vdi("second").unwrap().text();
+            let vbd = run.make_vbd(&vm, &vdi, "2", false);
+            vec![vdi, run.make_sr("file", "other").unwrap().text(), vbd]
+        },
+        act: |run, given| {
+            let options = Value::Map(Default::default());
+            run.call("VDI.pool_migrate", [texts(&[&given[0], &given[1]]), vec![options]].concat())
+        },
+        done: |run, given| run.field("VBD", &given[2], "VDI") != given[0],
+        by_steps: true,
+    }
+    .interrupt();
+}
+
 #[test]
 fn vdi_resize() {
     Operation {
