@@ -80,7 +80,8 @@ fn ours_are_those_that_qemu_accepts() {
     let blocks: Vec<&[u8]> = disk.chunks(BLOCK as usize).collect();
     let present: Vec<bool> = blocks.iter().map(|block| !disk_format::is_zero(block)).collect();
     let mut writer =
-        vhd::Writer::begin(Vec::new(), disk.len() as u64, 1000, [0xab; 16], &present).unwrap();
+        vhd::Writer::begin(Vec::new(), disk.len() as u64, 1000, [0xab; 16], &present, None)
+            .unwrap();
     for (block, _) in blocks.iter().zip(present).filter(|(_, present)| *present) {
         writer.block(block).unwrap();
     }

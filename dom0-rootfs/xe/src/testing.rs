@@ -573,6 +573,10 @@ fn files_go_to_and_from_vdis() {
          > task.get_record()\n> task.destroy()\n"
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), "image");
+    let other = dir.path().join("other");
+    let delta =
+        format!("xe vdi-export uuid=1-vdi format=vhd base=2-vdi filename={}", other.display());
+    assert!(run(&delta).contains("&vdi=OpaqueRef:d1&format=vhd&base=OpaqueRef:d2\n"));
     let again = run(&format!("xe vdi-export uuid=1-vdi filename={name}"));
     assert!(again.contains("! Error: creating"), "{again}");
     let imported = run(&format!("xe vdi-import uuid=1-vdi filename={name}"));

@@ -22,6 +22,8 @@ pub enum Kind {
     Fixed,
     /// Blocks and a table.
     Dynamic,
+    /// The same, over another image.
+    Differencing,
 }
 
 /// A footer.
@@ -31,7 +33,7 @@ pub struct Footer {
     pub kind: Kind,
     /// Size of the disk in bytes, of whole sectors.
     pub size: u64,
-    /// Where the header of a dynamic image lies, in bytes.
+    /// Where the header lies, in bytes; a fixed image has none.
     pub header: u64,
     /// When it was made, in seconds since the beginning of 2000, UTC.
     pub time: u32,
@@ -50,6 +52,7 @@ impl Footer {
         let (header, kind) = match self.kind {
             Kind::Fixed => (NOWHERE, 2u32),
             Kind::Dynamic => (self.header, 3),
+            Kind::Differencing => (self.header, 4),
         };
         put(16, &header.to_be_bytes());
         put(24, &self.time.to_be_bytes());
@@ -83,7 +86,7 @@ impl Footer {
         let kind = match u32_at(bytes, 60) {
             2 => Kind::Fixed,
             3 => Kind::Dynamic,
-            4 => return Err(VhdError::Differencing),
+            4 => Kind::Differencing,
             other => return Err(VhdError::Invalid(format!("its type {other} is not known"))),
         };
         let size = u64_at(bytes, 48);
@@ -91,7 +94,7 @@ impl Footer {
             let text = format!("its disk of {size} bytes is not of whole sectors");
             return Err(VhdError::Invalid(text));
         }
-        if kind == Kind::Dynamic && size > LARGEST {
+        if kind != Kind::Fixed && size > LARGEST {
             return Err(VhdError::TooBig(size));
         }
         let mut id = [0; 16];

@@ -3,8 +3,8 @@
 //! October 2006.
 //!
 //! A fixed image is the disk with a footer behind it. A dynamic one has blocks, in any order, and a
-//! table that says where each lies; blocks that are not there are zeros. Differencing images, which
-//! need another one to be read, are refused.
+//! table that says where each lies; blocks that are not there are zeros. A differencing one has only what
+//! differs from another image, its parent, over which it is to be put.
 
 mod footer;
 mod header;
@@ -12,7 +12,7 @@ mod read;
 mod write;
 
 pub use footer::{Footer, Kind};
-pub use header::Header;
+pub use header::{Header, Parent};
 pub use read::read;
 pub use write::{Writer, fixed_footer};
 
@@ -37,9 +37,6 @@ pub enum VhdError {
     /// It says what the format does not allow, or what is not understood.
     #[error("the VHD image cannot be read: {0}")]
     Invalid(String),
-    /// It needs another image.
-    #[error("this VHD is a differencing image, which needs its parent: export the disk as a whole")]
-    Differencing,
     /// The disk does not fit into the format.
     #[error("a VHD holds at most 2040 GiB, and the disk has {0} bytes: use the format raw")]
     TooBig(u64),

@@ -11,7 +11,7 @@ use crate::Target;
 /// Bytes that are read at once; whole sectors.
 const PIECE: u64 = 256 << 10;
 
-/// Reads an image of either kind. `fits` hears the size of the disk before anything is written, which
+/// Reads an image of any kind. What a differencing one has not stays in the target as it is. `fits` hears the size of the disk before anything is written, which
 /// for a fixed image is only known at its end: there it hears of each size that was reached.
 ///
 /// # Errors
@@ -31,7 +31,7 @@ where
         let footer = Footer::decode(&first)?;
         fits(footer.size)?;
         match footer.kind {
-            Kind::Dynamic => dynamic(&mut stream, footer, target),
+            Kind::Dynamic | Kind::Differencing => blocks(&mut stream, footer, target),
             Kind::Fixed => {
                 let text = "a footer of a fixed image lies where its disk should begin";
                 Err(VhdError::Invalid(text.into()).into())
@@ -164,7 +164,7 @@ fn table<R: Read>(
     Ok(places)
 }
 
-fn dynamic<R: Read, T: Target>(
+fn blocks<R: Read, T: Target>(
     stream: &mut Stream<R>,
     footer: Footer,
     target: &mut T,
@@ -182,7 +182,10 @@ where
     let header = Header::decode(&bytes)?;
     let count = footer.size.div_ceil(header.block);
     let places = table(stream, &header, count)?;
-    absent(&places, &header, &footer, target)?;
+    let differs = footer.kind == Kind::Differencing;
+    if !differs {
+        absent(&places, &header, &footer, target)?;
+    }
     let mut bitmap = vec![0; header.bitmap() as usize];
     let mut piece = vec![0; PIECE as usize];
     for (sector, block) in places {
@@ -192,10 +195,15 @@ where
         let begin = u64::from(block) * header.block;
         for at in (0..header.block).step_by(PIECE as usize) {
             stream.exact(&mut piece, &missing)?;
-            let room = footer.size.saturating_sub(begin + at).min(PIECE);
-            sectors(&bitmap, at / SECTOR, &mut piece);
-            if room > 0 {
-                target.data(begin + at, &piece[..room as usize])?;
+            let room = footer.size.saturating_sub(begin + at).min(PIECE) as usize;
+            let bits = Bits { bitmap: &bitmap, first: at / SECTOR };
+            match differs {
+                _ if room == 0 => {}
+                true => bits.put(begin + at, &piece[..room], target)?,
+                false => {
+                    bits.clear(&mut piece);
+                    target.data(begin + at, &piece[..room])?;
+                }
             }
         }
     }
@@ -203,13 +211,36 @@ where
     Ok(footer)
 }
 
-/// What never was written is zero, whatever lies there.
-fn sectors(bitmap: &[u8], first: u64, piece: &mut [u8]) {
-    for (number, sector) in piece.chunks_mut(SECTOR as usize).enumerate() {
-        let bit = first as usize + number;
-        if bitmap[bit / 8] & (0x80 >> (bit % 8)) == 0 {
-            sector.fill(0);
+/// Which sectors of a block were ever written, from one on.
+struct Bits<'a> {
+    bitmap: &'a [u8],
+    first: u64,
+}
+
+impl Bits<'_> {
+    fn written(&self, number: usize) -> bool {
+        let bit = self.first as usize + number;
+        self.bitmap[bit / 8] & (0x80 >> (bit % 8)) != 0
+    }
+
+    /// What never was written is zero, whatever lies there.
+    fn clear(&self, piece: &mut [u8]) {
+        let sectors = piece.chunks_mut(SECTOR as usize).enumerate();
+        sectors.filter(|(number, _)| !self.written(*number)).for_each(|(_, sector)| sector.fill(0));
+    }
+
+    /// Hands out what was written, in runs of sectors.
+    fn put<T: Target>(&self, at: u64, piece: &[u8], target: &mut T) -> Result<(), T::Error> {
+        let (sector, mut from) = (SECTOR as usize, 0);
+        for number in 0..piece.len() / sector {
+            let end = (number + 1) * sector;
+            if !self.written(number) {
+                from = end;
+            } else if end == piece.len() || !self.written(number + 1) {
+                target.data(at + from as u64, &piece[from..end])?;
+            }
         }
+        Ok(())
     }
 }
 

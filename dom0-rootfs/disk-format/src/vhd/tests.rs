@@ -50,7 +50,8 @@ fn disk() -> Vec<u8> {
 fn dynamic(disk: &[u8]) -> Vec<u8> {
     let blocks: Vec<&[u8]> = disk.chunks(BLOCK as usize).collect();
     let present: Vec<bool> = blocks.iter().map(|block| !crate::is_zero(block)).collect();
-    let mut writer = Writer::begin(Vec::new(), disk.len() as u64, 5, [3; 16], &present).unwrap();
+    let mut writer =
+        Writer::begin(Vec::new(), disk.len() as u64, 5, [3; 16], &present, None).unwrap();
     for (block, _) in blocks.iter().zip(present).filter(|(_, present)| *present) {
         writer.block(block).unwrap();
     }
@@ -90,8 +91,42 @@ fn blocks_come_in_any_order_and_with_what_was_never_written() {
 }
 
 #[test]
+fn a_differencing_image_leaves_the_rest_as_it_is() {
+    let disk = disk();
+    let present = [false, false, true, true];
+    let parent = Parent { id: [7; 16], name: "größer.vhd".into() };
+    let size = disk.len() as u64;
+    let mut writer =
+        Writer::begin(Vec::new(), size, 5, [3; 16], &present, Some(parent.clone())).unwrap();
+    for (block, _) in disk.chunks(BLOCK as usize).zip(present).filter(|(_, present)| *present) {
+        writer.block(block).unwrap();
+    }
+    let mut image = writer.finish().unwrap();
+    // As the specification has it: type 4, the parent's identifier, its name in UTF-16.
+    assert_eq!((image[63], &image[512 + 40..512 + 56]), (4, &[7; 16][..]));
+    assert_eq!(image[512 + 64..512 + 70], [0, b'g', 0, b'r', 0, 0xf6]);
+    let header = Header::decode(image[512..1536].try_into().unwrap()).unwrap();
+    assert_eq!(header.parent, Some(parent));
+    assert_eq!(image.len() as u64, 512 + 1024 + 512 + 2 * (512 + BLOCK) + 512);
+    // Of the first block that is there four sectors were never written, and one at its end.
+    image[0x800] = 0b1001_0011;
+    image[0x800 + 511] = 0xfe;
+    let mut memory = Memory { bytes: vec![0xee; disk.len()], told: 0 };
+    let footer = read(&image[..], &mut memory, |_| Ok(())).unwrap();
+    assert_eq!((footer.kind, footer.size), (Kind::Differencing, size));
+    let mut expected = vec![0xee; disk.len()];
+    expected[4 << 20..].copy_from_slice(&disk[4 << 20..]);
+    for sector in [1, 2, 4, 5, 4095] {
+        let at = (4 << 20) + sector * 512;
+        expected[at..at + 512].fill(0xee);
+    }
+    assert!(memory.bytes == expected);
+    assert_eq!(memory.told, size - (4 << 20) - 5 * 512);
+}
+
+#[test]
 fn too_big_a_disk_is_refused() {
-    let error = Writer::begin(Vec::new(), LARGEST + 1, 0, [0; 16], &[]).unwrap_err();
+    let error = Writer::begin(Vec::new(), LARGEST + 1, 0, [0; 16], &[], None).unwrap_err();
     assert!(error.to_string().contains("at most 2040 GiB"), "{error}");
     let footer =
         Footer { kind: Kind::Dynamic, size: LARGEST + 512, header: 512, time: 0, id: [0; 16] };
@@ -127,7 +162,6 @@ fn what_cannot_be_read_says_why() {
     let mut damaged = image.clone();
     damaged[512 + 100] ^= 1;
     says(&damaged, "checksum of the VHD's header is wrong");
-    says(&with(&image, 60, &4u32.to_be_bytes()), "differencing image");
     says(&with(&image, 60, &9u32.to_be_bytes()), "its type 9 is not known");
     says(&with(&image, 12, &[0, 2, 0, 0]), "its version is 2.0");
     says(&with(&image, 48, &700u64.to_be_bytes()), "not of whole sectors");

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use super::{BLOCK, Footer, Header, Kind, LARGEST, SECTOR, VhdError};
+use super::{BLOCK, Footer, Header, Kind, LARGEST, Parent, SECTOR, VhdError};
 
 /// Where the header lies: behind the copy of the footer.
 const HEADER: u64 = SECTOR;
@@ -18,7 +18,7 @@ pub fn fixed_footer(size: u64, time: u32, id: [u8; 16]) -> [u8; 512] {
     Footer { kind: Kind::Fixed, size, header: u64::MAX, time, id }.encode()
 }
 
-/// Writes a dynamic image without ever seeking. The table comes before the blocks, so which of them
+/// Writes a dynamic or differencing image without ever seeking. The table comes before the blocks, so which of them
 /// there are has to be known before.
 #[derive(Debug)]
 pub struct Writer<W> {
@@ -35,7 +35,8 @@ fn io(doing: &'static str) -> impl FnOnce(std::io::Error) -> VhdError {
 
 impl<W: Write> Writer<W> {
     /// Begins an image of a disk of `size` bytes, made `time` seconds after the beginning of 2000.
-    /// `present` says of each [`BLOCK`] of the disk whether it comes.
+    /// `present` says of each [`BLOCK`] of the disk whether it comes; those that do not are zeros, or as the
+    /// `parent` has them.
     ///
     /// # Errors
     /// [`VhdError::TooBig`], and what `sink` fails with.
@@ -45,6 +46,7 @@ impl<W: Write> Writer<W> {
         time: u32,
         id: [u8; 16],
         present: &[bool],
+        parent: Option<Parent>,
     ) -> Result<Writer<W>, VhdError> {
         let size = size.next_multiple_of(SECTOR);
         if size > LARGEST {
@@ -52,8 +54,9 @@ impl<W: Write> Writer<W> {
         }
         let count = size.div_ceil(BLOCK);
         assert_eq!(present.len() as u64, count, "each block is there or not");
-        let footer = Footer { kind: Kind::Dynamic, size, header: HEADER, time, id };
-        let header = Header { table: TABLE, entries: count as u32, block: BLOCK };
+        let kind = if parent.is_some() { Kind::Differencing } else { Kind::Dynamic };
+        let footer = Footer { kind, size, header: HEADER, time, id };
+        let header = Header { table: TABLE, entries: count as u32, block: BLOCK, parent };
         let bitmap = header.bitmap();
         sink.write_all(&footer.encode()).map_err(io("writing the copy of the footer"))?;
         sink.write_all(&header.encode()).map_err(io("writing the header"))?;

@@ -20,17 +20,22 @@ fn vdi(context: &Context, name: &str) -> Result<Ref, ApiError> {
     context.store().read(|objects| named(objects, "VDI", name))
 }
 
-/// The format of the contents, which are whole.
+/// The format of the contents.
 fn format(query: &Query) -> Result<Format, ApiError> {
-    if let Some(base) = query.get("base") {
-        let reason = "contents are always whole";
-        return Err(errors::VALUE_NOT_SUPPORTED.with(["base", base, reason]));
-    }
     Format::of(query.get("format").unwrap_or("raw"))
+}
+
+/// The VDI that what goes out or comes is only the difference from.
+fn base<'a>(query: &'a Query, refused: Option<&str>) -> Result<Option<&'a str>, ApiError> {
+    match (query.get("base"), refused) {
+        (Some(base), Some(why)) => Err(errors::VALUE_NOT_SUPPORTED.with(["base", base, why])),
+        (base, _) => Ok(base),
+    }
 }
 
 /// Where contents go that come, and how they are laid out.
 fn wanted(context: &Context, query: &Query) -> Result<(Place, Layout), ApiError> {
+    base(query, Some("what comes says by itself whether it is whole"))?;
     // XAPI looks at no value, but nobody writes `chunked=false` who wants it.
     let chunked = query.get("chunked").is_some_and(|value| value != "false");
     let layout = match (format(query)?, chunked) {
@@ -78,12 +83,17 @@ pub(super) async fn export(
     let what = (http::EXPORT_RAW_VDI, "Exporting raw VDI");
     give(toolstack, visit, request, what, |context, query| {
         let format = format(query)?;
-        let vdi = vdi(context, query.get("vdi").unwrap_or_default())?;
-        let reading = Reading::new(context, &vdi)?;
+        let whole = "only format=vhd has differences";
+        let base = base(query, (format != Format::Vhd).then_some(whole))?;
+        let open = |name: &str| Reading::new(context, &vdi(context, name)?);
+        let reading = open(query.get("vdi").unwrap_or_default())?;
         reading.fits(format).map_err(|error| error.0)?;
+        let base = base.map(open).transpose()?;
         Ok(Prepared {
             length: reading.length(format),
-            write: Box::new(move |work, sink| disk::export(work, &reading, format, sink)),
+            write: Box::new(move |work, sink| {
+                disk::export(work, &reading, format, base.as_ref(), sink)
+            }),
         })
     })
     .await

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use disk_format::is_zero;
-use disk_format::vhd::{self, BLOCK, LARGEST};
+use disk_format::vhd::{self, BLOCK, LARGEST, Parent};
 use storage::Mode;
 use uuid::Uuid;
 use xapi_model::{ApiError, Ref, errors};
@@ -25,7 +25,7 @@ const MILLENNIUM: u64 = 946_684_800;
 pub enum Format {
     /// As it is.
     Raw,
-    /// A dynamic VHD, which leaves zeros out. Fixed ones are read as well.
+    /// A dynamic VHD, which leaves zeros out, or a differencing one. Fixed ones are read as well.
     Vhd,
     /// A fixed VHD: all of the disk, and a footer.
     FixedVhd,
@@ -112,10 +112,19 @@ impl Reading {
         Ok(())
     }
 
+    /// Whether it has anything else at a place than these bytes; behind its end it has zeros. `buffer` is as
+    /// long as they are at least.
+    fn differs(&self, at: u64, bytes: &[u8], buffer: &mut [u8]) -> Result<bool, Failed> {
+        let here = self.size().saturating_sub(at).min(bytes.len() as u64) as usize;
+        let (bytes, behind) = bytes.split_at(here);
+        self.read(at, &mut buffer[..here])?;
+        Ok(*bytes != buffer[..here] || !is_zero(behind))
+    }
+
     /// Identifier of the image that is made: the VDI's.
-    fn id(&self, context: &Context) -> Result<[u8; 16], Failed> {
+    fn id(&self, context: &Context) -> Result<Uuid, Failed> {
         let uuid = context.toolstack.look("VDI", &self.vdi, |vdi, _| vdi.uuid().to_owned())?;
-        Ok(parse_uuid(&uuid).map(Uuid::into_bytes)?)
+        Ok(parse_uuid(&uuid)?)
     }
 }
 
@@ -124,17 +133,18 @@ pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
 }
 
-/// Writes a VDI to a stream.
+/// Writes a VDI to a stream; a dynamic VHD only where it differs from `base`, if there is one.
 pub fn export(
     work: &mut Work,
     reading: &Reading,
     format: Format,
+    base: Option<&Reading>,
     mut sink: impl Write,
 ) -> Result<(), Failed> {
-    let id = reading.id(&work.context)?;
+    let id = reading.id(&work.context)?.into_bytes();
     let time = u32::try_from(now().saturating_sub(MILLENNIUM)).unwrap_or(u32::MAX);
     if format == Format::Vhd {
-        return export_dynamic(work, reading, sink, time, id);
+        return export_dynamic(work, reading, base, sink, (time, id));
     }
     work.total(reading.size());
     reading.pieces(CHUNK as u64, |_, piece| {
@@ -154,18 +164,25 @@ pub fn export(
 fn export_dynamic(
     work: &mut Work,
     reading: &Reading,
+    base: Option<&Reading>,
     sink: impl Write,
-    time: u32,
-    id: [u8; 16],
+    (time, id): (u32, [u8; 16]),
 ) -> Result<(), Failed> {
+    let parent = base.map(|base| {
+        let id = base.id(&work.context)?;
+        Ok::<_, Failed>(Parent { id: id.into_bytes(), name: format!("{id}.vhd") })
+    });
+    let parent = parent.transpose()?;
     work.total(reading.size().saturating_mul(2));
-    let mut present = Vec::new();
-    reading.pieces(BLOCK, |_, block| {
-        present.push(!is_zero(block));
-        Ok(work.done(block.len() as u64)?)
+    let (mut present, mut block) = (Vec::new(), vec![0; BLOCK as usize]);
+    reading.pieces(BLOCK, |at, piece| {
+        present.push(match base {
+            None => !is_zero(piece),
+            Some(base) => base.differs(at, piece, &mut block)?,
+        });
+        Ok(work.done(piece.len() as u64)?)
     })?;
-    let mut writer = vhd::Writer::begin(sink, reading.size(), time, id, &present)?;
-    let mut block = vec![0; BLOCK as usize];
+    let mut writer = vhd::Writer::begin(sink, reading.size(), time, id, &present, parent)?;
     for (at, present) in (0..reading.size()).step_by(BLOCK as usize).zip(present) {
         let length = (reading.size() - at).min(BLOCK);
         if present {

@@ -25,7 +25,7 @@ pub enum Layout {
     Raw,
     /// Pieces of it, each with its place and its length before it.
     Framed,
-    /// A VHD image of either kind.
+    /// A VHD image of any kind; one that is only a difference goes over what is there.
     Vhd,
 }
 

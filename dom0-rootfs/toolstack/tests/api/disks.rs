@@ -95,6 +95,63 @@ fn disks_come_and_go_as_vhd() {
 }
 
 #[test]
+fn a_disk_comes_and_goes_as_what_differs_from_another_one() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let size = 9 << 20;
+    let mut before = vec![0; size];
+    before[..SIZE].copy_from_slice(&contents());
+    let disk = make_vdi(&client, size);
+    assert_eq!(put(&client, &disk, "", &before).0, 200);
+    let base = client.text("VDI.snapshot", vec![disk.as_str().into()]);
+    let mut after = before.clone();
+    after[5 << 20] = 7;
+    // What was there is zeros now.
+    after[..2 << 20].fill(0);
+    assert_eq!(put(&client, &disk, "", &after).0, 200);
+    let now = client.text("VDI.snapshot", vec![disk.as_str().into()]);
+
+    let id = |vdi: &str| client.text("VDI.get_uuid", vec![vdi.into()]).replace('-', "");
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let image = get_as(&client, &now, &format!("vhd&base={base}"));
+    // Two blocks of five, and which image they are to be put over.
+    assert_eq!(image.len(), 512 + 1024 + 512 + 2 * (512 + (2 << 20)) + 512);
+    assert_eq!((image[63], hex(&image[512 + 40..][..16])), (4, id(&base)));
+    assert_eq!(hex(&image[68..84]), id(&now));
+    let copy = client.text("VDI.copy", vec![base.as_str().into()]);
+    assert_eq!(put(&client, &copy, "&format=vhd", &image), (200, String::new()));
+    assert!(get(&client, &copy) == after);
+    // What the other has not stays as it is.
+    let other = make_vdi(&client, size);
+    assert_eq!(put(&client, &other, "", &vec![9; size]).0, 200);
+    assert_eq!(put(&client, &other, "&format=vhd", &image).0, 200);
+    let found = get(&client, &other);
+    assert!(found[2 << 20..4 << 20].iter().all(|byte| *byte == 9));
+    assert!(
+        found[..2 << 20] == after[..2 << 20] && found[4 << 20..6 << 20] == after[4 << 20..6 << 20]
+    );
+    assert!(found[6 << 20..].iter().all(|byte| *byte == 9));
+
+    // Nothing differs; the base is the smaller one, or is named by its uuid.
+    let none = get_as(&client, &base, &format!("vhd&base={base}"));
+    assert_eq!(none.len(), 512 + 1024 + 512 + 512);
+    let small = make_vdi(&client, SIZE);
+    assert_eq!(put(&client, &small, "", &contents()).0, 200);
+    let uuid = client.text("VDI.get_uuid", vec![small.into()]);
+    let some = get_as(&client, &now, &format!("vhd&base={uuid}"));
+    assert_eq!(some.len(), image.len());
+
+    let refused = |vdi: &str, format: &str| {
+        let (url, session) = (&client.url, &client.session);
+        let url = format!("{url}/export_raw_vdi?session_id={session}&vdi={vdi}&format={format}");
+        client.agent.get(url).call().unwrap().status().as_u16()
+    };
+    assert_eq!(refused(&now, &format!("raw&base={base}")), 400);
+    assert_eq!(refused(&now, &format!("vhd-fixed&base={base}")), 400);
+    assert_eq!(refused(&now, "vhd&base=OpaqueRef:1"), 404);
+}
+
+#[test]
 fn imports_that_cannot_be() {
     let served = Served::new();
     let client = served.login(Wire::Json);

@@ -25,16 +25,18 @@ pub(super) static VERBS: &[Verb] = &[
         &["uuid", "filename"],
         &["format"],
         &["VDI.create"],
-        "Writes a disk image into a VDI: format=raw, or vhd. --progress shows how far it is.",
+        "Writes a disk image into a VDI: format=raw, or vhd. A VHD of differences goes over what the VDI has. \
+         --progress shows how far it is.",
         import,
     ),
     plain(
         "vdi-export",
         &["uuid", "filename"],
-        &["format"],
+        &["format", "base"],
         &["VDI.create"],
         "Writes the contents of a VDI to a new file: format=raw, vhd (dynamic: without zeros) or \
-         vhd-fixed. --progress shows how far it is.",
+         vhd-fixed. With format=vhd and base=, the uuid of another VDI, only what differs from that. \
+         --progress shows how far it is.",
         export,
     ),
     Verb {
@@ -151,8 +153,12 @@ fn export(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), F
     let size = api.field_of("VDI", &vdi, "virtual_size")?.parse().ok();
     // How long a dynamic image is depends on what is in it.
     let total = size.filter(|_| format != "vhd");
+    let mut base = String::new();
+    if let Some(uuid) = params.get("base") {
+        base = format!("&base={}", api.reference("VDI", uuid)?.text());
+    }
     with_task(api, "vdi-export", |api, query| {
-        let path = format!("/export_raw_vdi?{query}&vdi={vdi}&format={format}");
+        let path = format!("/export_raw_vdi?{query}&vdi={vdi}&format={format}{base}");
         fetch(api, params, &path, total)
     })?;
     Ok(())

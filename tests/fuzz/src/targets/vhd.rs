@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! No bytes make the reader of VHD images panic, take much memory, or write outside of the disk; of
-//! what it accepts it tells every byte once. Checksums are made right, as no chance would find them.
+//! what it accepts it tells every byte once, or at most once where the rest is another image's. Checksums are made right, as no chance would find them.
 
 use disk_format::Target;
-use disk_format::vhd::{VhdError, read};
+use disk_format::vhd::{Kind, VhdError, read};
 
 struct Counted {
     told: u64,
@@ -40,6 +40,9 @@ pub(crate) fn run(data: &[u8]) {
     mend(&mut bytes, length.saturating_sub(512), 512, 64);
     let mut target = Counted { told: 0, size: u64::MAX };
     if let Ok(footer) = read(&bytes[..], &mut target, |_| Ok(())) {
-        assert_eq!(target.told, footer.size);
+        match footer.kind {
+            Kind::Differencing => assert!(target.told <= footer.size),
+            Kind::Fixed | Kind::Dynamic => assert_eq!(target.told, footer.size),
+        }
     }
 }
