@@ -68,18 +68,33 @@ pub(crate) fn finish(image: &File, header: &Header) -> io::Result<()> {
     image.sync_data()
 }
 
+fn read(image: &File) -> Result<Header, String> {
+    let mut bytes = vec![0; LENGTH];
+    let read = image.read_exact_at(&mut bytes, 0);
+    read.map_err(|error| format!("reading its header: {error}"))?;
+    Header::decode(&bytes)
+}
+
 /// Fails unless `image` at `path` is whole and of the VM.
 pub(crate) fn check(image: &File, path: &Path, vm: Uuid) -> Result<Header, XenopsError> {
     let bad = |detail: String| XenopsError::BadImage { image: path.display().to_string(), detail };
-    let mut bytes = vec![0; LENGTH];
-    image
-        .read_exact_at(&mut bytes, 0)
-        .map_err(|error| bad(format!("reading its header: {error}")))?;
-    let header = Header::decode(&bytes).map_err(bad)?;
+    let header = read(image).map_err(bad)?;
     if header.vm != vm {
         return Err(bad(format!("it is of VM {}", header.vm)));
     }
     Ok(header)
+}
+
+/// Makes a whole image that of another VM.
+///
+/// # Errors
+/// [`XenopsError::BadImage`] where it is not whole, or cannot be written to.
+pub fn hand_over(path: &Path, vm: Uuid) -> Result<(), XenopsError> {
+    let bad = |detail: String| XenopsError::BadImage { image: path.display().to_string(), detail };
+    let image = File::options().read(true).write(true).open(path);
+    let image = image.map_err(|error| bad(format!("opening it: {error}")))?;
+    let header = Header { vm, ..read(&image).map_err(bad)? };
+    finish(&image, &header).map_err(|error| bad(format!("writing its header: {error}")))
 }
 
 #[cfg(test)]
@@ -122,6 +137,25 @@ mod tests {
         more.push(b'\n');
         more.resize(LENGTH, 0);
         assert!(refused(&more).contains("unknown field"));
+    }
+
+    #[test]
+    fn a_whole_image_becomes_that_of_another_vm() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image");
+        let (one, other) = (Uuid::from_u128(7), Uuid::from_u128(8));
+        std::fs::write(&path, [&header().encode().unwrap()[..], b"memory"].concat()).unwrap();
+        hand_over(&path, other).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(Header::decode(&bytes), Ok(Header { vm: other, ..header() }));
+        assert_eq!(&bytes[LENGTH..], b"memory");
+        let image = File::open(&path).unwrap();
+        assert!(check(&image, &path, other).is_ok() && check(&image, &path, one).is_err());
+        // One that was cut off has no header, and gets none.
+        std::fs::write(&path, [0; LENGTH + 6]).unwrap();
+        assert!(hand_over(&path, other).unwrap_err().to_string().contains("it is not whole"));
+        assert_eq!(std::fs::read(&path).unwrap(), [0; LENGTH + 6]);
+        assert!(hand_over(&folder.path().join("none"), other).is_err());
     }
 
     #[test]

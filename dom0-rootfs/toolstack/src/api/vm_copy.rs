@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use uuid::Uuid;
 use xapi_model::{
     ApiError, DateTime, Field, Qualifier, Ref, Reply, Value, classes, encode_fields, errors,
 };
@@ -16,7 +17,7 @@ use crate::unfinished;
 use crate::vm::held::Held;
 use crate::vm::operation::Operation;
 use crate::vm::steps::{self, Step};
-use crate::vm::suspend::Image;
+use crate::vm::suspend::{self, Image};
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VM.clone", |context, args| copy(context, args, How::Clone)),
@@ -70,6 +71,8 @@ struct NewDisk {
 struct Making {
     context: Context,
     from: Ref,
+    /// What the new VM is to have.
+    uuid: Uuid,
     name: String,
     how: How,
     disks: Vec<NewDisk>,
@@ -84,6 +87,7 @@ fn copy(context: &Context, args: &Args<'_>, how: How) -> Reply {
     let mut making = Making {
         context: context.clone(),
         from: from.clone(),
+        uuid: Uuid::new_v4(),
         name: args.text("new_name").to_owned(),
         how,
         disks: Vec::new(),
@@ -91,7 +95,10 @@ fn copy(context: &Context, args: &Args<'_>, how: How) -> Reply {
         made: None,
     };
     match making.how {
-        How::Clone | How::Copy(_) => steps::run(COPY, &mut making, |_, _| {}).map(drop),
+        How::Clone | How::Copy(_) => {
+            let steps = if is_suspended(&making)? { SUSPENDED_COPY } else { COPY };
+            steps::run(steps, &mut making, |_, _| {}).map(drop)
+        }
         How::Snapshot(_) => {
             alone(context, &from, || steps::run(SNAPSHOT, &mut making, |_, _| {}).map(drop))
         }
@@ -102,6 +109,13 @@ fn copy(context: &Context, args: &Args<'_>, how: How) -> Reply {
 
 const COPY: &[Step<Making>] = &[
     Step { name: "copying the disks", act: |m| copy_disks(m, false), undo: remove_disks },
+    Step { name: "recording the copy", act: record, undo: |_| Ok(()) },
+];
+
+/// Of a checkpoint, with the guest's memory.
+const SUSPENDED_COPY: &[Step<Making>] = &[
+    Step { name: "copying the image", act: copy_image, undo: remove_disks },
+    Step { name: "copying the disks", act: |m| copy_disks(m, false), undo: |_| Ok(()) },
     Step { name: "recording the copy", act: record, undo: |_| Ok(()) },
 ];
 
@@ -143,12 +157,13 @@ impl Making {
     }
 }
 
+fn is_suspended(making: &Making) -> Result<bool, ApiError> {
+    let toolstack = &making.context.toolstack;
+    toolstack.look("VM", &making.from, |vm, _| vm.text("power_state") == "Suspended")
+}
+
 fn checkpoint(making: &mut Making) -> Result<(), ApiError> {
-    let state = making
-        .context
-        .toolstack
-        .look("VM", &making.from, |vm, _| vm.text("power_state").to_owned())?;
-    if state == "Suspended" {
+    if is_suspended(making)? {
         return steps::run(SUSPENDED_CHECKPOINT, making, |_, _| {}).map(drop);
     }
     making.image = Some(Image::new(&making.context, &making.from)?);
@@ -172,11 +187,27 @@ fn run_on(making: &mut Making) -> Result<(), ApiError> {
 
 /// The image of a VM that is suspended.
 fn copy_image(making: &mut Making) -> Result<(), ApiError> {
-    let image = making.context.toolstack.look("VM", &making.from, |vm, _| vm.to("suspend_VDI"))?;
-    let how = Copying { held: true, unfinished: true, snapshot: false };
-    let vdi = vdi::clone(&making.context, &image, how)?;
-    making.disks.push(NewDisk { vbd: Ref::null(), vdi, own: true });
-    Ok(())
+    let context = making.context.clone();
+    let image = context.toolstack.look("VM", &making.from, |vm, _| vm.to("suspend_VDI"))?;
+    let vdi = match &making.how {
+        How::Copy(sr) => in_full(&context, &image, sr)?,
+        _ => {
+            vdi::clone(&context, &image, Copying { held: true, unfinished: true, snapshot: false })?
+        }
+    };
+    making.disks.push(NewDisk { vbd: Ref::null(), vdi: vdi.clone(), own: true });
+    match making.how {
+        // Only the VM itself goes back to it.
+        How::Snapshot(_) | How::Checkpoint => Ok(()),
+        How::Clone | How::Copy(_) => suspend::hand_over(&context, &vdi, making.uuid),
+    }
+}
+
+/// A copy of a VDI into this SR; where it is when null.
+fn in_full(context: &Context, vdi: &Ref, sr: &Ref) -> Result<Ref, ApiError> {
+    let own = || context.toolstack.look("VDI", vdi, |vdi, _| vdi.to("SR"));
+    let sr = if sr.is_null() { own()? } else { sr.clone() };
+    vdi::full_copy(context, vdi, &sr)
 }
 
 fn copy_held(making: &mut Making) -> Result<(), ApiError> {
@@ -212,14 +243,7 @@ fn copy_disks(making: &mut Making, held: bool) -> Result<(), ApiError> {
             How::Snapshot(_) | How::Checkpoint => {
                 (vdi::clone(context, &original, copying(true))?, true)
             }
-            How::Copy(sr) => {
-                let sr = if sr.is_null() {
-                    context.toolstack.look("VDI", &original, |vdi, _| vdi.to("SR"))?
-                } else {
-                    sr.clone()
-                };
-                (vdi::full_copy(context, &original, &sr)?, true)
-            }
+            How::Copy(sr) => (in_full(context, &original, sr)?, true),
         };
         making.disks.push(NewDisk { vbd, vdi, own });
         context.progress((done + 1) as f64 / count as f64);
@@ -245,7 +269,7 @@ pub(super) fn with(
 }
 
 fn record(making: &mut Making) -> Result<(), ApiError> {
-    let Making { context, from, name, how, disks, image, .. } = making;
+    let Making { context, from, uuid, name, how, disks, image, .. } = making;
     let image = image.as_ref().and_then(|image| image.vdi.clone());
     // That of a VM that is suspended is among the disks, without a VBD.
     let image = image.or_else(|| disks.iter().find(|d| d.vbd.is_null()).map(|d| d.vdi.clone()));
@@ -255,7 +279,8 @@ fn record(making: &mut Making) -> Result<(), ApiError> {
         let (parent, was_snapshot) = (original.to("parent"), original.bool("is_a_snapshot"));
         let snapshot = matches!(how, How::Snapshot(_) | How::Checkpoint);
         let mut replaced = vec![
-            ("name_label", Value::from(name.as_str())),
+            ("uuid", Value::from(uuid.to_string())),
+            ("name_label", name.as_str().into()),
             // A copy must not start because the original does.
             ("appliance", Ref::null().into()),
             ("snapshot_schedule", Ref::null().into()),

@@ -29,6 +29,8 @@ const NOT_HALTED: &[&str] = &["Running", "Paused", "Suspended"];
 const OF_SNAPSHOTS: &[&str] =
     &["revert", "clone", "copy", "export", "destroy", "hard_shutdown", "metadata_export"];
 const READING: &[&str] = &["clone", "copy", "export"];
+/// States of a snapshot that is only read: one with memory is not going to run on by itself.
+const STILL: &[&str] = &["Halted", "Suspended"];
 const ENDING: &[&str] = &["clean_shutdown", "clean_reboot", "shutdown"];
 
 const fn rule(
@@ -114,9 +116,10 @@ pub fn obstacle(vm: &Object, operation: &str) -> Option<ApiError> {
             return Some(errors::OPERATION_NOT_ALLOWED.with([reason]));
         }
     }
-    let state = vm.text("power_state");
-    if !rule.states.contains(&state) {
-        let expected = rule.states.join(" or ").to_lowercase();
+    let still = vm.bool("is_a_snapshot") && READING.contains(&operation);
+    let (state, states) = (vm.text("power_state"), if still { STILL } else { rule.states });
+    if !states.contains(&state) {
+        let expected = states.join(" or ").to_lowercase();
         let words = [reference, &expected, &state.to_lowercase()];
         return Some(errors::VM_BAD_POWER_STATE.with(words));
     }

@@ -21,6 +21,7 @@ use crate::memory;
 use crate::store::{Objects, Transaction};
 use crate::toolstack::{Context, Toolstack};
 use crate::unfinished;
+use crate::vdis::Opened;
 
 /// Bytes of an image beside the guest's memory: its state, QEMU's, and the stream's own records.
 pub const BESIDE: i64 = 64 << 20;
@@ -215,6 +216,12 @@ pub fn drop_image(t: &mut Transaction<'_>, vm: &Ref) -> Option<Ref> {
     t.set(vm, "suspend_VDI", Ref::null());
     unfinished::begin(t, &image);
     Some(image)
+}
+
+/// Makes the copy of an image that of another VM.
+pub fn hand_over(context: &Context, image: &Ref, vm: Uuid) -> Result<(), ApiError> {
+    let opened = Opened::new(&context.toolstack, image, Mode::ReadWrite)?;
+    xenops::image::hand_over(&opened.path, vm).map_err(|e| failure::xenops(&e, image))
 }
 
 /// A VM that runs has no use for the image that it came from.

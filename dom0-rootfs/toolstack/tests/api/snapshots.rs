@@ -265,7 +265,10 @@ fn a_snapshot_is_one_whatever_a_client_says() {
     let checkpoint = client.text("VM.checkpoint", vec![vm.into(), "memory".into()]);
     for (one, others) in [
         (&snapshot, &["clone", "copy", "destroy", "export", "metadata_export", "revert"][..]),
-        (&checkpoint, &["destroy", "hard_shutdown", "metadata_export", "revert"]),
+        (
+            &checkpoint,
+            &["clone", "copy", "destroy", "export", "hard_shutdown", "metadata_export", "revert"],
+        ),
     ] {
         let before = allowed(one);
         assert_eq!(before, others);
@@ -292,6 +295,62 @@ fn a_snapshot_is_one_whatever_a_client_says() {
     client.ok("VM.destroy", vec![checkpoint.into()]);
     let clone = client.text("VM.clone", vec![snapshot.into(), "of a snapshot".into()]);
     assert_eq!(client.ok("VM.get_is_a_snapshot", vec![clone.into()]), false.into());
+}
+
+#[test]
+fn a_checkpoint_becomes_a_vm_that_runs_on_by_itself() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let made = running(&client);
+    let vm = made.vm.as_str();
+    let checkpoint = client.text("VM.checkpoint", vec![vm.into(), "memory".into()]);
+    client.ok("VM.hard_shutdown", vec![vm.into()]);
+    let image = |vm: &str| client.text("VM.get_suspend_VDI", vec![vm.into()]);
+    let memory = || guest(&served).unwrap().cpu_time_ns;
+    for message in ["VM.clone", "VM.copy"] {
+        let name = vec![checkpoint.as_str().into(), message.into()];
+        let rest = if message == "VM.copy" { vec![Ref::NULL.into()] } else { vec![] };
+        let own = client.text(message, [name, rest].concat());
+        let record = client.record("VM", &own);
+        assert_eq!(record["power_state"].text(), "Suspended", "{message}");
+        assert_eq!(record["is_a_snapshot"], Value::Bool(false));
+        assert_ne!(record["uuid"], client.record("VM", &checkpoint)["uuid"]);
+        let kept = image(&own);
+        assert_ne!(kept, image(&checkpoint));
+        assert_eq!(client.record("VDI", &kept)["type"].text(), "suspend");
+        client.ok("VM.set_is_a_template", vec![own.as_str().into(), false.into()]);
+        client.ok("VM.resume", start(&own));
+        assert_eq!(client.state(&own), "Running");
+        assert!(memory() > 0, "{message}: it went on");
+        let vbd = refs(&client, "VM.get_VBDs", &own)[0].clone();
+        assert_eq!(client.ok("VBD.get_currently_attached", vec![vbd.into()]), Value::Bool(true));
+        assert_eq!(client.err("VDI.get_uuid", vec![kept.into()]).code, "HANDLE_INVALID");
+        client.ok("VM.hard_shutdown", vec![own.as_str().into()]);
+        client.ok("VM.destroy", vec![own.into()]);
+    }
+    // A copy that fails leaves nothing, and the checkpoint as it is.
+    let count = vdis(&client);
+    let broken = || StorageError::Failed { doing: "testing".into(), detail: "broken".into() };
+    for call in ["vdi_clone", "vdi_activate"] {
+        served.storage.faults().once(call, broken());
+        client.err("VM.clone", vec![checkpoint.as_str().into(), "broken".into()]);
+        assert_eq!(vdis(&client), count, "{call}");
+    }
+    client.ok("VM.revert", vec![checkpoint.as_str().into()]);
+    client.ok("VM.resume", start(vm));
+    assert_eq!(client.state(vm), "Running");
+
+    // Its archive is of a VM that is off: the memory is not in it.
+    let url = |handler: &str| format!("{}/{handler}?session_id={}", client.url, client.session);
+    let archive = client.agent.get(format!("{}&ref={checkpoint}", url("export"))).call().unwrap();
+    assert_eq!(archive.status(), 200);
+    let archive = archive.into_body().with_config().limit(1 << 30).read_to_vec().unwrap();
+    assert_eq!(client.agent.put(url("import")).send(&archive[..]).unwrap().status(), 200);
+    let states = client.ok("VM.get_by_name_label", vec!["memory".into()]);
+    let states = states.as_set().unwrap().iter().map(|vm| client.state(&vm.text()));
+    let mut states: Vec<String> = states.collect();
+    states.sort();
+    assert_eq!(states, ["Halted", "Suspended"]);
 }
 
 #[test]

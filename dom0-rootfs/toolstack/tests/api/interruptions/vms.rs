@@ -78,6 +78,18 @@ fn vm_checkpoint_of_one_that_is_suspended() {
     interrupt(suspended, |run, given| copied(run, "VM.checkpoint", given));
 }
 
+/// With an image of its own.
+#[test]
+fn vm_clone_of_a_checkpoint() {
+    Operation {
+        prepare: |run| vec![reverted(run, "VM.checkpoint").remove(1)],
+        act: |run, given| run.call("VM.clone", vec![given[0].as_str().into(), "own".into()]),
+        done: |run, _| run.named("VM", "own").is_some(),
+        by_steps: false,
+    }
+    .interrupt();
+}
+
 fn failed(error: Failed) -> xapi_model::ApiError {
     error.0
 }
