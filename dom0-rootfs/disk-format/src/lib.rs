@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Disks and VMs as files, read and written as streams: no seeking, bounded memory.
 //!
-//! [`vhd`] is Microsoft's Virtual Hard Disk, fixed and dynamic; [`xva`] the archive in which XenServer
+//! [`vhd`] is Microsoft's Virtual Hard Disk; [`qcow2`] QEMU's images; [`xva`] the archive in which XenServer
 //! and XCP-ng export a VM; [`compression`] what may be around either.
 
 pub mod compression;
 pub mod framed;
+pub mod qcow2;
 pub mod vhd;
 pub mod xva;
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Images that qemu-img has written (its `vpc`, 7.2: dynamic and fixed with `force_size`, dynamic of
 //! whole cylinders), and ours, which it accepts: `qemu-img compare` finds them equal to the disk.
-//! All are kept compressed, as they are mostly zeros.
+//! The same for qcow2 (10.0), in each form in which qemu-img writes it. All are kept compressed, as they are
+//! mostly zeros.
 
 use std::io::Read;
 use std::path::Path;
 
 use disk_format::Target;
 use disk_format::compression::unpack;
+use disk_format::qcow2::{self, Qcow2Error};
 use disk_format::vhd::{self, BLOCK, VhdError};
 
 /// The disk that all images are of.
@@ -33,15 +35,31 @@ fn golden(name: &str) -> Vec<u8> {
 
 struct Memory(Vec<u8>);
 
-impl Target for Memory {
-    type Error = VhdError;
+/// Why an image of either format is none.
+#[derive(Debug)]
+struct Wrong(#[expect(dead_code, reason = "for whoever reads of a failed test")] String);
 
-    fn data(&mut self, at: u64, bytes: &[u8]) -> Result<(), VhdError> {
+impl From<VhdError> for Wrong {
+    fn from(error: VhdError) -> Wrong {
+        Wrong(error.to_string())
+    }
+}
+
+impl From<Qcow2Error> for Wrong {
+    fn from(error: Qcow2Error) -> Wrong {
+        Wrong(error.to_string())
+    }
+}
+
+impl Target for Memory {
+    type Error = Wrong;
+
+    fn data(&mut self, at: u64, bytes: &[u8]) -> Result<(), Wrong> {
         self.0[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
 
-    fn zeros(&mut self, at: u64, length: u64) -> Result<(), VhdError> {
+    fn zeros(&mut self, at: u64, length: u64) -> Result<(), Wrong> {
         self.0[at as usize..(at + length) as usize].fill(0);
         Ok(())
     }
@@ -66,6 +84,19 @@ fn images_of_qemu_are_read() {
     assert!(disk_format::is_zero(&longer[disk().len()..]));
 }
 
+#[test]
+fn qcow2_of_qemu_is_read() {
+    // As it is by default, as older ones write it, compressed in both ways, in small and in large clusters, and with
+    // room for clusters that are zeros.
+    for name in ["plain", "old", "deflate", "zstd", "small", "large", "prealloc"] {
+        let image = golden(&format!("qemu-{name}.qcow2.gz"));
+        let mut memory = Memory(vec![1; disk().len()]);
+        let size = qcow2::read(&image[..], &mut memory, |_| Ok(())).unwrap();
+        assert_eq!(size, disk().len() as u64, "{name}");
+        assert!(memory.0 == disk(), "{name}");
+    }
+}
+
 /// Compares with a golden image. A different one is kept for whoever looks at it with qemu-img.
 fn same(name: &str, image: &[u8]) {
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -88,4 +119,11 @@ fn ours_are_those_that_qemu_accepts() {
     same("dynamic.vhd", &writer.finish().unwrap());
     let footer = vhd::fixed_footer(disk.len() as u64, 1000, [0xab; 16]);
     same("fixed.vhd", &[&disk[..], &footer].concat());
+    let clusters: Vec<&[u8]> = disk.chunks(qcow2::CLUSTER as usize).collect();
+    let present: Vec<bool> = clusters.iter().map(|part| !disk_format::is_zero(part)).collect();
+    let mut writer = qcow2::Writer::begin(Vec::new(), disk.len() as u64, &present).unwrap();
+    for (cluster, _) in clusters.iter().zip(present).filter(|(_, present)| *present) {
+        writer.cluster(cluster).unwrap();
+    }
+    same("written.qcow2", &writer.finish());
 }

@@ -30,13 +30,13 @@ handlers! {
     CONSOLE "connect_console" VmOperator "`CONNECT` and `GET /console`: a console of a VM, to use (also as a websocket, by `GET`) or only to read.";
     EXPORT "get_export" VmAdmin "`GET /export`: a VM with its disks, as an XVA archive.";
     EXPORT_METADATA "get_export_metadata" VmAdmin "`GET /export_metadata`: records of VMs without their disks.";
-    EXPORT_RAW_VDI "get_export_raw_vdi" VmAdmin "`GET /export_raw_vdi`: the contents of a VDI, raw or as VHD.";
+    EXPORT_RAW_VDI "get_export_raw_vdi" VmAdmin "`GET /export_raw_vdi`: the contents of a VDI, raw, as VHD or as qcow2.";
     GET_BLOB "get_blob" ReadOnly "`GET /blob`: the data of a blob.";
     GET_METRICS "get_metrics" ReadOnly "`GET /metrics`: figures of the last sample, for Prometheus.";
     HOST_RRD "get_host_rrd" ReadOnly "`GET /host_rrd`: the recorded figures of the host, whole.";
     IMPORT "put_import" VmAdmin "`PUT /import`: VMs out of an XVA archive.";
     IMPORT_METADATA "put_import_metadata" VmAdmin "`PUT /import_metadata`: records of VMs whose disks are there.";
-    IMPORT_RAW_VDI "put_import_raw_vdi" VmAdmin "`PUT /import_raw_vdi`: contents for a VDI or a new one, raw, in pieces or as VHD.";
+    IMPORT_RAW_VDI "put_import_raw_vdi" VmAdmin "`PUT /import_raw_vdi`: contents for a VDI or a new one, raw, in pieces, as VHD or as qcow2.";
     PUT_BLOB "put_blob" VmPowerAdmin "`PUT /blob`: data for a blob.";
     RRD_UPDATES "get_rrd_updates" ReadOnly "`GET /rrd_updates`: figures of host and VMs since a time.";
     VM_RRD "get_vm_rrd" ReadOnly "`GET /vm_rrd`: the recorded figures of a VM, whole.";

@@ -41,7 +41,8 @@ fn wanted(context: &Context, query: &Query) -> Result<(Place, Layout), ApiError>
     let layout = match (format(query)?, chunked) {
         (Format::Raw, false) => Layout::Raw,
         (Format::Raw, true) => Layout::Framed,
-        (_, false) => Layout::Vhd,
+        (Format::Vhd | Format::FixedVhd, false) => Layout::Vhd,
+        (Format::Qcow2, false) => Layout::Qcow2,
         (_, true) => {
             let reason = "only raw contents come in pieces";
             return Err(errors::VALUE_NOT_SUPPORTED.with(["chunked", "true", reason]));

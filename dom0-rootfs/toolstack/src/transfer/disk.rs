@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use disk_format::is_zero;
+use disk_format::qcow2::{self, CLUSTER};
 use disk_format::vhd::{self, BLOCK, LARGEST, Parent};
 use storage::Mode;
 use uuid::Uuid;
@@ -29,6 +30,8 @@ pub enum Format {
     Vhd,
     /// A fixed VHD: all of the disk, and a footer.
     FixedVhd,
+    /// An image of QEMU's, which leaves zeros out. Compressed ones are read as well.
+    Qcow2,
 }
 
 impl Format {
@@ -38,8 +41,9 @@ impl Format {
             "raw" => Ok(Format::Raw),
             "vhd" => Ok(Format::Vhd),
             "vhd-fixed" => Ok(Format::FixedVhd),
+            "qcow2" => Ok(Format::Qcow2),
             other => {
-                let reason = "only raw, vhd and vhd-fixed are known";
+                let reason = "only raw, vhd, vhd-fixed and qcow2 are known";
                 Err(errors::VALUE_NOT_SUPPORTED.with(["format", other, reason]))
             }
         }
@@ -79,7 +83,7 @@ impl Reading {
     pub fn length(&self, format: Format) -> Option<u64> {
         match format {
             Format::Raw => Some(self.size()),
-            Format::Vhd => None,
+            Format::Vhd | Format::Qcow2 => None,
             Format::FixedVhd => Some(self.size().next_multiple_of(vhd::SECTOR) + vhd::SECTOR),
         }
     }
@@ -143,8 +147,10 @@ pub fn export(
 ) -> Result<(), Failed> {
     let id = reading.id(&work.context)?.into_bytes();
     let time = u32::try_from(now().saturating_sub(MILLENNIUM)).unwrap_or(u32::MAX);
-    if format == Format::Vhd {
-        return export_dynamic(work, reading, base, sink, (time, id));
+    match format {
+        Format::Vhd => return export_dynamic(work, reading, base, sink, (time, id)),
+        Format::Qcow2 => return export_qcow2(work, reading, sink),
+        Format::Raw | Format::FixedVhd => {}
     }
     work.total(reading.size());
     reading.pieces(CHUNK as u64, |_, piece| {
@@ -159,8 +165,47 @@ pub fn export(
     Ok(sink.flush()?)
 }
 
-/// The table of a dynamic image comes before the blocks, so the disk is read twice. Nobody writes to
-/// it meanwhile.
+/// Where a disk has something, or something else than another one, in pieces of a size. Tables come before
+/// what they lead to, so the disk is read twice. Nobody writes to it meanwhile.
+fn present(
+    work: &mut Work,
+    reading: &Reading,
+    base: Option<&Reading>,
+    length: u64,
+) -> Result<Vec<bool>, Failed> {
+    work.total(reading.size().saturating_mul(2));
+    let (mut present, mut buffer) = (Vec::new(), vec![0; length as usize]);
+    reading.pieces(length, |at, piece| {
+        present.push(match base {
+            None => !is_zero(piece),
+            Some(base) => base.differs(at, piece, &mut buffer)?,
+        });
+        Ok(work.done(piece.len() as u64)?)
+    })?;
+    Ok(present)
+}
+
+/// Hands out those pieces of a size that are there.
+fn put_present(
+    work: &mut Work,
+    reading: &Reading,
+    length: u64,
+    present: &[bool],
+    mut put: impl FnMut(&[u8]) -> Result<(), Failed>,
+) -> Result<(), Failed> {
+    let mut piece = vec![0; length as usize];
+    for (at, present) in (0..reading.size()).step_by(length as usize).zip(present) {
+        let length = (reading.size() - at).min(length);
+        if *present {
+            let piece = &mut piece[..length as usize];
+            reading.read(at, piece)?;
+            put(piece)?;
+        }
+        work.done(length)?;
+    }
+    Ok(())
+}
+
 fn export_dynamic(
     work: &mut Work,
     reading: &Reading,
@@ -173,24 +218,15 @@ fn export_dynamic(
         Ok::<_, Failed>(Parent { id: id.into_bytes(), name: format!("{id}.vhd") })
     });
     let parent = parent.transpose()?;
-    work.total(reading.size().saturating_mul(2));
-    let (mut present, mut block) = (Vec::new(), vec![0; BLOCK as usize]);
-    reading.pieces(BLOCK, |at, piece| {
-        present.push(match base {
-            None => !is_zero(piece),
-            Some(base) => base.differs(at, piece, &mut block)?,
-        });
-        Ok(work.done(piece.len() as u64)?)
-    })?;
+    let present = present(work, reading, base, BLOCK)?;
     let mut writer = vhd::Writer::begin(sink, reading.size(), time, id, &present, parent)?;
-    for (at, present) in (0..reading.size()).step_by(BLOCK as usize).zip(present) {
-        let length = (reading.size() - at).min(BLOCK);
-        if present {
-            let block = &mut block[..length as usize];
-            reading.read(at, block)?;
-            writer.block(block)?;
-        }
-        work.done(length)?;
-    }
+    put_present(work, reading, BLOCK, &present, |block| Ok(writer.block(block)?))?;
     Ok(writer.finish()?.flush()?)
+}
+
+fn export_qcow2(work: &mut Work, reading: &Reading, sink: impl Write) -> Result<(), Failed> {
+    let present = present(work, reading, None, CLUSTER)?;
+    let mut writer = qcow2::Writer::begin(sink, reading.size(), &present)?;
+    put_present(work, reading, CLUSTER, &present, |cluster| Ok(writer.cluster(cluster)?))?;
+    Ok(writer.finish().flush()?)
 }

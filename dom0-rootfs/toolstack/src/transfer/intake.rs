@@ -3,7 +3,7 @@
 
 use std::io::{self, Read};
 
-use disk_format::{Target, framed, vhd};
+use disk_format::{Target, framed, qcow2, vhd};
 use storage::Mode;
 use xapi_model::{ApiError, Ref, errors};
 
@@ -27,6 +27,8 @@ pub enum Layout {
     Framed,
     /// A VHD image of any kind; one that is only a difference goes over what is there.
     Vhd,
+    /// An image of QEMU's.
+    Qcow2,
 }
 
 /// Where it goes.
@@ -137,6 +139,7 @@ fn fill(
         Layout::Raw => raw(source, &mut disk, fits),
         Layout::Framed => framed::read(source, &mut disk, fits).map(|()| size),
         Layout::Vhd => vhd::read(source, &mut disk, fits).map(|_| size),
+        Layout::Qcow2 => qcow2::read(source, &mut disk, fits).map(|_| size),
     }?;
     disk.writer.finish().map_err(writing)?;
     if end == End::Open && come < size {

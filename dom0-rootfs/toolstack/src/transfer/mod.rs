@@ -11,6 +11,7 @@ pub mod intake;
 mod ova;
 
 use disk_format::framed::FramedError;
+use disk_format::qcow2::Qcow2Error;
 use disk_format::vhd::VhdError;
 use disk_format::xva::XvaError;
 use xapi_model::{ApiError, errors};
@@ -50,6 +51,16 @@ impl From<VhdError> for Failed {
         Failed(match &error {
             VhdError::Io { .. } => errors::SR_BACKEND_FAILURE.with(["", "", &chain(&error)]),
             VhdError::CutOff(_) => errors::IMPORT_ERROR_PREMATURE_EOF.with([error.to_string()]),
+            _ => errors::IMPORT_ERROR_GENERIC.with([error.to_string()]),
+        })
+    }
+}
+
+impl From<Qcow2Error> for Failed {
+    fn from(error: Qcow2Error) -> Failed {
+        Failed(match &error {
+            Qcow2Error::Io { .. } => errors::SR_BACKEND_FAILURE.with(["", "", &chain(&error)]),
+            Qcow2Error::CutOff(_) => errors::IMPORT_ERROR_PREMATURE_EOF.with([error.to_string()]),
             _ => errors::IMPORT_ERROR_GENERIC.with([error.to_string()]),
         })
     }

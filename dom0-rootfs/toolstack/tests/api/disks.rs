@@ -148,7 +148,31 @@ fn a_disk_comes_and_goes_as_what_differs_from_another_one() {
     };
     assert_eq!(refused(&now, &format!("raw&base={base}")), 400);
     assert_eq!(refused(&now, &format!("vhd-fixed&base={base}")), 400);
+    assert_eq!(refused(&now, &format!("qcow2&base={base}")), 400);
     assert_eq!(refused(&now, "vhd&base=OpaqueRef:1"), 404);
+}
+
+#[test]
+fn disks_come_and_go_as_qcow2() {
+    let served = Served::new();
+    let client = served.login(Wire::Xml);
+    let (from, to) = (make_vdi(&client, SIZE), make_vdi(&client, SIZE));
+    assert_eq!(put(&client, &from, "", &contents()).0, 200);
+    let image = get_as(&client, &from, "qcow2");
+    assert_eq!(&image[..4], b"QFI\xfb");
+    // Three clusters of 64 KiB of the disk's, and five of tables.
+    assert_eq!(image.len(), 8 << 16);
+    assert_eq!(put(&client, &to, "", &vec![9; SIZE]).0, 200);
+    assert_eq!(put(&client, &to, "&format=qcow2", &image), (200, String::new()));
+    assert!(get(&client, &to) == contents());
+    let (status, text) = put(&client, &to, "&format=qcow2", &image[..image.len() - 70_000]);
+    assert!(status == 500 && text.starts_with("IMPORT_ERROR_PREMATURE_EOF"), "{status} {text}");
+    let (status, text) = put(&client, &to, "&format=qcow2", &contents());
+    assert!(status == 500 && text.contains("this is no qcow2 image"), "{status} {text}");
+    let small = make_vdi(&client, SIZE / 2);
+    let (status, text) = put(&client, &small, "&format=qcow2", &image);
+    assert!(status == 500 && text.starts_with("VDI_TOO_SMALL"), "{status} {text}");
+    assert_eq!(put(&client, &to, "&format=qcow2&chunked=true", &image).0, 400);
 }
 
 #[test]
@@ -180,7 +204,7 @@ fn imports_that_cannot_be() {
     let (status, text) = put(&client, &vdi, "", b"x");
     assert!(status == 500 && text.starts_with("VDI_READONLY"), "{status} {text}");
     assert_eq!(put(&client, "OpaqueRef:1", "", b"x").0, 404);
-    assert_eq!(put(&client, &vdi, "&format=qcow2", b"x").0, 400);
+    assert_eq!(put(&client, &vdi, "&format=vmdk", b"x").0, 400);
     let made = client.make_vm("guest");
     client.ok("VM.start", vec![made.vm.as_str().into(), false.into(), false.into()]);
     let (status, text) = put(&client, &made.vdi, "", b"x");

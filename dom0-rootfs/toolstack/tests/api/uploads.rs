@@ -442,7 +442,7 @@ fn tasks_end_whatever_they_were_named_for() {
         ("/metrics?a=b", 503),
         ("/console?uuid=x", 404),
         ("/export_metadata?all=true", 200),
-        ("/export_raw_vdi?format=qcow2", 400),
+        ("/export_raw_vdi?format=vmdk", 400),
     ] {
         let task = make_task(&client);
         assert_eq!(get(&client, &format!("{path}&task_id={task}")).0, status, "{path}");

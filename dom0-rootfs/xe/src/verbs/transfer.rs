@@ -25,7 +25,7 @@ pub(super) static VERBS: &[Verb] = &[
         &["uuid", "filename"],
         &["format"],
         &["VDI.create"],
-        "Writes a disk image into a VDI: format=raw, or vhd. A VHD of differences goes over what the VDI has. \
+        "Writes a disk image into a VDI: format=raw, vhd or qcow2. A VHD of differences goes over what the VDI has. \
          --progress shows how far it is.",
         import,
     ),
@@ -34,8 +34,8 @@ pub(super) static VERBS: &[Verb] = &[
         &["uuid", "filename"],
         &["format", "base"],
         &["VDI.create"],
-        "Writes the contents of a VDI to a new file: format=raw, vhd (dynamic: without zeros) or \
-         vhd-fixed. With format=vhd and base=, the uuid of another VDI, only what differs from that. \
+        "Writes the contents of a VDI to a new file: format=raw, vhd (dynamic: without zeros), vhd-fixed \
+         or qcow2. With format=vhd and base=, the uuid of another VDI, only what differs from that. \
          --progress shows how far it is.",
         export,
     ),
@@ -152,7 +152,7 @@ fn export(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), F
     let format = params.get("format").unwrap_or("raw");
     let size = api.field_of("VDI", &vdi, "virtual_size")?.parse().ok();
     // How long a dynamic image is depends on what is in it.
-    let total = size.filter(|_| format != "vhd");
+    let total = size.filter(|_| !["vhd", "qcow2"].contains(&format));
     let mut base = String::new();
     if let Some(uuid) = params.get("base") {
         base = format!("&base={}", api.reference("VDI", uuid)?.text());
