@@ -117,6 +117,15 @@ fn ours_are_those_that_qemu_accepts() {
         writer.block(block).unwrap();
     }
     same("dynamic.vhd", &writer.finish().unwrap());
+    // Over that one, as libvhdi reads it (20210425): its last block is another one.
+    let mut other = disk.clone();
+    *other.last_mut().unwrap() = 10;
+    let parent = vhd::Parent { id: [0xab; 16], name: "dynamic.vhd".into() };
+    let (size, differs) = (disk.len() as u64, [false, false, true]);
+    let mut writer =
+        vhd::Writer::begin(Vec::new(), size, 1000, [0xcd; 16], &differs, Some(parent)).unwrap();
+    writer.block(&other[2 * BLOCK as usize..]).unwrap();
+    same("differencing.vhd", &writer.finish().unwrap());
     let footer = vhd::fixed_footer(disk.len() as u64, 1000, [0xab; 16]);
     same("fixed.vhd", &[&disk[..], &footer].concat());
     let clusters: Vec<&[u8]> = disk.chunks(qcow2::CLUSTER as usize).collect();
