@@ -219,6 +219,18 @@ def copies(host, vm, sr):
     return copy
 
 
+def moved(host, vm, sr):
+    """One of a VM's disks goes to another SR."""
+    disk = host.disks(vm)[1]
+    digest = host.digest(disk)
+    new = host.api.VDI.pool_migrate(disk, sr, {})
+    assert host.disks(vm)[1] == new and host.api.VDI.get_SR(new) == sr
+    assert disk == new or disk not in host.api.VDI.get_all()
+    assert host.digest(new) == digest
+    run(host, vm, 2)
+    say("a disk moved to the other SR")
+
+
 def together(host, first, second):
     """A vApp starts its VMs in their order, and ends them."""
     appliance = host.api.VM_appliance.create({"name_label": "both", "name_description": ""})
@@ -249,6 +261,7 @@ def main():
     archives(host, vm, snapshot, sr)
     images(host, vm, sr)
     copy = copies(host, vm, sr)
+    moved(host, vm, sr)
     together(host, vm, copy)
     for one in (copy, snapshot, vm):
         host.destroy(one)

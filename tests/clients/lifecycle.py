@@ -541,8 +541,14 @@ def back(host, disk):
     read_until(console, "boots 2")
     read_until(console, "guest: ready")
     say("it starts from the snapshot of its disks")
+    clone = host.api.VM.clone(checkpoint, "goes on by itself")
+    assert host.api.VM.get_power_state(clone) == "Suspended"
+    of_clone = go_on(host, clone)
+    ask(of_clone, "recall", "guest: recalls early, boots 1")
+    host.api.VM.hard_shutdown(clone)
+    say("a clone of the checkpoint went on beside it")
     crash(host, vm, console)
-    for one in (checkpoint, snapshot, vm):
+    for one in (clone, checkpoint, snapshot, vm):
         (vbd,) = host.api.VM.get_VBDs(one)
         remove(host, one, host.api.VBD.get_VDI(vbd))
 

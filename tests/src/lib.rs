@@ -14,6 +14,7 @@ pub mod nfs;
 pub mod old_system;
 pub mod own_network;
 pub mod qmp;
+pub mod remains;
 pub mod runner;
 pub mod screen;
 pub mod serial;

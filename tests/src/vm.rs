@@ -171,13 +171,14 @@ impl Vm {
         Ok(())
     }
 
-    /// Types lower-case text.
+    /// Types lower-case text; ends of lines are Enter.
     pub fn type_text(&mut self, text: &str) -> Result<()> {
         for letter in text.chars() {
             let key = match letter {
                 ' ' => "spc".to_owned(),
                 '-' => "minus".to_owned(),
                 '.' => "dot".to_owned(),
+                '\n' => "ret".to_owned(),
                 letter => letter.to_string(),
             };
             self.keys(&[&key])?;

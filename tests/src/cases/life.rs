@@ -15,6 +15,7 @@ use crate::guest;
 use crate::inner;
 use crate::install::{self, From, PASSWORD};
 use crate::lab::{Lab, free_port, sparse_file};
+use crate::remains;
 use crate::runner::Case;
 use crate::serial::Serial;
 use crate::shell;
@@ -161,7 +162,8 @@ impl Host {
 /// Starts before the host is looked at, for what is made once; and starts that leave nothing.
 const WARM: usize = 5;
 const CYCLES: usize = 30;
-/// As many as are done well within the time that a command may take.
+/// As many as are done well within the time that a command may take. In the last one the guest starts to
+/// its end and is asked to shut down; in the others it is cut off while it starts.
 const AT_ONCE: usize = 5;
 
 fn cycles(lab: &Lab, folder: &Path) -> Result<()> {
@@ -173,22 +175,20 @@ fn cycles(lab: &Lab, folder: &Path) -> Result<()> {
     shell::log_in(serial, PASSWORD)?;
     let guest = inner::create(lab, serial, "cycles", inner::PVH)?.vm;
     let cycle = |serial: &mut Serial, times: usize| {
-        let once =
-            format!("xe vm-start uuid={guest} paused=true && xe vm-shutdown uuid={guest} --force");
+        let (start, end) =
+            (format!("xe vm-start uuid={guest}"), format!("xe vm-shutdown uuid={guest}"));
+        let cut_off =
+            format!("for n in $(seq 2 {AT_ONCE}); do {start} && {end} --force || break; done");
+        let halted = format!("xe vm-list uuid={guest} power-state=halted --minimal | grep -q .");
         for _ in 0..times / AT_ONCE {
-            shell::run(
-                serial,
-                &format!(
-                    "for n in $(seq {AT_ONCE}); do {once} || break; done; xe vm-list uuid={guest} power-state=halted --minimal | grep -q ."
-                ),
-            )?;
+            shell::run(serial, &format!("{cut_off}; {start} && {end} && {halted}"))?;
         }
         anyhow::Ok(())
     };
     cycle(serial, WARM)?;
-    let before = left(serial)?;
+    let before = remains::all(serial)?;
     cycle(serial, CYCLES)?;
-    let after = left(serial)?;
+    let after = remains::all(serial)?;
     println!("before: {before:?}\nafter:  {after:?}");
     for ((what, before), (_, after)) in before.iter().zip(&after) {
         // Allocators keep some, and threads and connections are kept for what happens at once: what each
@@ -201,40 +201,6 @@ fn cycles(lab: &Lab, folder: &Path) -> Result<()> {
         ensure!(*after <= most, "{what}: {before} before {CYCLES} starts and stops, {after} after");
     }
     Ok(())
-}
-
-/// What starts and stops could leave on a host.
-fn left(serial: &mut Serial) -> Result<Vec<(String, u64)>> {
-    let mut all = Vec::new();
-    // The kernel keeps 15 letters of a process's name.
-    for process in ["xenith-toolstac", "xenops-worker"] {
-        let of = |file: &str| format!("/proc/$(pgrep -xo {process})/{file}");
-        all.push((
-            format!("{process}, KiB"),
-            format!("awk '/VmRSS/{{print $2}}' {}", of("status")),
-        ));
-        all.push((format!("{process}, descriptors"), format!("ls {} | wc -l", of("fd"))));
-        all.push((format!("{process}, threads"), format!("ls {} | wc -l", of("task"))));
-    }
-    for (what, command) in [
-        ("domains", "xl list | wc -l"),
-        ("nodes of xenstore", "xenstore-ls | wc -l"),
-        ("files of libxl", "ls /var/lib/xen | wc -l"),
-        ("links", "ls /sys/class/net | wc -l"),
-        ("block devices", "ls /sys/class/block | wc -l"),
-        ("ports of the switch", "ovs-vsctl list-ports xenbr0 | wc -l"),
-        ("tables of nftables", "nft list tables | wc -l"),
-        // The kernel's own, and udev's workers, come and go as there is work.
-        ("processes", "ps --ppid 2 -p 2 --deselect -o comm= | grep -vcF udev-worker"),
-    ] {
-        all.push((what.to_owned(), command.to_owned()));
-    }
-    let counted = all.into_iter().map(|(what, command)| {
-        let text = shell::run(serial, &command)?;
-        let last = text.lines().last().unwrap_or_default().trim();
-        Ok((what, last.parse().with_context(|| format!("{command} printed {text:?}"))?))
-    });
-    counted.collect()
 }
 
 /// The script of iPXE, in the folder that is served.

@@ -7,8 +7,10 @@ mod boot;
 mod clients;
 mod disks;
 mod faults;
+mod host_screen;
 mod installed;
 mod ipv6_only;
+mod kills;
 mod life;
 mod multipath;
 mod netboot;
@@ -78,6 +80,8 @@ pub fn all() -> Vec<Case> {
     cases.extend(zero_touch::cases());
     cases.extend(announced::cases());
     cases.extend(life::cases());
+    cases.extend(kills::cases());
+    cases.extend(host_screen::cases());
     cases.extend(disks::cases());
     cases.extend(raid::cases());
     cases.extend(multipath::cases());
@@ -109,7 +113,7 @@ mod tests {
         assert_eq!(chosen("net-"), ["net-lacp-vlan", "net-changes", "net-ipv6-only"]);
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
-        let life = "pvh checkpoint guard balloon qcow2 cycles clients provision archives hvm uefi"
+        let life = "pvh checkpoint guard balloon qcow2 cycles clients provision archives hvm uefi kills screen"
             .split_whitespace();
         let life: Vec<_> = life.map(|name| format!("life-{name}")).collect();
         assert_eq!(chosen("life-"), life);

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a person sees on an installed host's monitor and serial line, used by keystrokes.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::boot::{LIMIT, READY};
+use crate::inner;
+use crate::install::{self, From, PASSWORD};
+use crate::lab::Lab;
+use crate::runner::{Case, Figures};
+use crate::serial::Serial;
+use crate::shell;
+use crate::vm::{Setup, Vm};
+
+/// Only by name and in full runs.
+pub fn cases() -> Vec<Case> {
+    vec![Case {
+        name: "life-screen",
+        about: "the host's screen on its monitor and serial line: a guest, its console, a shell; on request",
+        run,
+    }]
+}
+
+const GUEST: &str = "web";
+
+/// Keys that are pressed, or text that is typed, and what the monitor shows then.
+const MONITOR: &[(&[&str], &str, &str)] = &[
+    (&[], "", "Manage at    https://10.0.2."),
+    (&["ret"], "", "management"),
+    (&["esc", "down", "ret"], "", "Local storage"),
+    (&["esc", "down", "ret"], "", "web                                      Halted"),
+    (&["s"], "", "This needs root's password."),
+    (&[], "wrong", "[*****  "),
+    (&["ret"], "", "The password is wrong."),
+    (&[], PASSWORD, "[*************  "),
+    (&["ret"], "", "web                                      Running"),
+    // A guest that has started prints nothing more by itself.
+    (&["c", "ret"], "recall\n", "guest: recalls"),
+    (&["ctrl+bracket_right"], "", "Xenith - proof - virtual machines"),
+    (&["d"], "", "web                                      Halted"),
+    (&["esc", "down", "down", "ret"], "", "A root shell."),
+    (&[], "id\n", "uid=0(root)"),
+    (&[], "exit\n", "> Local shell"),
+    (&["end"], "", "> Lock this screen"),
+    (&["ret"], "", "> Log in"),
+    // Of what needs the password nothing is done without it.
+    (&["up", "ret"], "", "This needs root's password."),
+    (&["esc", "alt+f2"], "", "proof login:"),
+];
+
+fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
+    install::install(lab, folder, false, "lvm-thin", From::Volume)?;
+    let disks = vec![install::system_disk(), inner::disk(lab, folder)?];
+    let mut vm = Vm::start(lab, folder, "host", &Setup { disks, ..Setup::default() })?;
+    vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
+    shell::log_in(&mut vm.serial, PASSWORD)?;
+    inner::create(lab, &mut vm.serial, GUEST, inner::PVH)?;
+    for (number, (keys, typed, shown)) in MONITOR.iter().enumerate() {
+        vm.keys(keys)?;
+        vm.type_text(typed)?;
+        let name = format!("{:02}", number + 1);
+        vm.picture(&name, shown, None, LIMIT)
+            .with_context(|| format!("after the keys {keys:?} and the text {typed:?}"))?;
+    }
+    on_serial_line(&mut vm.serial)
+}
+
+/// The same screens, for whoever has logged in there.
+fn on_serial_line(serial: &mut Serial) -> Result<()> {
+    serial.send("TERM=vt102 xenith-screen\n")?;
+    serial.wait("Manage at", LIMIT).context("seeing the screens on the serial line")?;
+    serial.send("q")?;
+    serial.wait("# ", LIMIT).context("leaving them")?;
+    shell::run(serial, "true").map(drop)
+}
