@@ -30,9 +30,21 @@ pub(crate) fn loops(system: &dyn System, file: &Path) -> Result<Vec<Active>, Sto
 
 /// Loop devices over what is called so, without looking at it: it may have stopped to answer.
 pub(crate) fn loops_over(system: &dyn System, path: &str) -> Result<Vec<Active>, StorageError> {
-    find(system, "loop", |folder| {
-        read(&folder.join("loop/backing_file")).is_some_and(|backing| backing == path)
-    })
+    let found = find(system, "loop", |folder| backing(folder).filter(|backing| backing == path))?;
+    Ok(found.into_iter().map(|(_, found)| found).collect())
+}
+
+/// Loop devices over files of a folder, with the names of these, without looking at them.
+pub(crate) fn loops_in(
+    system: &dyn System,
+    folder: &Path,
+) -> Result<Vec<(String, Active)>, StorageError> {
+    let start = format!("{}/", folder.display());
+    find(system, "loop", |folder| backing(folder)?.strip_prefix(&start).map(str::to_owned))
+}
+
+fn backing(folder: &Path) -> Option<String> {
+    read(&folder.join("loop/backing_file"))
 }
 
 /// The device of an active logical volume.
@@ -43,32 +55,34 @@ pub(crate) fn volume(
 ) -> Result<Option<Active>, StorageError> {
     // Device mapper doubles the dashes inside names, as one stands between group and volume.
     let name = format!("{}-{}", group.replace('-', "--"), volume.replace('-', "--"));
-    let all = find(system, "dm-", |folder| {
-        read(&folder.join("dm/name")).is_some_and(|known| known == name)
-    })?;
-    Ok(all.into_iter().next())
+    let all =
+        find(system, "dm-", |folder| read(&folder.join("dm/name")).filter(|known| *known == name))?;
+    Ok(all.into_iter().next().map(|(_, found)| found))
 }
 
+/// Devices whose names begin so, with what `look` says of their folders; without those of which it says nothing.
 fn find(
     system: &dyn System,
     prefix: &str,
-    matches: impl Fn(&Path) -> bool,
-) -> Result<Vec<Active>, StorageError> {
+    look: impl Fn(&Path) -> Option<String>,
+) -> Result<Vec<(String, Active)>, StorageError> {
     let doing = "listing block devices";
     let mut found = Vec::new();
     for entry in fs::read_dir(system.path("/sys/block")).map_err(io(doing))? {
         let entry = entry.map_err(io(doing))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let folder = entry.path();
-        if name.starts_with(prefix) && matches(&folder) {
-            found.push(Active {
-                node: PathBuf::from(format!("/dev/{name}")),
-                read_only: read(&folder.join("ro")).is_some_and(|ro| ro == "1"),
-                going: read(&folder.join("loop/autoclear")).is_some_and(|flag| flag == "1"),
-            });
-        }
+        let Some(said) = name.starts_with(prefix).then(|| look(&folder)).flatten() else {
+            continue;
+        };
+        let active = Active {
+            node: PathBuf::from(format!("/dev/{name}")),
+            read_only: read(&folder.join("ro")).is_some_and(|ro| ro == "1"),
+            going: read(&folder.join("loop/autoclear")).is_some_and(|flag| flag == "1"),
+        };
+        found.push((said, active));
     }
-    found.sort_by(|left, right| left.node.cmp(&right.node));
+    found.sort_by(|(_, left), (_, right)| left.node.cmp(&right.node));
     Ok(found)
 }
 

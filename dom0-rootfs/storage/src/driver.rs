@@ -46,6 +46,11 @@ pub trait SrDriver: Send + Sync {
     fn place(&self, _sr: &SrSpec) -> Result<Place, StorageError> {
         Ok(Place::Here)
     }
+    /// Fails where an attached SR lies on a server that does not answer for a while. A call that waits for such a
+    /// server lasts until it is back; whoever is about to wait for that call asks here first.
+    fn reach(&self, _sr: &SrSpec) -> Result<(), StorageError> {
+        Ok(())
+    }
     /// Makes the SR on its device (`SR.create`). Refuses a device that is in use.
     fn create(&self, sr: &SrSpec) -> Result<(), StorageError>;
     /// Removes the SR and everything in it (`SR.destroy`).

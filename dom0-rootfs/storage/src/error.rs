@@ -29,6 +29,9 @@ pub enum StorageError {
     /// The SR is not attached to this host.
     #[error("SR {0} is not attached to this host")]
     NotAttached(Uuid),
+    /// The server of the SR says nothing. It may be back later.
+    #[error("the server of SR {0} does not answer")]
+    NoAnswer(Uuid),
     /// SRs of this kind never do that.
     #[error("an SR of kind {kind} cannot {doing}")]
     Unsupported {

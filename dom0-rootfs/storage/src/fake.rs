@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use uuid::Uuid;
 
@@ -52,6 +52,7 @@ pub struct FakeDriver {
     active: Mutex<Vec<(Uuid, Mode)>>,
     faults: Faults,
     tidied: AtomicUsize,
+    lost: AtomicBool,
 }
 
 impl FakeDriver {
@@ -65,7 +66,13 @@ impl FakeDriver {
             active: Mutex::default(),
             faults: Faults::default(),
             tidied: AtomicUsize::new(0),
+            lost: AtomicBool::new(false),
         }
+    }
+
+    /// The server of its SRs answers no more, or again, where that is asked for.
+    pub fn lose_server(&self, lost: bool) {
+        self.lost.store(lost, Ordering::SeqCst);
     }
 
     /// How often [`SrDriver::tidy`] was called.
@@ -175,6 +182,13 @@ impl SrDriver for FakeDriver {
             "nfs" => Place::Elsewhere { attached: self.marker(sr).exists() },
             _ => Place::Here,
         })
+    }
+
+    fn reach(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        if self.lost.load(Ordering::SeqCst) {
+            return Err(StorageError::NoAnswer(sr.uuid));
+        }
+        Ok(())
     }
 
     fn probe(&self, _config: &DeviceConfig) -> Result<Option<Vec<Found>>, StorageError> {

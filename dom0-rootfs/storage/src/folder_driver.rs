@@ -42,6 +42,9 @@ pub(crate) trait FolderDriver: Send + Sync {
     fn place(&self, _sr: &SrSpec) -> Result<Place, StorageError> {
         Ok(Place::Here)
     }
+    fn reach(&self, _sr: &SrSpec) -> Result<(), StorageError> {
+        Ok(())
+    }
     fn create(&self, sr: &SrSpec) -> Result<(), StorageError>;
     fn probe(&self, _config: &DeviceConfig) -> Result<Option<Vec<Found>>, StorageError> {
         Ok(None)
@@ -52,6 +55,11 @@ pub(crate) trait FolderDriver: Send + Sync {
     fn detach(&self, sr: &SrSpec) -> Result<(), StorageError>;
     /// The folder of an attached SR; none if it is not attached to this host.
     fn folder(&self, sr: &SrSpec) -> Result<Option<Folder>, StorageError>;
+
+    /// The folder of an attached SR whose server does not answer, not to be looked into.
+    fn unseen(&self, _sr: &SrSpec) -> Option<Folder> {
+        None
+    }
 
     /// The folder of an SR that has to be attached.
     fn attached(&self, sr: &SrSpec) -> Result<Folder, StorageError> {
@@ -64,6 +72,29 @@ pub(crate) trait FolderDriver: Send + Sync {
         vdis.iter().try_for_each(|vdi| {
             loops::refuse_active(self.system(), vdi.uuid, &folder.file(vdi.uuid))
         })
+    }
+
+    /// The block device of a VDI that is active already, without a look at the VDI.
+    fn active_unseen(
+        &self,
+        sr: &SrSpec,
+        vdi: Uuid,
+        mode: Mode,
+    ) -> Result<Option<PathBuf>, StorageError> {
+        let Some(folder) = self.unseen(sr) else { return Ok(None) };
+        for disk in [folder.file(vdi), qcow2::disk(self.system(), sr, vdi)] {
+            if let Some(found) = loops::active(self.system(), vdi, &disk, mode)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Detaches the block device of a VDI, without a look at the VDI.
+    fn deactivate_unseen(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
+        let Some(folder) = self.unseen(sr) else { return Ok(()) };
+        loops::detach_unseen(self.system(), &folder.file(vdi))?;
+        qcow2::let_go(self.system(), sr, vdi)
     }
 
     /// The qcow2 VDIs of a folder.
@@ -88,6 +119,10 @@ impl<T: FolderDriver> SrDriver for T {
 
     fn place(&self, sr: &SrSpec) -> Result<Place, StorageError> {
         FolderDriver::place(self, sr)
+    }
+
+    fn reach(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        FolderDriver::reach(self, sr)
     }
 
     fn create(&self, sr: &SrSpec) -> Result<(), StorageError> {
@@ -169,7 +204,13 @@ impl<T: FolderDriver> SrDriver for T {
     }
 
     fn vdi_activate(&self, sr: &SrSpec, vdi: Uuid, mode: Mode) -> Result<PathBuf, StorageError> {
-        let folder = self.attached(sr)?;
+        let folder = match self.attached(sr) {
+            Err(error @ StorageError::NoAnswer(_)) => {
+                // A guest that runs has it since before the toolstack was started.
+                return self.active_unseen(sr, vdi, mode)?.ok_or(error);
+            }
+            folder => folder?,
+        };
         let qcow2 = self.qcow2(sr, &folder);
         if qcow2.has(vdi)? {
             return qcow2.activate(vdi, mode);
@@ -179,8 +220,12 @@ impl<T: FolderDriver> SrDriver for T {
     }
 
     fn vdi_deactivate(&self, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
+        let folder = match self.folder(sr) {
+            Err(StorageError::NoAnswer(_)) => return self.deactivate_unseen(sr, vdi),
+            folder => folder?,
+        };
         // An SR that is not attached has no active VDI.
-        let Some(folder) = self.folder(sr)? else { return Ok(()) };
+        let Some(folder) = folder else { return Ok(()) };
         let qcow2 = self.qcow2(sr, &folder);
         if qcow2.has(vdi)? {
             return qcow2.deactivate(vdi);

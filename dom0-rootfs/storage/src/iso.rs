@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::block;
 use crate::driver::{About, Mode, Place, SrDriver, SrSpec, SrStat, VdiInfo};
 use crate::error::StorageError;
 use crate::export::Export;
@@ -68,9 +69,26 @@ impl IsoDriver {
             Location::Here(path) => Ok(path.is_dir().then_some(path)),
             Location::There(_) => {
                 let mount = self.mount(sr);
+                mount.reach()?;
                 Ok(mount.mounted()?.then(|| mount.path()))
             }
         }
+    }
+
+    /// The file of an active image whose server does not answer. One that was found by a link on the server is not
+    /// known by its own name.
+    fn unseen(&self, sr: &SrSpec, vdi: Uuid) -> Result<Option<PathBuf>, StorageError> {
+        let folder = self.mount(sr).path();
+        let all = block::loops_in(&*self.system, &folder)?;
+        let named = |name: &str| Uuid::new_v5(&sr.uuid, name.as_bytes()) == vdi;
+        let ours = all.into_iter().find(|(name, found)| !found.going && named(name));
+        Ok(ours.map(|(name, _)| folder.join(name)))
+    }
+
+    /// Whether any image of a server is active.
+    fn any_active(&self, sr: &SrSpec) -> Result<bool, StorageError> {
+        let all = block::loops_in(&*self.system, &self.mount(sr).path())?;
+        Ok(all.iter().any(|(_, found)| !found.going))
     }
 
     /// Every image with its file.
@@ -155,6 +173,10 @@ impl SrDriver for IsoDriver {
         })
     }
 
+    fn reach(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        self.folder(sr).map(drop)
+    }
+
     /// Nothing is made: the folder has to be there.
     fn create(&self, sr: &SrSpec) -> Result<(), StorageError> {
         match self.location(sr)? {
@@ -177,7 +199,7 @@ impl SrDriver for IsoDriver {
             Location::There(_) if self.mount(sr).mounted()? => Ok(()),
             Location::There(export) => {
                 let options = format!("{},ro", export.options());
-                self.mount(sr).mount("nfs", &options, &export.source())
+                self.mount(sr).mount_nfs(&options, &export.source())
             }
         }
     }
@@ -185,7 +207,7 @@ impl SrDriver for IsoDriver {
     fn detach(&self, sr: &SrSpec) -> Result<(), StorageError> {
         match self.location(sr)? {
             Location::Here(_) => Ok(()),
-            Location::There(_) => self.mount(sr).unmount(),
+            Location::There(_) => self.mount(sr).unmount_nfs(),
         }
     }
 
@@ -222,7 +244,14 @@ impl SrDriver for IsoDriver {
 
     fn vdi_activate(&self, sr: &SrSpec, vdi: Uuid, mode: Mode) -> Result<PathBuf, StorageError> {
         match mode {
-            Mode::ReadOnly => loops::activate(&*self.system, vdi, &self.file(sr, vdi)?, mode),
+            Mode::ReadOnly => match self.file(sr, vdi) {
+                // A guest that runs has it since before the toolstack was started.
+                Err(error @ StorageError::NoAnswer(_)) => match self.unseen(sr, vdi)? {
+                    Some(file) => loops::active(&*self.system, vdi, &file, mode)?.ok_or(error),
+                    None => Err(error),
+                },
+                file => loops::activate(&*self.system, vdi, &file?, mode),
+            },
             Mode::ReadWrite => self.unsupported("write to a VDI"),
         }
     }
@@ -231,6 +260,11 @@ impl SrDriver for IsoDriver {
         match self.file(sr, vdi) {
             Ok(file) => loops::deactivate(&*self.system, &file),
             Err(StorageError::NoSuchVdi(_) | StorageError::NotAttached(_)) => Ok(()),
+            Err(error @ StorageError::NoAnswer(_)) => match self.unseen(sr, vdi)? {
+                Some(file) => loops::detach_unseen(&*self.system, &file),
+                None if self.any_active(sr)? => Err(error),
+                None => Ok(()),
+            },
             Err(error) => Err(error),
         }
     }
@@ -294,6 +328,31 @@ mod tests {
             driver.vdi_deactivate(&sr, disc).unwrap();
             assert_eq!(host.model().mounts.len(), 0);
         }
+    }
+
+    #[test]
+    fn an_image_is_known_and_let_go_of_without_its_server() {
+        let (host, driver, sr) = library("nas:/vms");
+        driver.attach(&sr).unwrap();
+        let found = driver.scan(&sr).unwrap();
+        let (disc, other) = (found[0].uuid, found[1].uuid);
+        let node = driver.vdi_activate(&sr, disc, Mode::ReadOnly).unwrap();
+        host.lose_servers(true);
+        let silent = |answer| matches!(answer, Err(StorageError::NoAnswer(_)));
+        assert!(silent(driver.reach(&sr)) && silent(driver.scan(&sr).map(drop)));
+        assert!(silent(driver.vdi_activate(&sr, other, Mode::ReadOnly).map(drop)));
+        assert_eq!(driver.vdi_activate(&sr, disc, Mode::ReadOnly).unwrap(), node);
+        // It may be what is active, under another name.
+        assert!(silent(driver.vdi_deactivate(&sr, other)));
+        for vdi in [disc, other] {
+            driver.vdi_deactivate(&sr, vdi).unwrap();
+        }
+        assert_eq!(host.model().loops.len(), 0);
+        driver.detach(&sr).unwrap();
+        assert_eq!(host.model().mounts.len(), 0);
+        assert!(silent(driver.attach(&sr)));
+        host.lose_servers(false);
+        driver.attach(&sr).unwrap();
     }
 
     #[test]

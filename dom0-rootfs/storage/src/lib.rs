@@ -37,6 +37,7 @@ mod nfs;
 mod program;
 mod qcow2;
 mod qmp;
+mod silence;
 mod sparse;
 #[cfg(test)]
 mod testing;

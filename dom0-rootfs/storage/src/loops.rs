@@ -11,11 +11,30 @@ use uuid::Uuid;
 use crate::block::{self, Active};
 use crate::driver::Mode;
 use crate::error::StorageError;
-use crate::program::{System, io};
+use crate::program::{self, System, failed, io};
+
+/// Seconds that it may take until a device over a file of a server that is gone is detached.
+const DETACHED_WITHIN: u32 = 10;
 
 /// The loop device over a file, if there is one that is not going away.
 fn find(system: &dyn System, file: &Path) -> Result<Option<Active>, StorageError> {
     Ok(block::loops(system, file)?.into_iter().find(|found| !found.going))
+}
+
+/// The device of a VDI that has one already, in the same mode, without a look at what it lies over.
+pub(crate) fn active(
+    system: &dyn System,
+    vdi: Uuid,
+    file: &Path,
+    mode: Mode,
+) -> Result<Option<PathBuf>, StorageError> {
+    let all = block::loops_over(system, &file.to_string_lossy())?;
+    let Some(found) = all.into_iter().find(|found| !found.going) else { return Ok(None) };
+    if found.read_only == (mode == Mode::ReadOnly) {
+        Ok(Some(found.node))
+    } else {
+        Err(StorageError::VdiInUse(vdi))
+    }
 }
 
 /// Makes a VDI's file a block device. One that is a block device already in the same mode stays it.
@@ -55,10 +74,31 @@ pub(crate) fn deactivate(system: &dyn System, file: &Path) -> Result<(), Storage
 
 /// Detaches what lies over a file that may have stopped to answer.
 pub(crate) fn detach(system: &dyn System, file: &Path) -> Result<(), StorageError> {
+    let all = block::loops_over(system, &file.to_string_lossy())?;
+    all.iter().filter(|found| !found.going).try_for_each(|found| {
+        let node = found.node.to_string_lossy();
+        system.must(&format!("detaching {node}"), "losetup", &["--detach", &node]).map(drop)
+    })
+}
+
+/// Detaches what lies over the file of a server that does not answer: the kernel closes the file, and has whoever
+/// detaches it wait for the server to hear of that.
+pub(crate) fn detach_unseen(system: &dyn System, file: &Path) -> Result<(), StorageError> {
     let path = file.to_string_lossy();
-    for found in block::loops_over(system, &path)?.into_iter().filter(|found| !found.going) {
-        let doing = format!("detaching what lies over {path}");
-        system.must(&doing, "losetup", &["--detach", &found.node.to_string_lossy()])?;
+    let attached = |found: &Active| !found.going;
+    for found in block::loops_over(system, &path)?.into_iter().filter(attached) {
+        let node = found.node.to_string_lossy();
+        let doing = format!("detaching {node}");
+        let ended = program::within(system, DETACHED_WITHIN, "losetup", &["--detach", &node])?;
+        match ended {
+            Some(ran) if ran.code != 0 => return Err(failed(&doing, "losetup", &ran)),
+            // It was detached before it waited.
+            None if block::loops_over(system, &path)?.iter().any(attached) => {
+                let detail = format!("losetup does not end within {DETACHED_WITHIN} s");
+                return Err(StorageError::Failed { doing, detail });
+            }
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -39,10 +39,10 @@ impl NfsDriver {
     ) -> Result<(), StorageError> {
         let (export, mount) = (Export::of(sr)?, self.mount(sr));
         // What an interrupted call mounted, or the SR itself.
-        mount.unmount()?;
-        mount.mount("nfs", export.options(), &export.source())?;
+        mount.unmount_nfs()?;
+        mount.mount_nfs(export.options(), &export.source())?;
         let done = work(&mount.path().join(sr.uuid.to_string()));
-        let unmounted = mount.unmount();
+        let unmounted = mount.unmount_nfs();
         done.and(unmounted)
     }
 }
@@ -128,14 +128,127 @@ impl FolderDriver for NfsDriver {
             return Ok(());
         }
         let export = Export::of(sr)?.below(&sr.uuid.to_string());
-        mount.mount("nfs", export.options(), &export.source())
+        mount.mount_nfs(export.options(), &export.source())
     }
 
     fn detach(&self, sr: &SrSpec) -> Result<(), StorageError> {
-        self.mount(sr).unmount()
+        self.mount(sr).unmount_nfs()
     }
 
     fn folder(&self, sr: &SrSpec) -> Result<Option<Folder>, StorageError> {
-        self.mount(sr).folder()
+        let mount = self.mount(sr);
+        mount.reach()?;
+        mount.folder()
+    }
+
+    fn reach(&self, sr: &SrSpec) -> Result<(), StorageError> {
+        self.mount(sr).reach()
+    }
+
+    fn unseen(&self, sr: &SrSpec) -> Option<Folder> {
+        Some(Folder::new(self.mount(sr).path()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::driver::{Mode, SrDriver};
+    use crate::format::ImageFormat;
+    use crate::testing::FakeHost;
+
+    const ONE: Uuid = Uuid::from_u128(1);
+    const TWO: Uuid = Uuid::from_u128(2);
+
+    fn sr(uuid: u128) -> SrSpec {
+        let config = [("server", "nas"), ("serverpath", "/vms")];
+        let config = config.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        SrSpec { uuid: Uuid::from_u128(uuid), device_config: config.into() }
+    }
+
+    fn host(format: ImageFormat) -> (Arc<FakeHost>, NfsDriver, PathBuf) {
+        let host = Arc::new(FakeHost::new());
+        let driver = NfsDriver::new(host.clone());
+        let sr = sr(9);
+        SrDriver::create(&driver, &sr).unwrap();
+        SrDriver::attach(&driver, &sr).unwrap();
+        for vdi in [ONE, TWO] {
+            driver.vdi_create(&sr, vdi, 1 << 20, Some(format)).unwrap();
+        }
+        let node = driver.vdi_activate(&sr, ONE, Mode::ReadWrite).unwrap();
+        host.lose_servers(true);
+        (host, driver, node)
+    }
+
+    fn silent<T>(answer: Result<T, StorageError>) -> bool {
+        matches!(answer, Err(StorageError::NoAnswer(_)))
+    }
+
+    #[test]
+    fn nothing_waits_for_a_server_that_is_gone() {
+        for format in [ImageFormat::Raw, ImageFormat::Qcow2] {
+            let (host, driver, node) = host(format);
+            let sr = sr(9);
+            for asked in [
+                SrDriver::reach(&driver, &sr),
+                driver.stat(&sr).map(drop),
+                driver.scan(&sr).map(drop),
+                driver.vdi_create(&sr, Uuid::from_u128(3), 1 << 20, Some(format)).map(drop),
+                driver.vdi_destroy(&sr, TWO),
+                driver.vdi_clone(&sr, TWO, Uuid::from_u128(3)).map(drop),
+                driver.vdi_resize(&sr, TWO, 2 << 20).map(drop),
+                driver.vdi_activate(&sr, TWO, Mode::ReadWrite).map(drop),
+                driver.tidy(&sr).map(drop),
+                SrDriver::attach(&driver, &sr),
+                SrDriver::create(&driver, &self::sr(10)),
+                SrDriver::probe(&driver, &sr.device_config).map(drop),
+            ] {
+                assert!(silent(asked));
+            }
+            // What a guest has stays its own when the toolstack is started anew.
+            let again = driver.vdi_activate(&sr, ONE, Mode::ReadWrite).unwrap();
+            assert_eq!(again, node);
+            let other = driver.vdi_activate(&sr, ONE, Mode::ReadOnly);
+            assert!(matches!(other, Err(StorageError::VdiInUse(_))));
+            assert_eq!(host.model().loops.len(), 1);
+            host.lose_servers(false);
+            assert_eq!(driver.scan(&sr).unwrap().len(), 2);
+            driver.vdi_deactivate(&sr, ONE).unwrap();
+            SrDriver::detach(&driver, &sr).unwrap();
+            SrDriver::destroy(&driver, &sr).unwrap();
+            assert_eq!(host.model(), FakeHost::new().model());
+        }
+    }
+
+    #[test]
+    fn an_sr_whose_server_is_gone_is_let_go_of() {
+        let (host, driver, _) = host(ImageFormat::Raw);
+        let sr = sr(9);
+        for vdi in [ONE, TWO, ONE] {
+            driver.vdi_deactivate(&sr, vdi).unwrap();
+        }
+        SrDriver::detach(&driver, &sr).unwrap();
+        assert_eq!(host.model(), FakeHost::new().model());
+        assert!(silent(SrDriver::attach(&driver, &sr)));
+        assert_eq!(host.model(), FakeHost::new().model());
+        host.lose_servers(false);
+        SrDriver::attach(&driver, &sr).unwrap();
+        assert_eq!(driver.scan(&sr).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_serves_a_disk_ends_when_its_server_is_back() {
+        let (host, driver, _) = host(ImageFormat::Qcow2);
+        let sr = sr(9);
+        driver.vdi_deactivate(&sr, TWO).unwrap();
+        for _ in 0..2 {
+            assert!(silent(driver.vdi_deactivate(&sr, ONE)));
+            assert!(host.model().loops.is_empty() && host.served(sr.uuid, ONE).is_some());
+        }
+        host.lose_servers(false);
+        driver.vdi_deactivate(&sr, ONE).unwrap();
+        assert!(host.served(sr.uuid, ONE).is_none());
     }
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::error::StorageError;
 use crate::qmp::{self, Until};
+use crate::silence;
 
 /// A block device of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub trait System: Send + Sync {
     fn alter(&self, change: Change<'_>) -> Result<(), StorageError>;
     /// The block device at a path, if there is one.
     fn device(&self, path: &Path) -> Option<Device>;
+    /// Whether whoever serves what is mounted at a folder answers; waits for a while at most.
+    fn answers(&self, folder: &Path) -> bool;
     /// Where `/proc`, `/sys` and `/run` of this host are found: `/`.
     fn root(&self) -> &Path;
 }
@@ -116,6 +119,23 @@ impl dyn System + '_ {
     pub(crate) fn path(&self, absolute: &str) -> PathBuf {
         self.root().join(absolute.trim_start_matches('/'))
     }
+}
+
+/// How timeout(1) ends when the time is over: by the signal that it sends to all.
+const KILLED: i32 = -1;
+
+/// Runs a program for so many seconds at most; none if it was killed then, with all that it started.
+pub(crate) fn within(
+    system: &dyn System,
+    seconds: u32,
+    program: &str,
+    args: &[&str],
+) -> Result<Option<Ran>, StorageError> {
+    let seconds = seconds.to_string();
+    let limit = ["--signal=KILL", &*seconds, program];
+    let args: Vec<_> = limit.iter().chain(args).copied().collect();
+    let ran = system.run("timeout", &args)?;
+    Ok((ran.code != KILLED).then_some(ran))
 }
 
 /// The error for a program that failed: its name, its code and the end of what it said.
@@ -184,6 +204,10 @@ impl System for Host {
             major: rustix::fs::major(metadata.rdev()),
             minor: rustix::fs::minor(metadata.rdev()),
         })
+    }
+
+    fn answers(&self, folder: &Path) -> bool {
+        silence::answers(folder)
     }
 
     fn root(&self) -> &Path {

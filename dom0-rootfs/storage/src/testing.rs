@@ -48,12 +48,23 @@ pub(crate) struct Model {
     pub(crate) served: BTreeMap<PathBuf, Served>,
 }
 
+impl Model {
+    /// Whether losetup detaches what lies over a file of a server.
+    fn closes_on_server(&self, args: &[&str]) -> bool {
+        let node = args.last().copied().unwrap_or_default();
+        let all = self.loops.iter().filter(|(_, (name, _))| args[0] == "--detach" && name == node);
+        all.into_iter().any(|(file, _)| file.contains("/run/sr-mount/"))
+    }
+}
+
 #[derive(Default)]
 struct State {
     model: Model,
     devices: BTreeMap<String, (u32, u32)>,
     /// Folders of the host's temporary one that are mounted, by mount point.
     contents: BTreeMap<String, PathBuf>,
+    /// Its servers do not answer.
+    alone: bool,
     death: Option<Death>,
     changes: usize,
     log: Vec<String>,
@@ -90,6 +101,11 @@ impl FakeHost {
         let mut state = self.state();
         state.death = death;
         state.changes = 0;
+    }
+
+    /// Its servers answer no more, or again.
+    pub(crate) fn lose_servers(&self, lost: bool) {
+        self.state().alone = lost;
     }
 
     /// Changes made since [`FakeHost::die`].
@@ -225,6 +241,18 @@ impl System for FakeHost {
     fn run(&self, program: &str, args: &[&str]) -> Result<Ran, StorageError> {
         let mut state = self.state();
         state.log.push(format!("{program} {}", args.join(" ")));
+        let (limited, program, args) = match (program, args) {
+            ("timeout", ["--signal=KILL", _, program, args @ ..]) => (true, *program, args),
+            (program, args) => (false, program, args),
+        };
+        // Both wait for the server; the one before, the other after it has done its work.
+        let mounts = program == "mount" && args[1] == "nfs";
+        let closes = program == "losetup" && state.model.closes_on_server(args);
+        let waits = state.alone && (mounts || closes);
+        assert!(limited || !waits, "{program} {args:?} has no end");
+        if waits && mounts {
+            return Ok(Ran { code: -1, ..Ran::default() });
+        }
         let State { model, devices, .. } = &*state;
         if let Some(answer) = query(model, devices, program, args) {
             return Ok(Ran { code: 0, stdout: answer, stderr: String::new() });
@@ -263,6 +291,7 @@ impl System for FakeHost {
             }
             Err(stderr) => Ran { code: 5, stdout: String::new(), stderr },
         };
+        let ran = if waits { Ran { code: -1, ..Ran::default() } } else { ran };
         if after { Err(dead()) } else { Ok(ran) }
     }
 
@@ -313,6 +342,10 @@ impl System for FakeHost {
     fn device(&self, path: &Path) -> Option<Device> {
         let (major, minor) = *self.state().devices.get(path.to_str()?)?;
         Some(Device { path: path.to_owned(), major, minor })
+    }
+
+    fn answers(&self, _: &Path) -> bool {
+        !self.state().alone
     }
 
     fn root(&self) -> &Path {
@@ -490,7 +523,7 @@ fn change(model: &mut Model, program: &str, args: &[&str]) -> Result<String, Str
             model.mounts.insert(last, "253:0".to_owned());
         }
         "umount" => {
-            if !model.loops.is_empty() {
+            if !model.loops.is_empty() && args[0] != "--lazy" {
                 return Err("target is busy".to_owned());
             }
             model.mounts.remove(&last).ok_or("not mounted")?;

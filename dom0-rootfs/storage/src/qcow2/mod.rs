@@ -332,6 +332,22 @@ pub(crate) fn close(system: &dyn System, sr: &SrSpec) -> Result<(), StorageError
     fs::remove_dir_all(&folder).map_err(io(format!("removing {}", folder.display())))
 }
 
+/// The disk of an open VDI, which is this host's own.
+pub(crate) fn disk(system: &dyn System, sr: &SrSpec, vdi: Uuid) -> PathBuf {
+    Qcow2::new(system, sr, Path::new("/")).daemon(vdi).disk()
+}
+
+/// Lets go of an open VDI whose server does not answer. Its program ends when the server is back: until then it has
+/// what it could not write yet.
+pub(crate) fn let_go(system: &dyn System, sr: &SrSpec, vdi: Uuid) -> Result<(), StorageError> {
+    let qcow2 = Qcow2::new(system, sr, Path::new("/"));
+    if !daemon::all(system, sr.uuid)?.contains(&vdi) {
+        return Ok(());
+    }
+    loops::detach(system, &qcow2.daemon(vdi).disk())?;
+    Err(StorageError::NoAnswer(sr.uuid))
+}
+
 /// Images of a VDI, the topmost first, and the bases that it is built on.
 struct Chain {
     images: Vec<Uuid>,

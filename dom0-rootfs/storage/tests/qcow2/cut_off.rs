@@ -63,6 +63,10 @@ impl System for Mortal {
         Host.device(path)
     }
 
+    fn answers(&self, folder: &Path) -> bool {
+        Host.answers(folder)
+    }
+
     fn root(&self) -> &Path {
         Path::new("/")
     }
