@@ -58,6 +58,9 @@ fn step(toolstack: &Toolstack, sr: &Ref) {
 
 /// Whether there is more to do.
 fn tidy(toolstack: &Toolstack, sr: &Ref) -> Result<bool, ApiError> {
+    if vdis::reach(toolstack, sr).is_err() {
+        return Ok(true);
+    }
     let lock = toolstack.lock_of(sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let open = vdis::attached_sr(toolstack, sr)?;

@@ -20,6 +20,13 @@ impl Waiting {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes the first one behind another.
+    fn take_behind(&self, last: Option<&Ref>) -> Option<Ref> {
+        let mut waiting = self.lock();
+        let next = waiting.iter().find(|pbd| last.is_none_or(|last| *pbd > last))?.clone();
+        waiting.take(&next)
+    }
+
     /// Somebody decided otherwise.
     pub fn forget(&self, pbd: &Ref) {
         self.lock().remove(pbd);
@@ -49,9 +56,11 @@ pub fn defer(toolstack: &Toolstack, pbd: &Ref) -> Result<bool, ApiError> {
 
 /// Tries once each that is waiting. Blocks as long as servers make it.
 pub fn attach_waiting(toolstack: &Arc<Toolstack>) {
-    let waiting = std::mem::take(&mut *toolstack.waiting_pbds.lock());
     let context = Context::myself(toolstack);
-    for pbd in waiting {
+    let mut last = None;
+    // Taken one by one: while one blocks, another call goes on with the others.
+    while let Some(pbd) = toolstack.waiting_pbds.take_behind(last.as_ref()) {
+        last = Some(pbd.clone());
         match api::plug(&context, &pbd) {
             Ok(()) => tracing::info!(%pbd, "attached an SR of a server"),
             // It was destroyed meanwhile.

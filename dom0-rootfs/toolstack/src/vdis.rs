@@ -56,6 +56,14 @@ pub fn attached_sr(toolstack: &Toolstack, sr: &Ref) -> Result<OpenSr, ApiError> 
     open(toolstack, sr, &kind, &uuid, device_config)
 }
 
+/// Fails where the server of an attached SR does not answer. Who does something that may last on such a server has the
+/// SR's lock until it is back; whoever is about to ask for that lock asks here first.
+pub fn reach(toolstack: &Toolstack, sr: &Ref) -> Result<(), ApiError> {
+    // Others are refused with the lock held.
+    let Ok(open) = attached_sr(toolstack, sr) else { return Ok(()) };
+    open.driver.reach(&open.spec).map_err(|e| failure::storage(&e, sr, None))
+}
+
 fn describe(toolstack: &Toolstack, sr: &Ref) -> Result<(String, String, Value, bool), ApiError> {
     toolstack.look("SR", sr, |object, objects| {
         let pbd = pbd_of(objects, sr).and_then(|pbd| objects.find(&pbd));
@@ -148,7 +156,11 @@ pub fn held(objects: &Objects, vdi: &Ref, user: Option<&Ref>) -> bool {
 
 /// VDIs that are active on this host, each with its users.
 #[derive(Debug, Default)]
-pub struct Activations(Mutex<HashMap<Ref, Active>>);
+pub struct Activations {
+    active: Mutex<HashMap<Ref, Active>>,
+    /// Held by whoever closes what nobody uses.
+    closing: Mutex<()>,
+}
 
 #[derive(Debug, Clone)]
 struct Active {
@@ -159,7 +171,7 @@ struct Active {
 
 impl Activations {
     fn lock(&self) -> MutexGuard<'_, HashMap<Ref, Active>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether anybody uses a VDI.
@@ -169,6 +181,8 @@ impl Activations {
 
     /// Tries again with VDIs that nobody uses any more and that could not be made inactive.
     pub fn close_unused(&self, toolstack: &Toolstack) {
+        // A server may make it last, and the next attempt comes soon.
+        let Ok(_alone) = self.closing.try_lock() else { return };
         let active = self.lock();
         let unused = active.iter().filter(|(_, active)| active.users.is_empty());
         let unused: Vec<Ref> = unused.map(|(vdi, _)| vdi.clone()).collect();

@@ -53,7 +53,9 @@ fn create(context: &Context, args: &Args<'_>) -> Reply {
     if let Err(error) = driver.create(&spec) {
         // Where it was refused there is nothing of it.
         match &error {
-            StorageError::Config { .. } | StorageError::DeviceInUse { .. } => {
+            StorageError::Config { .. }
+            | StorageError::DeviceInUse { .. }
+            | StorageError::NoAnswer(_) => {
                 repository::forget(toolstack, uuid)?;
             }
             _ => repository::remove(toolstack, uuid),
@@ -244,6 +246,7 @@ fn locked(
     work: fn(&Toolstack, &Ref) -> Result<(), ApiError>,
 ) -> Reply {
     let sr = args.to("sr");
+    vdis::reach(&context.toolstack, &sr)?;
     let lock = context.toolstack.lock_of(&sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     work(&context.toolstack, &sr).map(|()| Value::Void)

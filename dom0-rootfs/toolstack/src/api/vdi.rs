@@ -66,6 +66,7 @@ pub(crate) fn make(
     let invalid = || errors::INVALID_VALUE.with(["virtual_size".to_owned(), size.to_string()]);
     let size = u64::try_from(size).ok().filter(|size| *size > 0).ok_or_else(invalid)?;
     let format = format(&fields)?;
+    vdis::reach(toolstack, sr)?;
     let lock = toolstack.lock_of(sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let open = vdis::attached_sr(toolstack, sr)?;
@@ -143,6 +144,7 @@ fn refuse_used(context: &Context, vdi: &Ref, operation: &str) -> Result<(), ApiE
 pub(crate) fn destroy(context: &Context, vdi: &Ref) -> Result<(), ApiError> {
     let toolstack = &context.toolstack;
     let sr = toolstack.look("VDI", vdi, |vdi, _| vdi.to("SR"))?;
+    vdis::reach(toolstack, &sr)?;
     let lock = toolstack.lock_of(&sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let own = toolstack.lock_of(vdi);
@@ -219,6 +221,7 @@ fn introduce(context: &Context, args: &Args<'_>) -> Reply {
         return Err(refused("managed", "false", "the toolstack manages every VDI"));
     }
     guards::told(args.get("xenstore_data"))?;
+    vdis::reach(toolstack, &sr)?;
     let lock = toolstack.lock_of(&sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let open = vdis::attached_sr(toolstack, &sr)?;
@@ -245,6 +248,7 @@ fn introduce(context: &Context, args: &Args<'_>) -> Reply {
 fn update(context: &Context, args: &Args<'_>) -> Reply {
     let (toolstack, vdi) = (&context.toolstack, args.to("vdi"));
     let sr = toolstack.look("VDI", &vdi, |vdi, _| vdi.to("SR"))?;
+    vdis::reach(toolstack, &sr)?;
     let lock = toolstack.lock_of(&sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let (open, uuid) = vdis::of_vdi(toolstack, &vdi)?;
@@ -281,6 +285,7 @@ pub(crate) fn clone(context: &Context, vdi: &Ref, how: Copying) -> Result<Ref, A
     let snapshot = how.snapshot;
     let toolstack = &context.toolstack;
     let (sr, mut fields) = toolstack.look("VDI", vdi, |vdi, _| (vdi.to("SR"), copied(vdi)))?;
+    vdis::reach(toolstack, &sr)?;
     let lock = toolstack.lock_of(&sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let own = toolstack.lock_of(vdi);
@@ -378,6 +383,7 @@ fn resize(context: &Context, args: &Args<'_>) -> Reply {
     let wanted = u64::try_from(size).ok().filter(|_| size >= now && size > 0);
     let wanted =
         wanted.ok_or_else(|| errors::INVALID_VALUE.with(["size".to_owned(), size.to_string()]))?;
+    vdis::reach(toolstack, &sr)?;
     let lock = toolstack.lock_of(&sr);
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
     let own = toolstack.lock_of(&vdi);

@@ -68,6 +68,10 @@ pub fn settle(toolstack: &Arc<Toolstack>) {
     for _ in 0..count {
         let Some(next) = toolstack.left.lock().pop_front() else { return };
         match &next {
+            // Its server may be back later.
+            Leftover::Vdis { sr, .. } if vdis::reach(toolstack, sr).is_err() => {
+                toolstack.left.add([next]);
+            }
             Leftover::Vdis { sr, vdis } => match vdis::attached_sr(toolstack, sr) {
                 Ok(_) => {
                     rescan(toolstack, sr);
@@ -77,6 +81,7 @@ pub fn settle(toolstack: &Arc<Toolstack>) {
                 Err(_) if toolstack.look("SR", sr, |_, _| ()).is_ok() => toolstack.left.add([next]),
                 Err(_) => {}
             },
+            Leftover::Vdi { vdi, .. } if !reaches(toolstack, vdi) => toolstack.left.add([next]),
             Leftover::Vdi { vdi, tries } => {
                 let noted = toolstack.store.read(|objects| is_noted(objects, vdi));
                 if noted && let Err(error) = try_remove(toolstack, vdi) {
@@ -92,6 +97,12 @@ pub fn settle(toolstack: &Arc<Toolstack>) {
             }
         }
     }
+}
+
+/// Whether the server of a VDI answers, if it lies on one.
+fn reaches(toolstack: &Toolstack, vdi: &Ref) -> bool {
+    let sr = toolstack.look("VDI", vdi, |vdi, _| vdi.to("SR"));
+    !sr.is_ok_and(|sr| vdis::reach(toolstack, &sr).is_err())
 }
 
 /// What is in an SR that was attached before the daemon started may have changed.

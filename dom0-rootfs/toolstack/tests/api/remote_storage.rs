@@ -3,18 +3,22 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use crate::common::{PASSWORD, Served, Wire, record};
-use storage::{FakeDriver, Host, IsoDriver, SrDriver, SrSpec, StorageError};
+use storage::{FakeDriver, Host, IsoDriver, Mode, SrDriver, SrSpec, StorageError};
 use toolstack::database::SqliteDatabase;
 use toolstack::server::Identity;
 use toolstack::simulate::Simulation;
 use toolstack::store::Store;
 use toolstack::toolstack::{Context, Toolstack};
-use toolstack::{api, derived, remote_storage, startup};
+use toolstack::{api, derived, remote_storage, startup, vdis};
 use uuid::Uuid;
 use xapi_model::{Ref, Value, classes};
+
+/// Far longer than it takes.
+const LONG: Duration = Duration::from_secs(60);
 
 const SR: Uuid = Uuid::from_u128(77);
 
@@ -89,6 +93,119 @@ fn a_host_starts_without_its_servers_and_attaches_them_when_they_answer() {
     toolstack.waiting_pbds.forget(&pbd);
     remote_storage::attach_waiting(&toolstack);
     assert!(!attached(&toolstack, &pbd));
+}
+
+/// Runs work twice at the same time, of which one waits for whoever holds a lock.
+fn twice_at_once(
+    toolstack: &Arc<Toolstack>,
+    lock: &Ref,
+    work: fn(&Arc<Toolstack>),
+    meanwhile: impl FnOnce(),
+) {
+    let lock = toolstack.lock_of(lock);
+    let held = lock.lock().unwrap();
+    let (ended, end) = mpsc::channel();
+    for _ in 0..2 {
+        let (toolstack, ended) = (toolstack.clone(), ended.clone());
+        std::thread::spawn(move || {
+            work(&toolstack);
+            ended.send(()).unwrap();
+        });
+    }
+    end.recv_timeout(LONG).expect("both wait");
+    meanwhile();
+    drop(held);
+    end.recv_timeout(LONG).unwrap();
+}
+
+#[test]
+fn a_server_that_makes_it_last_keeps_nobody_from_the_others() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _entered = runtime.enter();
+    let folder = tempfile::tempdir().unwrap();
+    let (toolstack, nfs) = start(folder.path());
+    let host = toolstack.host();
+    let mut pbds = [78, 79].map(|uuid| {
+        let spec = SrSpec { uuid: Uuid::from_u128(uuid), device_config: Default::default() };
+        nfs.create(&spec).unwrap();
+        let made = toolstack.store.write(|t| {
+            let fields = vec![("uuid", spec.uuid.to_string().into()), ("type", "nfs".into())];
+            let sr = t.create(&classes::SR, fields);
+            let fields = vec![("host", host.clone().into()), ("SR", sr.clone().into())];
+            Ok((t.create(&classes::PBD, fields), sr))
+        });
+        made.unwrap()
+    });
+    // The first one is tried first.
+    pbds.sort();
+    for (pbd, _) in &pbds {
+        assert!(remote_storage::defer(&toolstack, pbd).unwrap());
+    }
+    twice_at_once(&toolstack, &pbds[0].1, remote_storage::attach_waiting, || {
+        assert!(attached(&toolstack, &pbds[1].0) && !attached(&toolstack, &pbds[0].0));
+    });
+    assert!(attached(&toolstack, &pbds[0].0));
+
+    // What could not be closed is tried again every few seconds: not by one thread more each time.
+    let context = Context::myself(&toolstack);
+    let vdi = toolstack.store.write(|t| {
+        let fields =
+            vec![("uuid", Uuid::from_u128(5).to_string().into()), ("SR", (&pbds[0].1).into())];
+        Ok(t.create(&classes::VDI, fields))
+    });
+    let (vdi, user) = (vdi.unwrap(), Ref::new("somebody"));
+    let spec = vdis::sr(&toolstack, &pbds[0].1).unwrap().spec;
+    nfs.vdi_create(&spec, Uuid::from_u128(5), 4096, None).unwrap();
+    let activations = &context.toolstack.activations;
+    activations.activate(&toolstack, &user, &vdi, Mode::ReadWrite).unwrap();
+    nfs.faults().once("vdi_deactivate", StorageError::NoAnswer(spec.uuid));
+    activations.deactivate(&toolstack, &user, &vdi).unwrap_err();
+    let close = |toolstack: &Arc<Toolstack>| toolstack.activations.close_unused(toolstack);
+    twice_at_once(&toolstack, &vdi, close, || assert_eq!(nfs.activated().len(), 1));
+    assert_eq!(nfs.activated().len(), 0);
+}
+
+#[test]
+fn who_asks_a_server_that_is_gone_is_told_so() {
+    let place = tempfile::tempdir().unwrap();
+    let nfs = Arc::new(FakeDriver::new("nfs", place.path().join("server"), 1 << 30));
+    let served = Served::with(|outside| outside.drivers.push(nfs.clone()));
+    let client = served.login(Wire::Json);
+    let host = client.ok("host.get_all", vec![]).as_set().unwrap()[0].text();
+    let empty = || Value::Map(Default::default());
+    let texts = ["0", "shared", "", "nfs", "user"].map(Value::from);
+    let args = [host.into(), empty()].into_iter().chain(texts).chain([true.into(), empty()]);
+    let sr = client.ok("SR.create", args.collect()).text();
+    let vdi = |name: &str| {
+        let (size, kind) = (Value::from("4096"), Value::from("user"));
+        let sr = Value::from(sr.clone());
+        record([("name_label", name.into()), ("SR", sr), ("virtual_size", size), ("type", kind)])
+    };
+    let before = client.ok("VDI.create", vec![vdi("before")]).text();
+    nfs.lose_server(true);
+    // Somebody waits for the server since before it was lost.
+    let lock = served.toolstack.lock_of(&Ref::new(&sr));
+    let held = lock.lock().unwrap();
+    for (message, args) in [
+        ("SR.scan", vec![sr.clone().into()]),
+        ("SR.update", vec![sr.clone().into()]),
+        ("VDI.create", vec![vdi("later")]),
+        ("VDI.update", vec![before.clone().into()]),
+        ("VDI.destroy", vec![before.clone().into()]),
+        ("VDI.resize", vec![before.clone().into(), Value::from("8192")]),
+        ("VDI.snapshot", vec![before.clone().into()]),
+        ("VDI.clone", vec![before.clone().into()]),
+    ] {
+        let (client, sent) = (client.clone(), mpsc::channel());
+        std::thread::spawn(move || sent.0.send(client.call(message, args)).unwrap());
+        let error = sent.1.recv_timeout(LONG).expect(message).unwrap_err();
+        assert_eq!(error.code, "SR_BACKEND_FAILURE", "{message}: {error:?}");
+        assert!(error.args.iter().any(|said| said.ends_with("does not answer")), "{error:?}");
+    }
+    nfs.lose_server(false);
+    drop(held);
+    client.ok("SR.scan", vec![sr.into()]);
+    client.ok("VDI.destroy", vec![before.into()]);
 }
 
 #[test]

@@ -154,6 +154,7 @@ impl SrDriver for Seam<FakeDriver> {
 
     through! { storage_error:
         look place(sr: &SrSpec) -> Place;
+        look reach(sr: &SrSpec) -> ();
         change create(sr: &SrSpec) -> ();
         change destroy(sr: &SrSpec) -> ();
         look probe(config: &DeviceConfig) -> Option<Vec<Found>>;
