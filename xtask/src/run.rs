@@ -104,6 +104,7 @@ pub fn run(options: &Options) -> Result<()> {
         accelerator,
         firmware,
         memory_mib: options.memory,
+        kernel: None,
         medium: iso.as_ref().map(|_| (Medium::Cd, MEDIUM.to_owned())),
         net_boot: None,
         drives,

@@ -79,6 +79,17 @@ pub struct Cable {
     pub mac: String,
 }
 
+/// A Linux kernel that is started without a boot loader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernel {
+    /// A bzImage.
+    pub image: String,
+    /// Its initramfs.
+    pub initrd: String,
+    /// Its command line.
+    pub command_line: String,
+}
+
 /// How a machine starts over the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetBoot {
@@ -117,6 +128,8 @@ pub struct Machine {
     pub firmware: Firmware,
     /// Memory in MiB.
     pub memory_mib: u32,
+    /// What is started, if it is not what firmware finds.
+    pub kernel: Option<Kernel>,
     /// The installation medium and how it is attached; none: start from the first disk.
     pub medium: Option<(Medium, String)>,
     /// Start over the network.
@@ -201,6 +214,9 @@ impl Machine {
                 "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd",
             );
             args.pair("-drive", format!("if=pflash,format=raw,unit=1,file={variables}"));
+        }
+        if let Some(Kernel { image, initrd, command_line }) = &self.kernel {
+            args.pair("-kernel", image).pair("-initrd", initrd).pair("-append", command_line);
         }
         if !self.sticks.is_empty() || matches!(self.medium, Some((Medium::Usb, _))) {
             args.pair("-device", "qemu-xhci");
@@ -290,6 +306,7 @@ mod tests {
             accelerator: Accelerator::Tcg,
             firmware: Firmware::Bios,
             memory_mib: 1536,
+            kernel: None,
             medium: None,
             net_boot: None,
             drives: Vec::new(),
@@ -313,6 +330,16 @@ mod tests {
             |accelerator| Machine { accelerator, plugin: plugin.clone(), ..machine() }.arguments();
         assert!(arguments(Accelerator::Tcg).ends_with(&["-plugin".into(), "/vm/x.so".into()]));
         assert!(!arguments(Accelerator::Kvm).contains(&"-plugin".to_owned()));
+    }
+
+    #[test]
+    fn a_kernel_is_started_as_it_is() {
+        let (image, initrd) = ("/vm/vmlinuz".to_owned(), "/vm/initrd".to_owned());
+        let kernel = Some(Kernel { image, initrd, command_line: "console=ttyS0 quiet".to_owned() });
+        let args = Machine { kernel, ..machine() }.arguments();
+        let expected =
+            ["-kernel", "/vm/vmlinuz", "-initrd", "/vm/initrd", "-append", "console=ttyS0 quiet"];
+        assert!(args.windows(6).any(|some| some == expected), "{args:?}");
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 pub use drive::{Drive, Fault, Layer};
 pub use machine::{
-    Accelerator, Cable, FIRST_MAC, Firmware, Forward, Line, Machine, Medium, NetBoot, TAP, Uplink,
-    Vnc,
+    Accelerator, Cable, FIRST_MAC, Firmware, Forward, Kernel, Line, Machine, Medium, NetBoot, TAP,
+    Uplink, Vnc,
 };
 
 use crate::sandbox::{Child, Sandbox, SandboxError, Streams};
