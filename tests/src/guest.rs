@@ -17,6 +17,7 @@ use image_formats::fat::{FatVolume, FatWriter};
 use image_formats::{grub, mbr};
 use isobuild::sandbox::Sandbox;
 
+use crate::file_server;
 use crate::interrupt_lock;
 
 const SECTOR: u64 = 512;
@@ -151,15 +152,29 @@ fn payload(image: &[u8]) -> Result<&[u8]> {
     image.get(start..start + length).context("the kernel's payload is cut off")
 }
 
+/// The shell and its friends, a static program.
+pub const BUSYBOX: &str = "bin/busybox";
+
+/// A file of Dom0, of those that [`write_disk`] leaves in its scratch folder.
+pub fn part(scratch: &Path, path: &str) -> Result<Vec<u8>> {
+    read(&scratch.join("root/usr").join(path))
+}
+
+/// One of its kernel's modules.
+pub fn module_of(scratch: &Path, module: &str) -> Result<Vec<u8>> {
+    let all = scratch.join("root/usr/lib/modules");
+    let versions = fs::read_dir(all).context("listing kernel versions")?;
+    let version = versions.flatten().next().context("there is no kernel version")?.path();
+    read(&version.join("kernel").join(module))
+}
+
 fn initrd(sandbox: &Sandbox, scratch: &Path) -> Result<Vec<u8>> {
     let args = ["-q", "-f", "-d", "/build/root", "/root.img", "usr/bin/busybox"];
-    let wanted = MODULES.iter().map(|module| format!("usr/lib/modules/*/kernel/{module}"));
+    let all = MODULES.iter().chain(file_server::MODULES);
+    let wanted = all.map(|module| format!("usr/lib/modules/*/kernel/{module}"));
     sandbox
         .run("unsquashfs", args.iter().map(|arg| (*arg).to_owned()).chain(wanted))
         .context("taking modules and busybox out of Dom0's image")?;
-    let root = scratch.join("root/usr");
-    let versions = fs::read_dir(root.join("lib/modules")).context("listing kernel versions")?;
-    let version = versions.flatten().next().context("there is no kernel version")?.path();
 
     let mut cpio = CpioWriter::new(Vec::new(), 0);
     cpio.folders("bin")?;
@@ -170,11 +185,11 @@ fn initrd(sandbox: &Sandbox, scratch: &Path) -> Result<Vec<u8>> {
         cpio.file(path, 0o755, bytes.len() as u64, bytes).with_context(|| format!("adding {path}"))
     };
     add("init", INIT)?;
-    add("bin/busybox", &read(&root.join("bin/busybox"))?)?;
+    add(BUSYBOX, &part(scratch, BUSYBOX)?)?;
     for module in MODULES {
         let name = Path::new(module).file_name().context("a module has a name")?;
         let name = name.to_string_lossy();
-        add(&format!("modules/{name}"), &read(&version.join("kernel").join(module))?)?;
+        add(&format!("modules/{name}"), &module_of(scratch, module)?)?;
         order.push_str(&format!("{name}\n"));
     }
     add("modules.order", order.as_bytes())?;

@@ -4,6 +4,7 @@
 pub mod cases;
 pub mod clients;
 pub mod cpu;
+pub mod file_server;
 pub mod guest;
 pub mod https;
 pub mod inner;

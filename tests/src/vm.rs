@@ -50,6 +50,10 @@ pub struct Setup {
     pub paths: usize,
     /// A BIOS speaks on the serial port too.
     pub bios_on_serial: bool,
+    /// Started without a boot loader.
+    pub kernel: Option<emulator::Kernel>,
+    /// Memory, if it is another than a host's.
+    pub memory_mib: Option<u32>,
     /// Guests start by UEFI, see [`crate::interrupt_lock`].
     pub uefi_guests: bool,
 }
@@ -105,7 +109,8 @@ impl Vm {
         let machine = Machine {
             accelerator: lab.accelerator,
             firmware,
-            memory_mib: 1536,
+            memory_mib: setup.memory_mib.unwrap_or(1536),
+            kernel: setup.kernel.clone(),
             medium: setup.medium.map(|medium| (medium, MEDIUM.to_owned())),
             net_boot: setup.net_boot.clone(),
             drives: drives.collect(),
@@ -233,6 +238,16 @@ impl Vm {
     /// Takes path `index` to a disk away: the machine hears of it and lets go of the device.
     pub fn pull_path(&mut self, index: usize) -> Result<()> {
         self.qmp.run("device_del", json!({ "id": format!("path{index}") })).map(drop)
+    }
+
+    /// It stands still, with all that it has open, until it goes on.
+    pub fn stop(&mut self) -> Result<()> {
+        self.qmp.run("stop", json!({})).map(drop)
+    }
+
+    /// The reverse of [`Vm::stop`].
+    pub fn go_on(&mut self) -> Result<()> {
+        self.qmp.run("cont", json!({})).map(drop)
     }
 
     /// Plugs the network cable in or out.
