@@ -46,11 +46,9 @@ fn usable() -> bool {
     let usable = there && rustix::process::geteuid().is_root();
     if !usable {
         // Past what the harness keeps of tests that pass.
-        writeln!(
-            std::io::stderr(),
-            "SKIPPED: the kernel has no device mapper, or this is not root"
-        )
-        .unwrap();
+        std::io::stderr()
+            .write_all(b"SKIPPED: the kernel has no device mapper, or this is not root\n")
+            .unwrap();
     }
     usable
 }

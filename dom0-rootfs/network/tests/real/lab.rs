@@ -32,11 +32,9 @@ impl Lab {
         let is_root = fs::read_to_string("/proc/self/status").unwrap().contains("\nUid:\t0\t0\t");
         if !is_root || ![VSWITCHD, PING].iter().all(|program| Path::new(program).exists()) {
             // Past what the harness keeps of tests that pass.
-            writeln!(
-                std::io::stderr(),
-                "SKIPPED: needs root, Open vSwitch's programs, ip and ping"
-            )
-            .unwrap();
+            std::io::stderr()
+                .write_all(b"SKIPPED: needs root, Open vSwitch's programs, ip and ping\n")
+                .unwrap();
             return None;
         }
         let id = std::process::id();

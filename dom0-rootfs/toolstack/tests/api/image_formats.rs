@@ -129,11 +129,9 @@ fn the_whole_way_with_the_programs_of_a_host() {
     let there = there && Host.run("qemu-img", &["--version"]).is_ok();
     if !there || !rustix::process::geteuid().is_root() {
         // Past what the harness keeps of tests that pass.
-        writeln!(
-            std::io::stderr(),
-            "SKIPPED: no FUSE, loop devices or programs of QEMU, or not root"
-        )
-        .unwrap();
+        std::io::stderr()
+            .write_all(b"SKIPPED: no FUSE, loop devices or programs of QEMU, or not root\n")
+            .unwrap();
         return;
     }
     let place = tempfile::tempdir_in("/var/tmp").unwrap();
