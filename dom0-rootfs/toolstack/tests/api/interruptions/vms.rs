@@ -236,9 +236,13 @@ fn snapshots_by_schedule() {
             });
             vec![vmss, first.unwrap()]
         },
-        act: |run, given| match run.text("VMSS.snapshot_now", vec![given[0].as_str().into()]) {
-            all if all.starts_with('1') => Ok(all.into()),
-            none => Err(xapi_model::errors::INTERNAL_ERROR.with([none])),
+        // Its first call notes the time, where that has changed since the last snapshot.
+        act: |run, given| {
+            let said = run.call("VMSS.snapshot_now", vec![given[0].as_str().into()])?.text();
+            match said.starts_with('1') {
+                true => Ok(said.into()),
+                false => Err(xapi_model::errors::INTERNAL_ERROR.with([said])),
+            }
         },
         done: |run, given| run.toolstack.look("VM", &Ref::new(&given[1]), |_, _| ()).is_err(),
         by_steps: true,
