@@ -15,6 +15,8 @@
 //! libxl runs no hotplug scripts to speak of, see [`hotplug`].
 
 pub(crate) mod config;
+#[cfg(feature = "libxl")]
+mod device_model;
 pub(crate) mod devices;
 pub(crate) mod ending;
 pub(crate) mod facts;

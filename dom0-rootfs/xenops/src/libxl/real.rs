@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::config::{self, DomainConfig, Places};
+use super::device_model;
 use super::devices::{self, Device};
 use super::ending::{self, Remains};
 use super::facts::{self, Counters, Dominfo, Physinfo};
@@ -144,7 +145,8 @@ impl Libxl {
             let links = Links::listen()?;
             let mut took = Took::begin();
             let domain = DomId(make(ctx, &config).map_err(failed)?);
-            match device_model_age(domain, spec) {
+            let hvm = matches!(spec.kind, GuestKind::Hvm { .. });
+            match hvm.then(|| device_model::age(domain)).flatten() {
                 Some(age) => took.tell_both("libxl until the device model", ("device model", age)),
                 None => took.tell("libxl"),
             }
@@ -510,16 +512,6 @@ fn connect_devices(
     })
 }
 
-/// For how long a domain's device model has run, if it has one.
-fn device_model_age(domain: DomId, spec: &DomainSpec) -> Option<Duration> {
-    if !matches!(spec.kind, GuestKind::Hvm { .. }) {
-        return None;
-    }
-    let node = format!("/local/domain/{}/image/device-model-pid", domain.0);
-    let process = connect().ok()?.read(&node).ok()??;
-    Sysfs::new("/".into()).age(process.parse().ok()?)
-}
-
 fn report(
     store: &mut Xenstore,
     ctx: &mut Ctx,
@@ -544,7 +536,7 @@ fn report(
     }
 }
 
-fn connect() -> Result<Xenstore, XenopsError> {
+pub(super) fn connect() -> Result<Xenstore, XenopsError> {
     Xenstore::connect(Path::new(Xenstore::SOCKET)).map_err(in_store)
 }
 
