@@ -15,7 +15,7 @@ from lifecycle import Host, ask, create, hotplug, read_until, remove, say, start
 
 MAKER = "Proving Ground"
 # KiB of what is sent, and KiB/s of the limit.
-SENT, LIMIT = 512, 64
+SENT, LIMIT = 256, 16
 
 
 def library(host, location):

@@ -39,7 +39,8 @@ const MONITOR: &[(&[&str], &str, &str)] = &[
     // A guest that has started prints nothing more by itself.
     (&["c", "ret"], "recall\n", "guest: recalls"),
     (&["ctrl+bracket_right"], "", "Xenith - proof - virtual machines"),
-    (&["d"], "", "web                                      Halted"),
+    (&["d"], "", "Shut down web?"),
+    (&["y"], "", "web                                      Halted"),
     (&["esc", "down", "down", "ret"], "", "A root shell."),
     (&[], "id\n", "uid=0(root)"),
     (&[], "exit\n", "> Local shell"),
