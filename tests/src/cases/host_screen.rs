@@ -70,8 +70,9 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
 
 /// The same screens, for whoever has logged in there.
 fn on_serial_line(serial: &mut Serial) -> Result<()> {
-    serial.send("TERM=vt102 xenith-screen\n")?;
-    serial.wait("Manage at", LIMIT).context("seeing the screens on the serial line")?;
+    serial.send("stty cols 80 rows 24; TERM=vt102 xenith-screen; stty cols 2000\n")?;
+    // Between words are movements of the cursor.
+    serial.wait("https://10.0.2.", LIMIT).context("seeing the screens on the serial line")?;
     serial.send("q")?;
     serial.wait("# ", LIMIT).context("leaving them")?;
     shell::run(serial, "true").map(drop)

@@ -68,12 +68,12 @@ fn disks_and_vms_go_to_files_and_come_back() {
     bytes[35 << 20..36 << 20].fill(0x5a);
     std::fs::write(file("raw"), &bytes).unwrap();
     xe.ok(&format!("vdi-import uuid={disk} filename={}", file("raw")));
-    for format in ["vhd", "vhd-fixed"] {
+    for (format, read_as) in [("vhd", "vhd"), ("vhd-fixed", "vhd"), ("qcow2", "qcow2")] {
         let image = file(format);
         xe.ok(&format!("vdi-export uuid={disk} filename={image} format={format}"));
         std::fs::write(file("raw"), vec![1; 40 << 20]).unwrap();
         xe.ok(&format!("vdi-import uuid={disk} filename={}", file("raw")));
-        xe.ok(&format!("vdi-import uuid={disk} filename={image} format=vhd"));
+        xe.ok(&format!("vdi-import uuid={disk} filename={image} format={read_as}"));
         let back = file(&format!("{format}-back"));
         let export = format!("vdi-export uuid={disk} filename={back} --progress");
         let (code, _, shown) = xe.run(&export.split(' ').collect::<Vec<_>>());
@@ -82,7 +82,7 @@ fn disks_and_vms_go_to_files_and_come_back() {
         assert!(std::fs::read(&back).unwrap() == bytes);
     }
     let refused = xe.fails(&format!("vdi-export uuid={disk} filename={} format=vmdk", file("x")));
-    assert!(refused.contains("only raw, vhd and vhd-fixed are known"), "{refused}");
+    assert!(refused.contains("only raw, vhd, vhd-fixed and qcow2 are known"), "{refused}");
     assert!(!Path::new(&file("x")).exists());
     let refused = xe.fails(&format!("vdi-export uuid={disk} filename={}", file("raw")));
     assert!(refused.contains("File exists"), "{refused}");
