@@ -218,7 +218,7 @@ vifodd:  300       3    4    0    0     0          0         0      900       9 
         write("7/stat", &format!("7 (a ) name) {fields}"));
         assert_eq!(sysfs.age(7), Some(Duration::from_millis(1020)));
         assert_eq!(sysfs.age(8), None);
-        for bad in ["", "7 (x) S 1", "7 x", "7 (x) S 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 x 1 2"] {
+        for bad in ["", "7 (x) S 1", "7 x", "7 (x) S 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 x 2"] {
             write("7/stat", bad);
             assert_eq!(sysfs.age(7), None, "{bad}");
         }
