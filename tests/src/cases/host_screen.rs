@@ -41,7 +41,7 @@ const MONITOR: &[(&[&str], &str, &str)] = &[
     (&["ctrl+bracket_right"], "", "Xenith - proof - virtual machines"),
     (&["d"], "", "Shut down web?"),
     (&["y"], "", "web                                      Halted"),
-    (&["esc", "down", "down", "ret"], "", "A root shell."),
+    (&["esc", "down", "down", "ret"], "", "root@proof:"),
     (&[], "id\n", "uid=0(root)"),
     (&[], "exit\n", "> Local shell"),
     (&["end"], "", "> Lock this screen"),
