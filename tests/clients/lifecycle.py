@@ -542,6 +542,8 @@ def back(host, disk):
     read_until(console, "guest: ready")
     say("it starts from the snapshot of its disks")
     clone = host.api.VM.clone(checkpoint, "goes on by itself")
+    # As what is made of a snapshot is.
+    host.api.VM.set_is_a_template(clone, False)
     assert host.api.VM.get_power_state(clone) == "Suspended"
     of_clone = go_on(host, clone)
     ask(of_clone, "recall", "guest: recalls early, boots 1")
