@@ -3,9 +3,12 @@
 
 use anyhow::{Context, Result};
 
+use crate::cases::{LIMIT, READY};
+use crate::install::{self, From, PASSWORD};
 use crate::lab::Lab;
 use crate::serial::Serial;
 use crate::shell;
+use crate::vm::{Setup, Vm};
 
 /// Where the host sees the test guests' disk; see [`disk`].
 const SOURCE: &str = "/dev/disk/by-id/virtio-GUEST";
@@ -28,6 +31,16 @@ pub fn disk(lab: &Lab, folder: &std::path::Path) -> Result<(String, String)> {
     let file = "guest.img";
     std::fs::copy(&lab.guest_disk, folder.join(file)).context("copying the guest's disk")?;
     Ok((file.to_owned(), "GUEST".to_owned()))
+}
+
+/// Installs a host with thin LVM storage that also has the test guests' disk, starts it, and logs in.
+pub fn host(lab: &Lab, folder: &std::path::Path) -> Result<Vm> {
+    install::install(lab, folder, false, "lvm-thin", From::Volume)?;
+    let disks = vec![install::system_disk(), disk(lab, folder)?];
+    let mut vm = Vm::start(lab, folder, "host", &Setup { disks, ..Setup::default() })?;
+    vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
+    shell::log_in(&mut vm.serial, PASSWORD)?;
+    Ok(vm)
 }
 
 /// A guest made of `template`, with a disk on the default SR and a card in the management network.

@@ -5,14 +5,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::boot::{LIMIT, READY};
+use super::boot::LIMIT;
 use crate::inner;
-use crate::install::{self, From, PASSWORD};
+use crate::install::PASSWORD;
 use crate::lab::Lab;
 use crate::runner::{Case, Figures};
 use crate::serial::Serial;
 use crate::shell;
-use crate::vm::{Setup, Vm};
 
 /// Only by name and in full runs.
 pub fn cases() -> Vec<Case> {
@@ -52,11 +51,7 @@ const MONITOR: &[(&[&str], &str, &str)] = &[
 ];
 
 fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
-    install::install(lab, folder, false, "lvm-thin", From::Volume)?;
-    let disks = vec![install::system_disk(), inner::disk(lab, folder)?];
-    let mut vm = Vm::start(lab, folder, "host", &Setup { disks, ..Setup::default() })?;
-    vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
-    shell::log_in(&mut vm.serial, PASSWORD)?;
+    let mut vm = inner::host(lab, folder)?;
     inner::create(lab, &mut vm.serial, GUEST, inner::PVH)?;
     for (number, (keys, typed, shown)) in MONITOR.iter().enumerate() {
         vm.keys(keys)?;

@@ -6,15 +6,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use super::boot::{LIMIT, READY};
 use crate::inner;
-use crate::install::{self, From, PASSWORD};
 use crate::lab::Lab;
 use crate::remains::{self, DAEMON, WORKER};
 use crate::runner::{Case, Figures};
 use crate::serial::Serial;
 use crate::shell;
-use crate::vm::{Setup, Vm};
 
 /// Only by name and in full runs.
 pub fn cases() -> Vec<Case> {
@@ -94,12 +91,8 @@ const FUNCTIONS: &[&str] = &[
 ];
 
 fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
-    install::install(lab, folder, false, "lvm-thin", From::Volume)?;
-    let disks = vec![install::system_disk(), inner::disk(lab, folder)?];
-    let mut vm = Vm::start(lab, folder, "host", &Setup { disks, ..Setup::default() })?;
-    vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
+    let mut vm = inner::host(lab, folder)?;
     let serial = &mut vm.serial;
-    shell::log_in(serial, PASSWORD)?;
     let guest = inner::create(lab, serial, "kills", inner::PVH)?.vm;
     for function in FUNCTIONS {
         shell::run(serial, function)?;

@@ -167,12 +167,8 @@ const CYCLES: usize = 30;
 const AT_ONCE: usize = 5;
 
 fn cycles(lab: &Lab, folder: &Path) -> Result<()> {
-    install::install(lab, folder, false, "lvm-thin", From::Volume)?;
-    let disks = vec![install::system_disk(), inner::disk(lab, folder)?];
-    let mut vm = Vm::start(lab, folder, "host", &Setup { disks, ..Setup::default() })?;
-    vm.serial.wait(READY, LIMIT).context("booting the installed host")?;
+    let mut vm = inner::host(lab, folder)?;
     let serial = &mut vm.serial;
-    shell::log_in(serial, PASSWORD)?;
     let guest = inner::create(lab, serial, "cycles", inner::PVH)?.vm;
     let cycle = |serial: &mut Serial, times: usize| {
         let (start, end) =
