@@ -12,9 +12,12 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// Bytes typed at once: Xen keeps 128 until Dom0 takes them, and drops what comes then.
 const AT_ONCE: usize = 48;
 
-/// Logs in as root, as a person at the console does.
+/// Logs in as root, as a person at the console does: by the login prompt, which is behind the host's screen.
 pub fn log_in(serial: &mut Serial, password: &str) -> Result<()> {
-    serial.send("\n")?;
+    // Ctrl-L: what was drawn before is not seen any more.
+    serial.send("\x0c")?;
+    serial.wait("q login prompt", LIMIT).context("waiting for the host's screen")?;
+    serial.send("q")?;
     serial.wait("login:", LIMIT).context("waiting for the login prompt")?;
     serial.send("root\n")?;
     serial.wait("assword:", LIMIT).context("waiting for the password prompt")?;

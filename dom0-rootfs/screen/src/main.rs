@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! `xenith-screen`: what a person sees on a host's monitor, and whoever is logged in as root, on any
-//! terminal of 80x24 characters.
+//! `xenith-screen`: what a person sees on a host's monitor and serial line, and whoever is logged in as
+//! root, on any terminal of 80x24 characters.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use screen::client::Toolstack;
+use screen::state::Leave;
 use screen::terminal;
 
-const USAGE: &str = "xenith-screen [--console] [--socket FILE] [--https ADDR:PORT]
+const USAGE: &str = "xenith-screen [--console | --login-prompt] [--socket FILE] [--https ADDR:PORT]
 
 Shows what this host is like, its network, storage and virtual machines; changes need root's password.
   --console          cannot be left, as on the monitor of a host
+  --login-prompt     whoever leaves comes to a login prompt, as on its serial line
   --socket FILE      socket of the toolstack [default: /run/xenith/xapi.sock]
   --https ADDR:PORT  its HTTPS on this host, which checks the password [default: 127.0.0.1:443]
 ";
@@ -22,12 +24,13 @@ fn main() -> Result<()> {
         socket: PathBuf::from(xapi_client::SOCKET),
         https: SocketAddr::from(([127, 0, 0, 1], 443)),
     };
-    let mut can_leave = true;
+    let mut leave = Leave::Caller;
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} needs a value"));
         match word.as_str() {
-            "--console" => can_leave = false,
+            "--console" => leave = Leave::Never,
+            "--login-prompt" => leave = Leave::LoginPrompt,
             "--socket" => toolstack.socket = value()?.into(),
             "--https" => {
                 let text = value()?;
@@ -45,5 +48,5 @@ fn main() -> Result<()> {
             _ => bail!("{word:?} is not known; --help says what is"),
         }
     }
-    terminal::run(toolstack, can_leave)
+    terminal::run(toolstack, leave)
 }

@@ -2,14 +2,31 @@
 //! Programs that take over the terminal.
 
 use std::io::stdin;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result};
+
+/// Seconds after which a login prompt that nobody answers gives the line back to the screens.
+const NAMELESS: &str = "300";
+/// Those of systemd's own serial lines.
+const BAUD_RATES: &str = "115200,57600,38400,9600";
 
 /// Gives the person a shell on this terminal until they leave it.
 pub fn shell() -> Result<()> {
     println!("A root shell. \"exit\" goes back.");
     run("/bin/bash", "-l").map(drop)
+}
+
+/// Puts a login prompt in the place of this program. It ends with the person's shell, or after some time without a
+/// name. Returns only what went wrong.
+#[expect(clippy::disallowed_methods, reason = "nothing of this program is left to wrap it")]
+pub fn become_login_prompt() -> Error {
+    let words = ["--noreset", "--noclear", "--keep-baud", "--timeout", NAMELESS, BAUD_RATES, "-"];
+    // Without it agetty finds out itself.
+    let terminal = std::env::var_os("TERM");
+    let error = Command::new("/sbin/agetty").args(words).args(terminal).exec();
+    Error::from(error).context("starting /sbin/agetty")
 }
 
 /// Shows what of the network works, until Enter.

@@ -18,10 +18,14 @@ use crate::client::Toolstack;
 use crate::draw::draw;
 use crate::follow::follow;
 use crate::program;
-use crate::state::{Action, Event, State};
+use crate::state::{Action, Event, Leave, State};
 
 /// How long keys are waited for before news are looked at.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Who comes to a serial line after so long has seen nothing of it, and the kernel may have written over
+/// what is there: the first key draws all anew.
+const PAUSE: Duration = Duration::from_secs(10);
 
 struct App {
     toolstack: Arc<Toolstack>,
@@ -32,6 +36,7 @@ struct App {
     /// The session that the person's password opened.
     session: Option<Value>,
     begin: Instant,
+    last_key: Instant,
 }
 
 /// From the threads that talk with the toolstack.
@@ -41,7 +46,7 @@ enum Message {
 }
 
 /// Shows the screens until the person leaves.
-pub fn run(toolstack: Toolstack, can_leave: bool) -> Result<()> {
+pub fn run(toolstack: Toolstack, leave: Leave) -> Result<()> {
     let (sender, receiver) = channel();
     let toolstack = Arc::new(toolstack);
     // Dropped at the end, which ends the thread.
@@ -53,39 +58,51 @@ pub fn run(toolstack: Toolstack, can_leave: bool) -> Result<()> {
     let mut app = App {
         toolstack,
         screen: Screen::open()?,
-        state: State::new(can_leave),
+        state: State::new(leave),
         sender,
         receiver,
         session: None,
         begin: Instant::now(),
+        last_key: Instant::now(),
     };
     let result = app.work();
     let ended = app.log_out();
     app.screen.close()?;
     ended.map(|ended| ended.join());
-    result
+    result?;
+    match leave {
+        Leave::Never | Leave::Caller => Ok(()),
+        Leave::LoginPrompt => {
+            clear()?;
+            Err(program::become_login_prompt())
+        }
+    }
 }
 
 impl App {
     fn work(&mut self) -> Result<()> {
-        // What is drawn changes with what happens, and with every second.
+        // What is drawn changes with what happens, and with the time.
         let mut drawn = None;
         loop {
-            let second = Some(self.begin.elapsed().as_secs());
             let uptime = rustix::system::sysinfo().uptime;
             let uptime = Duration::from_secs(u64::try_from(uptime).unwrap_or_default());
             if self.fold(Event::Tick(self.begin.elapsed(), uptime))? {
                 return Ok(());
             }
-            if drawn != second {
+            let shown = Some(self.state.of_the_time());
+            if drawn != shown {
                 let state = &self.state;
                 self.screen.draw(|frame| draw(state, frame))?;
-                drawn = second;
+                drawn = shown;
             }
             if event::poll(PATIENCE).context("waiting for a key")? {
                 drawn = None;
                 match event::read().context("reading a key")? {
                     event::Event::Key(event) => {
+                        if self.last_key.elapsed() >= PAUSE {
+                            self.screen.fit()?;
+                        }
+                        self.last_key = Instant::now();
                         if let Some(key) = Key::of(event)
                             && self.fold(Event::Key(key))?
                         {
@@ -161,8 +178,7 @@ impl App {
     fn away(&mut self, other: impl FnOnce() -> Result<()>) -> Result<Option<Action>> {
         let begin = Instant::now();
         self.screen.close()?;
-        // Linux's console has no second screen below.
-        execute!(stdout(), Clear(ClearType::All), MoveTo(0, 0)).context("clearing the terminal")?;
+        clear()?;
         let result = other().map_err(|error| format!("{error:#}"));
         self.screen = Screen::open()?;
         Ok(self.state.on(Event::Back(begin.elapsed(), result)))
@@ -174,4 +190,9 @@ impl App {
         // A toolstack that does not answer has no sessions either.
         Some(thread::spawn(move || drop(toolstack.log_out(session))))
     }
+}
+
+/// Linux's console has no second screen below, nor have many terminals at a serial line.
+fn clear() -> Result<()> {
+    execute!(stdout(), Clear(ClearType::All), MoveTo(0, 0)).context("clearing the terminal")
 }

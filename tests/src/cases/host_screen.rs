@@ -10,6 +10,7 @@ use crate::inner;
 use crate::install::PASSWORD;
 use crate::lab::Lab;
 use crate::runner::{Case, Figures};
+use crate::screen::Screen;
 use crate::serial::Serial;
 use crate::shell;
 
@@ -63,12 +64,31 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     on_serial_line(&mut vm.serial)
 }
 
-/// The same screens, for whoever has logged in there.
+/// The same for the serial line, whose screens come when the shell there ends.
+const SERIAL_LINE: &[(&str, &str)] = &[
+    ("exit\n", "Manage at    https://10.0.2."),
+    ("\x1b[B\x1b[B\r", "web                                      Halted"),
+    ("s", "This needs root's password."),
+    (PASSWORD, "[*************  "),
+    ("\r", "web                                      Running"),
+    ("d", "Shut down web?"),
+    ("y", "web                                      Halted"),
+    ("\x1b", "> Virtual machines"),
+    ("\x1b[B\x1b[B\r", "root@proof:"),
+    ("id\n", "uid=0(root)"),
+    ("exit\n", "> Local shell"),
+    ("\x1b[F", "> Lock this screen"),
+    ("\r", "> Log in"),
+];
+
 fn on_serial_line(serial: &mut Serial) -> Result<()> {
-    serial.send("stty cols 80 rows 24; TERM=vt102 xenith-screen; stty cols 2000\n")?;
-    // Between words are movements of the cursor.
-    serial.wait("https://10.0.2.", LIMIT).context("seeing the screens on the serial line")?;
-    serial.send("q")?;
-    serial.wait("# ", LIMIT).context("leaving them")?;
-    shell::run(serial, "true").map(drop)
+    let mut screen = Screen::new("host");
+    for (typed, shown) in SERIAL_LINE {
+        serial.send(typed)?;
+        screen
+            .wait(serial, shown, LIMIT)
+            .with_context(|| format!("after {typed:?} on the serial line"))?;
+    }
+    // The login prompt is behind them.
+    shell::log_in(serial, PASSWORD)
 }

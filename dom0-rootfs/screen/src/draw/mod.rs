@@ -9,7 +9,7 @@ use ratatui::Frame;
 use widgets::{Body, Page};
 
 use crate::facts::Facts;
-use crate::state::{HOST, Request, Screen, State};
+use crate::state::{HOST, Leave, Request, Screen, State};
 
 /// Rows of lists.
 const ROWS: usize = 15;
@@ -43,8 +43,12 @@ fn screen(state: &State) -> (&'static str, String, Body) {
     let back = "Esc back";
     match state.screen {
         Screen::Status => {
-            let leave = if state.can_leave { "  q leave" } else { "  Alt-F2 login prompt" };
-            ("", format!("Up/Down select  Enter open{leave}"), status::body(state))
+            let leave = match state.leave {
+                Leave::Never => "Alt-F2 login prompt",
+                Leave::LoginPrompt => "q login prompt",
+                Leave::Caller => "q leave",
+            };
+            ("", format!("Up/Down select  Enter open  {leave}"), status::body(state))
         }
         Screen::Login => ("login", format!("Enter log in  {back}"), login(state)),
         Screen::Network => {

@@ -45,7 +45,7 @@ fn golden(name: &str, state: &State) {
 
 #[test]
 fn status() {
-    let mut state = State::new(false);
+    let mut state = State::new(Leave::Never);
     golden("starting", &state);
     let why = "connecting to /run/xenith/xapi.sock: Connection refused (os error 111)";
     state.on(Event::Lost(why.to_owned()));
@@ -74,9 +74,13 @@ fn status() {
     open(&mut state, 2);
     golden("vms-none", &state);
     golden("status-unlocked", &unlocked());
-    let mut left = State::new(true);
-    left.on(Event::Facts(Box::new(facts())));
-    golden("status-by-a-person", &left);
+    for (name, leave) in
+        [("status-by-a-person", Leave::Caller), ("status-serial-line", Leave::LoginPrompt)]
+    {
+        let mut left = State::new(leave);
+        left.on(Event::Facts(Box::new(facts())));
+        golden(name, &left);
+    }
 }
 
 #[test]

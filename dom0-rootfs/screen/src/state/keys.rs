@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What each key does on each screen.
 
-use super::{Action, HOST, Key, MENU, Request, Screen, State, VmRequest, Want};
+use super::{Action, HOST, Key, Leave, MENU, Request, Screen, State, VmRequest, Want};
 
 /// Entries that Page up and down go over.
 const PAGE: usize = 10;
@@ -48,7 +48,9 @@ impl State {
             Key::Down => self.menu = (self.menu + 1).min(MENU.len()),
             Key::Home => self.menu = 0,
             Key::End => self.menu = MENU.len(),
-            Key::Char('q') | Key::Leave if self.can_leave => return Some(Action::Leave),
+            Key::Char('q') | Key::Leave if self.leave != Leave::Never => {
+                return Some(Action::Leave);
+            }
             Key::Enter => match self.menu {
                 0 => self.go(Screen::Network),
                 1 => self.go(Screen::Storage),

@@ -150,6 +150,17 @@ pub const MENU: &[&str] = &[
 /// Entries of the host's screen.
 pub const HOST: &[&str] = &["Restart the host", "Power the host off", "Restart the toolstack"];
 
+/// What is on the terminal when the screens are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// They cannot be left: a host's monitor, whose other consoles have a login prompt.
+    Never,
+    /// A login prompt: a serial line, which is one console only.
+    LoginPrompt,
+    /// Whatever the person started them from.
+    Caller,
+}
+
 /// Everything that is shown.
 #[derive(Debug)]
 pub struct State {
@@ -175,8 +186,8 @@ pub struct State {
     pub address: Address,
     /// A request that waits for a yes.
     pub question: Option<Request>,
-    /// A person started this program and can leave it.
-    pub can_leave: bool,
+    /// What is on this terminal without the screens.
+    pub leave: Leave,
     /// Since this program began.
     now: Duration,
     /// The same at the last key.
@@ -185,7 +196,7 @@ pub struct State {
 
 impl State {
     /// Before anything is known.
-    pub fn new(can_leave: bool) -> Self {
+    pub fn new(leave: Leave) -> Self {
         Self {
             screen: Screen::Status,
             facts: None,
@@ -198,7 +209,7 @@ impl State {
             login: Login::default(),
             address: Address::default(),
             question: None,
-            can_leave,
+            leave,
             now: Duration::ZERO,
             last_key: Duration::ZERO,
         }
@@ -248,6 +259,12 @@ impl State {
             }
         }
         None
+    }
+
+    /// All that a screen shows of the time: minutes that the host is up, seconds until the next try of a
+    /// password, and whether it is locked. A serial line carries nothing as long as this stays.
+    pub fn of_the_time(&self) -> (u64, u64, bool) {
+        (self.uptime.as_secs() / 60, self.login_waits(), self.unlocked)
     }
 
     /// Does it, after the password if that was not given yet.

@@ -66,7 +66,7 @@ fn vm(name: &str, state: &str, allowed: &[&str], console: bool) -> Vm {
 
 /// Nobody has logged in.
 pub(crate) fn locked() -> State {
-    let mut state = State::new(false);
+    let mut state = State::new(Leave::Never);
     state.on(Event::Tick(Duration::from_secs(1), Duration::from_secs(90_000)));
     state.on(Event::Facts(Box::new(facts())));
     state
@@ -122,8 +122,9 @@ fn nothing_but_looking_goes_without_the_password() {
     }
     assert_eq!(press(&mut locked(), &[Key::Leave]), None);
     assert_eq!(press(&mut locked(), &[Key::Redraw]), Some(Action::Redraw));
-    let mut by_a_person = State::new(true);
-    assert_eq!(press(&mut by_a_person, &[Key::Char('q')]), Some(Action::Leave));
+    for leave in [Leave::LoginPrompt, Leave::Caller] {
+        assert_eq!(press(&mut State::new(leave), &[Key::Char('q')]), Some(Action::Leave));
+    }
 }
 
 #[test]
