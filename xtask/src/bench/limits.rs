@@ -39,6 +39,7 @@ const LIMITS: &[Limit] = &[
     limit("host", "VM.start / xl create PVH", "x", 0.2),
     limit("host", "VM.hard_shutdown / xl destroy PVH", "x", 0.2),
     limit("host", "VM.start / xl create HVM", "x", 0.5),
+    limit("host", "VM.hard_shutdown / xl destroy HVM", "x", 0.5),
 ];
 
 /// The limit of a figure, if it has one.

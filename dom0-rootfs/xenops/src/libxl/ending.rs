@@ -86,6 +86,19 @@ impl Remains {
     }
 }
 
+/// What makes a device go that the domain's device model serves and libxl gives to every fully virtualized guest:
+/// keyboard and pointer. libxl ends the device model first, and then gives it two seconds to close this
+/// (`LIBXL_QEMU_BODGE_TIMEOUT` of `tools/libs/light/libxl_internal.h`).
+pub(crate) fn device_models(domain: DomId) -> Vec<Change> {
+    let id = domain.0;
+    let nodes = [
+        format!("/local/domain/0/backend/vkbd/{id}"),
+        format!("/local/domain/{id}/device/vkbd"),
+        format!("/libxl/{id}/device/vkbd"),
+    ];
+    nodes.map(Change::Remove).into()
+}
+
 /// Removes the files that libxl has below `folder` of a domain, `userdata-d.7.UUID.libxl-json`.
 pub(crate) fn remove_userdata(folder: &Path, domain: DomId) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
@@ -177,6 +190,27 @@ mod tests {
         assert!(ends(&[("/libxl/7/device/vbd/new/backend", "/x")]));
         let mut hvm = serving(&[("/libxl/7/type", "hvm")], 0);
         assert!(Remains::of(&mut hvm, DomId(7)).unwrap().libxls);
+    }
+
+    #[test]
+    fn what_the_device_model_serves_goes_with_it() {
+        let mut store = built(&[
+            ("/libxl/7/device/vkbd/0/backend", "/local/domain/0/backend/vkbd/7/0"),
+            ("/local/domain/0/backend/vkbd/7/0/state", "2"),
+            ("/local/domain/0/backend/vkbd/8/0/state", "2"),
+            ("/local/domain/7/device/vkbd/0/state", "1"),
+        ]);
+        assert!(Remains::of(&mut store, DomId(7)).unwrap().libxls);
+        // A second time as well.
+        for _ in 0..2 {
+            store.change_each(&device_models(DomId(7))).unwrap();
+        }
+        let children = |store: &mut Xenstore, at: &str| store.children(at).unwrap();
+        assert_eq!(children(&mut store, "/local/domain/0/backend/vkbd"), ["8"]);
+        for others in ["/libxl/7/device", "/local/domain/7/device"] {
+            let left = children(&mut store, others);
+            assert!(!left.is_empty() && !left.contains(&"vkbd".to_owned()), "{others}: {left:?}");
+        }
     }
 
     #[test]

@@ -464,6 +464,7 @@ fn end(ctx: &mut Ctx, domain: DomId, vm: Option<Uuid>) -> Result<Took, XenopsErr
     if remains.libxls {
         devices::remove(&mut store, &remains.devices, CLOSED_WITHIN).map_err(in_store)?;
         store.change_each(&devices::folders(domain)).map_err(in_store)?;
+        store.change_each(&ending::device_models(domain)).map_err(in_store)?;
         took.tell("ending devices");
         if vm.is_some()
             && let Err(detail) = ctx.destroy(domain.0)
