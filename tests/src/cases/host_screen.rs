@@ -71,7 +71,8 @@ const SERIAL_LINE: &[(&str, &str)] = &[
     ("s", "This needs root's password."),
     (PASSWORD, "[*************  "),
     ("\r", "web                                      Running"),
-    ("d", "Shut down web?"),
+    // It has only begun, and would not hear that it is asked to end.
+    ("f", "Switch web off?"),
     ("y", "web                                      Halted"),
     ("\x1b", "> Virtual machines"),
     ("\x1b[B\x1b[B\r", "root@proof:"),
