@@ -63,3 +63,13 @@ pub fn create(lab: &Lab, serial: &mut Serial, name: &str, template: &str) -> Res
     }
     Ok(Inner { vm, vdi })
 }
+
+/// Reads a guest's console with `xe console` until it has said `word` and is ready.
+pub fn watch_boot(serial: &mut Serial, vm: &str, word: &str) -> Result<()> {
+    serial.send(&format!("xe console uuid={vm}\n"))?;
+    serial.wait(word, LIMIT).context("reading the guest's console")?;
+    serial.wait("guest: ready", LIMIT).context("reading the guest's console")?;
+    // Ctrl-] leaves the console; what is typed before the shell is back is lost.
+    serial.send("\x1d")?;
+    serial.wait("~# ", LIMIT).context("leaving the guest's console")
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use appliance_model::handover::Handover;
 
+use crate::api;
 use crate::database::SqliteDatabase;
 use crate::derived;
 use crate::housekeeping;
@@ -36,6 +37,8 @@ pub struct Daemon {
     pub toolstack: Arc<Toolstack>,
     listeners: Listeners,
     handover: Arc<Handover>,
+    /// The host has started since the last run.
+    booted: bool,
 }
 
 impl Daemon {
@@ -46,9 +49,9 @@ impl Daemon {
             let (places, handover) = (places.clone(), handover.clone());
             tokio::task::spawn_blocking(move || open(&places, outside, &handover))
         };
-        let toolstack = opened.await.context("starting")??;
+        let (toolstack, booted) = opened.await.context("starting")??;
         let listeners = Listeners::bind(places.listen, places.socket.as_deref()).await?;
-        Ok(Daemon { toolstack, listeners, handover })
+        Ok(Daemon { toolstack, listeners, handover, booted })
     }
 
     /// Where it listens.
@@ -58,6 +61,11 @@ impl Daemon {
 
     /// Serves for ever.
     pub async fn serve(self) {
+        if self.booted {
+            let toolstack = self.toolstack.clone();
+            // Not waited for: guests take their time.
+            drop(tokio::task::spawn_blocking(move || api::start_with_host(&toolstack)));
+        }
         tokio::spawn(startup::keep_figures(self.toolstack.clone(), self.handover));
         tokio::spawn(housekeeping::keep_tidy(self.toolstack.clone()));
         if let Some(pause) = self.toolstack.sampling {
@@ -67,7 +75,7 @@ impl Daemon {
     }
 }
 
-fn open(places: &Places, outside: Outside, handover: &Handover) -> Result<Arc<Toolstack>> {
+fn open(places: &Places, outside: Outside, handover: &Handover) -> Result<(Arc<Toolstack>, bool)> {
     let make_parent = |path: &Path| match path.parent() {
         Some(folder) => std::fs::create_dir_all(folder)
             .with_context(|| format!("creating {}", folder.display())),
@@ -84,6 +92,6 @@ fn open(places: &Places, outside: Outside, handover: &Handover) -> Result<Arc<To
     names.retain(|name| !name.is_empty() && !name.contains(['(', ')', ' ']));
     let identity = Arc::new(Identity::open(&places.tls, &names)?);
     let toolstack = Arc::new(Toolstack::new(store, outside, identity));
-    startup::start(&toolstack, handover)?;
-    Ok(toolstack)
+    let booted = startup::start(&toolstack, handover)?;
+    Ok((toolstack, booted))
 }

@@ -12,6 +12,7 @@ use appliance_model::handover::HANDOVER_PATH;
 use clap::Parser;
 use network::OvsBackend;
 use tokio::signal::unix::{SignalKind, signal};
+use toolstack::api;
 use toolstack::auth::HostAccounts;
 use toolstack::daemon::{Daemon, Places};
 use toolstack::dom0::{self, Dom0, HostPrograms};
@@ -117,6 +118,20 @@ async fn run(options: Options) -> Result<()> {
         _ = terminate.recv() => tracing::info!("told to end"),
         _ = interrupt.recv() => tracing::info!("interrupted"),
         ended = serving => ended.context("serving")?,
+    }
+    let power = toolstack.power.clone();
+    let ending = tokio::task::spawn_blocking(move || power.is_ending()).await;
+    if ending.context("asking whether the host goes down")?.unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        false
+    }) {
+        tracing::info!("the host goes down: shutting down its VMs");
+        let toolstack = toolstack.clone();
+        // It is served meanwhile: guests are waited for, and clients see them end.
+        let ended = tokio::task::spawn_blocking(move || api::end_with_host(&toolstack));
+        if let Err(error) = ended.await.context("shutting down the VMs")? {
+            tracing::error!(%error, "VMs are cut off with the host");
+        }
     }
     let saved = tokio::task::spawn_blocking(move || toolstack.metrics.save());
     saved.await.context("writing figures to disk")?;

@@ -108,6 +108,12 @@ impl Power for Systemd {
         run("systemctl", &["--no-block", "reboot"]).map(drop)
     }
 
+    fn is_ending(&self) -> Result<bool> {
+        // org.freedesktop.systemd1(5), `SystemState`.
+        let state = run("systemctl", &["show", "--property=SystemState", "--value"])?;
+        Ok(state.trim_ascii() == b"stopping")
+    }
+
     fn restart_daemon(&self) -> Result<()> {
         after_the_answer("restart");
         Ok(())

@@ -190,6 +190,10 @@ impl Power for NoPower {
         anyhow::bail!("a simulated host cannot be rebooted")
     }
 
+    fn is_ending(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     fn restart_daemon(&self) -> Result<()> {
         anyhow::bail!("the daemon of a simulated host is started by hand")
     }

@@ -44,8 +44,8 @@ pub fn read_handover(path: &Path) -> Result<Handover> {
     }
 }
 
-/// Does it all. Blocks.
-pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
+/// Does it all, and says whether the host has started since the last run. Blocks.
+pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<bool> {
     let info = toolstack.hypervisor.host().context("asking Xen for facts of the host")?;
     if toolstack.host().is_null() {
         toolstack
@@ -60,6 +60,7 @@ pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
     // The host is of use without knowing them; objects then say what they said before.
     let services = toolstack.dom0.services();
     let services = services.inspect_err(|error| tracing::error!("{error:#}")).ok();
+    let booted = toolstack.store.read(|objects| objects.note(BOOT) != Some(this_boot().as_str()));
     toolstack
         .store
         .write(|t| facts(t, toolstack, &info, services.as_ref()))
@@ -83,7 +84,7 @@ pub fn start(toolstack: &Arc<Toolstack>, handover: &Handover) -> Result<()> {
     if let Err(error) = toolstack.dom0.toolstack_is_ready() {
         tracing::error!("{error:#}");
     }
-    Ok(())
+    Ok(booted)
 }
 
 fn keep_switches(toolstack: &Toolstack) {
@@ -196,6 +197,11 @@ fn control_domain(t: &mut Transaction<'_>, host: &Ref, hostname: &str) {
     t.set(host, "control_domain", vm);
 }
 
+/// Of the kernel's, another each time.
+fn this_boot() -> String {
+    read_line("/proc/sys/kernel/random/boot_id")
+}
+
 /// What may have changed since the last run.
 fn facts(
     t: &mut Transaction<'_>,
@@ -207,7 +213,7 @@ fn facts(
         return Ok(());
     };
     // A host that was disabled is enabled again by a reboot, not by a new run of the daemon.
-    let boot = read_line("/proc/sys/kernel/random/boot_id");
+    let boot = this_boot();
     if t.objects().note(BOOT) != Some(boot.as_str()) {
         t.set(&host, "enabled", true);
         t.set_note(BOOT, Some(boot));

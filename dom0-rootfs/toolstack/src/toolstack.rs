@@ -61,6 +61,8 @@ pub trait Power: Send + Sync {
     fn off(&self) -> anyhow::Result<()>;
     /// Begins to reboot.
     fn reboot(&self) -> anyhow::Result<()>;
+    /// Whether the whole machine is going down, and not the daemon alone.
+    fn is_ending(&self) -> anyhow::Result<bool>;
     /// Begins to start the daemon anew.
     fn restart_daemon(&self) -> anyhow::Result<()>;
     /// Begins to end the daemon, until somebody starts it again.

@@ -95,13 +95,13 @@ fn uefi(lab: &Lab, folder: &Path, figures: &Figures) -> Result<()> {
     )?;
     shell::run(serial, &format!("xe vm-start uuid={vm_uuid}"))?;
     expect_state(serial, &vm_uuid, "running")?;
-    watch_boot(serial, &vm_uuid, "boots 1")?;
+    inner::watch_boot(serial, &vm_uuid, "boots 1")?;
     expect_page(web, &format!("guest {vm_uuid} boots 1"))?;
     shell::run(serial, &format!("xe vm-pause uuid={vm_uuid}"))?;
     expect_state(serial, &vm_uuid, "paused")?;
     shell::run(serial, &format!("xe vm-unpause uuid={vm_uuid}"))?;
     shell::run(serial, &format!("xe vm-reboot --force uuid={vm_uuid}"))?;
-    watch_boot(serial, &vm_uuid, "boots 2")?;
+    inner::watch_boot(serial, &vm_uuid, "boots 2")?;
     expect_page(web, &format!("guest {vm_uuid} boots 2"))?;
     shell::run(serial, &format!("xe vm-shutdown uuid={vm_uuid}"))?;
     expect_state(serial, &vm_uuid, "halted")?;
@@ -119,16 +119,6 @@ fn expect_state(serial: &mut Serial, vm: &str, wanted: &str) -> Result<()> {
     let state = shell::run(serial, &state)?;
     anyhow::ensure!(state == wanted, "the guest is {state}, not {wanted}");
     Ok(())
-}
-
-/// Reads a guest's console with `xe console` until it has said `word` and is ready.
-fn watch_boot(serial: &mut Serial, vm: &str, word: &str) -> Result<()> {
-    serial.send(&format!("xe console uuid={vm}\n"))?;
-    serial.wait(word, LIMIT).context("reading the guest's console")?;
-    serial.wait("guest: ready", LIMIT).context("reading the guest's console")?;
-    // Ctrl-] leaves the console; what is typed before the shell is back is lost.
-    serial.send("\x1d")?;
-    serial.wait("~# ", LIMIT).context("leaving the guest's console")
 }
 
 /// What the guest serves behind a forwarded port.

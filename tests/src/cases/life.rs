@@ -177,7 +177,10 @@ fn cycles(lab: &Lab, folder: &Path) -> Result<()> {
             format!("for n in $(seq 2 {AT_ONCE}); do {start} && {end} --force || break; done");
         let halted = format!("xe vm-list uuid={guest} power-state=halted --minimal | grep -q .");
         for _ in 0..times / AT_ONCE {
-            shell::run(serial, &format!("{cut_off}; {start} && {end} && {halted}"))?;
+            shell::run(serial, &format!("{cut_off}; {start}"))?;
+            // One that has only begun would not hear that it is asked to end.
+            inner::watch_boot(serial, &guest, "boots")?;
+            shell::run(serial, &format!("{end} && {halted}"))?;
         }
         anyhow::Ok(())
     };

@@ -18,6 +18,7 @@ mod network;
 mod nfs;
 mod power_cuts;
 mod raid;
+mod reboot;
 mod reinstall;
 mod screens;
 mod serial_install;
@@ -82,6 +83,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(announced::cases());
     cases.extend(life::cases());
     cases.extend(kills::cases());
+    cases.extend(reboot::cases());
     cases.extend(host_screen::cases());
     cases.extend(nfs::cases());
     cases.extend(disks::cases());
@@ -115,7 +117,7 @@ mod tests {
         assert_eq!(chosen("net-"), ["net-lacp-vlan", "net-changes", "net-ipv6-only"]);
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
-        let life = "pvh checkpoint guard balloon qcow2 cycles clients provision archives hvm uefi kills screen nfs"
+        let life = "pvh checkpoint guard balloon qcow2 cycles clients provision archives hvm uefi kills reboot screen nfs"
             .split_whitespace();
         let life: Vec<_> = life.map(|name| format!("life-{name}")).collect();
         assert_eq!(chosen("life-"), life);

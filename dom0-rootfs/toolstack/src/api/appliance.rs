@@ -150,7 +150,7 @@ fn run(
 }
 
 /// Those that it did not work with.
-fn all_at_once(message: &str, vms: Vec<(Ref, Part)>, flags: &[Value]) -> Vec<Ref> {
+pub(super) fn all_at_once(message: &str, vms: Vec<(Ref, Part)>, flags: &[Value]) -> Vec<Ref> {
     thread::scope(|scope| {
         let begin = |(vm, part): (Ref, Part)| {
             let params = [Value::from(&vm)].into_iter().chain(flags.iter().cloned());

@@ -39,6 +39,7 @@ mod vm_provision;
 mod vm_revert;
 mod vm_settings;
 mod vmss;
+mod with_host;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -52,6 +53,7 @@ pub use blob::sweep as sweep_blobs;
 pub use pbd::plug;
 pub use services::follow_services;
 pub use vmss::follow_due;
+pub use with_host::{end_with_host, start_with_host};
 
 /// Carries out a message.
 pub type Handler = fn(&Context, &Args<'_>) -> Reply;

@@ -46,3 +46,4 @@ mod trial;
 mod unauthorised;
 mod uploads;
 mod vdi_migration;
+mod with_host;
