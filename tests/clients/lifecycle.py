@@ -479,7 +479,7 @@ def live(host, disk):
 def crash(host, vm, console):
     """Has the guest crash; its memory is kept, which libxc maps page by page: minutes on a busy machine."""
     host.api.VM.set_actions_after_crash(vm, "coredump_and_destroy")
-    console.write(b"crash\n")
+    ask(console, "crash", "Kernel panic")
     token, end = "", time.monotonic() + 900
     while host.api.VM.get_power_state(vm) != "Halted":
         assert time.monotonic() < end, "it does not end"
