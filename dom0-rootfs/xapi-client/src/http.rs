@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! As much of HTTP/1.1 as a client of one server needs.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 
 use anyhow::{Context, Result, bail};
+use rustix::net::{Shutdown, shutdown};
 use xapi_model::{Call, Reply, xmlrpc};
+
+/// How much of a body without a length goes at once.
+const CHUNK: usize = 64 << 10;
 
 /// Anything that bytes go through both ways, with the descriptor that they go through.
 pub trait Stream: Read + Write + AsFd {}
@@ -62,24 +66,29 @@ impl Connection {
     pub fn call(&mut self, call: &Call) -> Result<Reply> {
         let text = xmlrpc::encode_call(call);
         let length = text.len() as u64;
-        let answer = self.exchange("POST", "/", length, &mut text.as_bytes())?;
+        let answer = self.exchange("POST", "/", Some(length), &mut text.as_bytes())?;
         let answer = String::from_utf8(answer).context("reading an answer")?;
         xmlrpc::decode_reply(&answer).context("reading an answer")
     }
 
-    /// Sends a request with a body of known length and reads the answer's body whole.
+    /// Sends a request with a body and reads the answer's body whole. A body without a length goes in
+    /// chunks, to where it ends.
     ///
     /// # Errors
-    /// The connection broke, or the server refused.
+    /// The connection broke, the server refused, or the body could not be read.
     pub fn exchange(
         &mut self,
         method: &str,
         path: &str,
-        length: u64,
+        length: Option<u64>,
         body: &mut dyn Read,
     ) -> Result<Vec<u8>> {
         let mut answer = Vec::new();
         let sent = self.send(method, path, length, body);
+        if sent.is_err() {
+            // Otherwise the server would wait for the rest, and this for its answer.
+            let _ = shutdown(self.stream.get_ref().as_fd(), Shutdown::Write);
+        }
         let received = self.receive(&mut answer);
         match (sent, received) {
             (Ok(()), Ok(())) => Ok(answer),
@@ -94,7 +103,7 @@ impl Connection {
     /// # Errors
     /// The connection broke, the server refused, or `sink` did.
     pub fn get(&mut self, path: &str, sink: &mut dyn Write) -> Result<()> {
-        self.send("GET", path, 0, &mut std::io::empty())?;
+        self.send("GET", path, Some(0), &mut std::io::empty())?;
         self.receive(sink)
     }
 
@@ -103,7 +112,7 @@ impl Connection {
     /// # Errors
     /// The connection broke, or the server refused.
     pub fn upgrade(mut self, path: &str) -> Result<(Vec<u8>, Box<dyn Stream>)> {
-        self.send("CONNECT", path, 0, &mut std::io::empty())?;
+        self.send("CONNECT", path, Some(0), &mut std::io::empty())?;
         let (status, reason, length) = self.head()?;
         if status != 200 {
             let mut text = Vec::new();
@@ -115,14 +124,27 @@ impl Connection {
         Ok((begun, self.stream.into_inner()))
     }
 
-    fn send(&mut self, method: &str, path: &str, length: u64, body: &mut dyn Read) -> Result<()> {
+    fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        length: Option<u64>,
+        body: &mut dyn Read,
+    ) -> Result<()> {
+        let ends = match length {
+            Some(length) => format!("Content-Length: {length}"),
+            None => "Transfer-Encoding: chunked".to_owned(),
+        };
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\nContent-Type: text/xml\r\n\
-             Content-Length: {length}\r\n\r\n",
+             {ends}\r\n\r\n",
             self.host, self.agent,
         );
         let stream = self.stream.get_mut();
         stream.write_all(head.as_bytes()).context("sending a request")?;
+        let Some(length) = length else {
+            return chunks(body, stream).context("sending a request");
+        };
         let sent = std::io::copy(&mut body.take(length), stream).context("sending a request")?;
         if sent != length {
             bail!("sending a request: the file became shorter while it was read");
@@ -213,9 +235,28 @@ impl Connection {
     }
 }
 
+/// Sends a body in chunks (RFC 9112, section 7.1).
+fn chunks(body: &mut dyn Read, stream: &mut dyn Write) -> std::io::Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let count = match body.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        write!(stream, "{count:x}\r\n")?;
+        stream.write_all(&chunk[..count])?;
+        stream.write_all(b"\r\n")?;
+    }
+    stream.write_all(b"0\r\n\r\n")?;
+    stream.flush()
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
+    use std::os::unix::net::UnixStream;
 
     use super::*;
 
@@ -223,6 +264,8 @@ mod tests {
     struct Ready {
         answers: Cursor<Vec<u8>>,
         sent: std::rc::Rc<std::cell::RefCell<Vec<u8>>>,
+        /// Only for its descriptor.
+        socket: UnixStream,
     }
 
     impl Read for Ready {
@@ -244,14 +287,15 @@ mod tests {
 
     impl AsFd for Ready {
         fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-            rustix::stdio::stdin()
+            self.socket.as_fd()
         }
     }
 
     fn connection(answers: &str) -> (Connection, std::rc::Rc<std::cell::RefCell<Vec<u8>>>) {
         let sent = std::rc::Rc::default();
         let answers = Cursor::new(answers.as_bytes().to_vec());
-        let ready = Ready { answers, sent: std::rc::Rc::clone(&sent) };
+        let (socket, _) = UnixStream::pair().unwrap();
+        let ready = Ready { answers, sent: std::rc::Rc::clone(&sent), socket };
         (Connection::new(Box::new(ready), "host".into(), "test/1"), sent)
     }
 
@@ -263,13 +307,45 @@ mod tests {
             "HTTP/1.0 200 OK\r\n\r\nthree",
         ));
         let mut ask = |text: &str| {
-            let body = connection.exchange("POST", "/", text.len() as u64, &mut text.as_bytes());
+            let length = Some(text.len() as u64);
+            let body = connection.exchange("POST", "/", length, &mut text.as_bytes());
             String::from_utf8(body.unwrap()).unwrap()
         };
         assert_eq!((ask("a"), ask("bc"), ask("")), ("one".into(), "two".into(), "three".into()));
         let sent = String::from_utf8(sent.borrow().clone()).unwrap();
         assert!(sent.starts_with("POST / HTTP/1.1\r\nHost: host\r\n"), "{sent}");
         assert!(sent.contains("Content-Length: 2\r\n\r\nbc"), "{sent}");
+    }
+
+    #[test]
+    fn a_body_without_a_length_goes_in_chunks() {
+        let (mut connection, sent) = connection("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        let mut body = "abc".as_bytes().chain(&[b'x'; 26][..]);
+        connection.exchange("PUT", "/", None, &mut body).unwrap();
+        let sent = String::from_utf8(sent.borrow().clone()).unwrap();
+        let (head, body) = sent.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with("\r\nTransfer-Encoding: chunked"), "{head}");
+        assert!(!head.contains("Content-Length"), "{head}");
+        assert_eq!(body, format!("3\r\nabc\r\n1a\r\n{}\r\n0\r\n\r\n", "x".repeat(26)));
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_read_leaves_nobody_waiting() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::Error::other("bad sector"))
+            }
+        }
+        for length in [Some(5), None] {
+            let (near, mut far) = UnixStream::pair().unwrap();
+            let mut connection = Connection::new(Box::new(near), "host".into(), "test/1");
+            // A server that answers once it has all that comes.
+            let server = std::thread::spawn(move || far.read_to_end(&mut Vec::new()).unwrap());
+            let error = connection.exchange("PUT", "/", length, &mut Broken).unwrap_err();
+            assert!(format!("{error:#}").contains("bad sector"), "{error:#}");
+            server.join().unwrap();
+        }
     }
 
     #[test]
@@ -285,7 +361,7 @@ mod tests {
             assert!(format!("{error:#}").contains(expected), "{error:#}");
         }
         let (mut connection, _) = connection("");
-        let error = connection.exchange("PUT", "/", 5, &mut "abc".as_bytes()).unwrap_err();
+        let error = connection.exchange("PUT", "/", Some(5), &mut "abc".as_bytes()).unwrap_err();
         assert!(error.to_string().contains("became shorter"), "{error}");
     }
 
@@ -301,7 +377,7 @@ mod tests {
     #[test]
     fn a_refusal_in_the_middle_of_a_body_is_told() {
         let answer = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 4\r\n\r\nfull";
-        let error = connection(answer).0.exchange("PUT", "/", 5, &mut "abc".as_bytes());
+        let error = connection(answer).0.exchange("PUT", "/", Some(5), &mut "abc".as_bytes());
         let error = error.unwrap_err().to_string();
         assert_eq!(error, "the server answered 500 Internal Server Error: full");
     }

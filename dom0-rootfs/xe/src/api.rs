@@ -149,11 +149,11 @@ impl Api {
         self.field_of(class, reference, "uuid")
     }
 
-    /// Sends a file to a handler of the server.
+    /// Sends a file to a handler of the server; one without a length to its end.
     pub(crate) fn put(
         &mut self,
         path: &str,
-        length: u64,
+        length: Option<u64>,
         file: &mut dyn Read,
     ) -> Result<(), Failure> {
         self.transport.put(path, length, file).map_err(Failure::Contact)

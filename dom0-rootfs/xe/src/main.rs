@@ -11,6 +11,7 @@ mod completion;
 mod derived;
 mod failure;
 mod fields;
+mod files;
 mod generic;
 mod help;
 mod man;

@@ -51,6 +51,12 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
+    /// Where contents go that are printed as they are, and nothing with them.
+    pub(crate) fn contents(&mut self) -> &mut dyn Write {
+        self.minimal = None;
+        self.out
+    }
+
     /// Whether only values are wanted.
     pub(crate) fn is_minimal(&self) -> bool {
         self.minimal.is_some()

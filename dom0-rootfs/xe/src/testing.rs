@@ -446,7 +446,11 @@ impl Transport for Pool {
         Ok(xmlrpc::decode_reply(&xmlrpc::encode_reply(&reply))?)
     }
 
-    fn put(&mut self, path: &str, length: u64, _file: &mut dyn Read) -> anyhow::Result<()> {
+    fn put(&mut self, path: &str, length: Option<u64>, file: &mut dyn Read) -> anyhow::Result<()> {
+        let length = match length {
+            Some(length) => length.to_string(),
+            None => format!("to the end: {}", std::io::read_to_string(file)?),
+        };
         self.calls.borrow_mut().push(format!("PUT {path} {length}"));
         Ok(())
     }
@@ -484,7 +488,7 @@ fn brief(params: &[Value]) -> String {
 }
 
 /// Runs a command line against the pool and says everything that came of it.
-fn run(line: &str) -> String {
+pub(crate) fn run(line: &str) -> String {
     let args: Vec<String> = line.split(' ').skip(1).map(|word| word.replace('+', " ")).collect();
     let calls = Rc::new(RefCell::new(Vec::new()));
     let pool = Pool { calls: calls.clone() };

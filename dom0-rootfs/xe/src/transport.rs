@@ -23,8 +23,8 @@ const AGENT: &str = concat!("xe/", env!("CARGO_PKG_VERSION"));
 pub(crate) trait Transport {
     /// Sends a call and waits for the answer.
     fn call(&mut self, call: &Call) -> Result<Reply>;
-    /// Sends a file of `length` bytes.
-    fn put(&mut self, path: &str, length: u64, file: &mut dyn Read) -> Result<()>;
+    /// Sends a file of `length` bytes, or to its end where nobody knows that before.
+    fn put(&mut self, path: &str, length: Option<u64>, file: &mut dyn Read) -> Result<()>;
     /// Fetches into a file.
     fn get(&mut self, path: &str, file: &mut dyn Write) -> Result<()>;
     /// Connects a console to standard input and output until it ends.
@@ -119,7 +119,7 @@ impl Transport for Remote {
         self.connection.call(call)
     }
 
-    fn put(&mut self, path: &str, length: u64, file: &mut dyn Read) -> Result<()> {
+    fn put(&mut self, path: &str, length: Option<u64>, file: &mut dyn Read) -> Result<()> {
         // A connection of its own: a server that refuses early leaves this one in the middle.
         self.target.open()?.exchange("PUT", path, length, file).map(drop)
     }

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Messages for people, blobs, the audit log; appliances, where XenServer's verbs differ.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
-
 use super::{Verb, plain};
 use crate::api::Api;
 use crate::failure::Failure;
+use crate::files::{fetch, send};
 use crate::output::Output;
 use crate::params::Params;
 use crate::parse;
@@ -34,9 +32,9 @@ pub(super) static VERBS: &[Verb] = &[
         &[],
         &["blob.create"],
         "Writes the data of a blob to a new file.",
-        |api, params, _| {
+        |api, params, out| {
             let path = blob_path(api, params)?;
-            fetch(api, &path, params.require("filename")?)
+            fetch(api, params, &path, None, out)
         },
     ),
     plain(
@@ -46,12 +44,8 @@ pub(super) static VERBS: &[Verb] = &[
         &["blob.create"],
         "Makes a file the data of a blob.",
         |api, params, _| {
-            let name = params.require("filename")?;
-            let failed = |error| Failure::plain(format!("reading '{name}': {error}"));
-            let mut file = File::open(name).map_err(failed)?;
-            let length = file.metadata().map_err(failed)?.len();
             let path = blob_path(api, params)?;
-            api.put(&path, length, &mut file)
+            send(api, params, &path)
         },
     ),
     plain(
@@ -60,11 +54,11 @@ pub(super) static VERBS: &[Verb] = &[
         &["since"],
         &["session.login_with_password"],
         "Writes to a new file who did what, from a time on: since=20240101T00:00:00Z.",
-        |api, params, _| {
+        |api, params, out| {
             let since = params.get("since").map(|time| format!("&since={time}"));
             let session = api.session();
             let path = format!("/audit_log?session_id={session}{}", since.unwrap_or_default());
-            fetch(api, &path, params.require("filename")?)
+            fetch(api, params, &path, None, out)
         },
     ),
     plain(
@@ -154,20 +148,4 @@ fn create_blob(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(
 fn blob_path(api: &mut Api, params: &Params) -> Result<String, Failure> {
     let blob = api.reference("blob", params.require("uuid")?)?.text();
     Ok(format!("/blob?session_id={}&ref={blob}", api.session()))
-}
-
-/// Writes what the server has at a path to a new file.
-fn fetch(api: &mut Api, path: &str, name: &str) -> Result<(), Failure> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(name)
-        .map_err(|error| Failure::plain(format!("creating '{name}': {error}")))?;
-    let fetched = api.get(path, &mut file);
-    if fetched.is_err() {
-        // Half of it must not be taken for all; why it failed is what counts.
-        let _ = std::fs::remove_file(name);
-    }
-    fetched
 }

@@ -77,9 +77,9 @@ pub(super) static VERBS: &[Verb] = &[
         &["VM.create"],
         "Writes a snapshot and its disks to a new file, as vm-export does; vm-import makes a template \
          of it.",
-        |api, params, _| {
+        |api, params, out| {
             let snapshot = snapshot(api, params)?;
-            write_archive(api, params, &snapshot.reference.text())
+            write_archive(api, params, &snapshot.reference.text(), out)
         },
     )),
 ];

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Contents of VDIs and whole VMs, to and from files; consoles.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
-
 use xapi_model::{ApiError, Value, xmlrpc};
 
 use super::{Verb, on_vms, plain};
 use crate::api::{Api, text};
 use crate::failure::Failure;
+use crate::files::{fetch, send};
 use crate::output::Output;
 use crate::params::Params;
-use crate::progress::Metered;
 use crate::select::selected;
 use crate::views;
 
@@ -26,7 +22,7 @@ pub(super) static VERBS: &[Verb] = &[
         &["format"],
         &["VDI.create"],
         "Writes a disk image into a VDI: format=raw, vhd or qcow2. A VHD of differences goes over what the VDI has. \
-         --progress shows how far it is.",
+         filename=/dev/stdin reads a pipe. --progress shows how far it is.",
         import,
     ),
     plain(
@@ -36,7 +32,7 @@ pub(super) static VERBS: &[Verb] = &[
         &["VDI.create"],
         "Writes the contents of a VDI to a new file: format=raw, vhd (dynamic: without zeros), vhd-fixed \
          or qcow2. With format=vhd and base=, the uuid of another VDI, only what differs from that. \
-         --progress shows how far it is.",
+         filename= (nothing) writes to standard output. --progress shows how far it is.",
         export,
     ),
     Verb {
@@ -46,7 +42,7 @@ pub(super) static VERBS: &[Verb] = &[
             "vm-export",
             &["VM.create"],
             "Writes a halted VM and its disks to a new file, an XVA archive: compress=true (gzip) or \
-             zstd. metadata=true leaves the disks out.",
+             zstd. metadata=true leaves the disks out. filename= (nothing) writes to standard output.",
             export_vm,
         )
     },
@@ -57,7 +53,7 @@ pub(super) static VERBS: &[Verb] = &[
         &["VM.create"],
         "Makes VMs of an XVA archive, with disks in the given SR or the pool's default SR. \
          preserve=true keeps uuid and MAC addresses. --force passes over damage. metadata=true takes \
-         disks that are here.",
+         disks that are here. filename=/dev/stdin reads a pipe.",
         import_vm,
     ),
     plain(
@@ -104,40 +100,6 @@ fn with_task(
     }
 }
 
-/// A file that is sent.
-fn send(api: &mut Api, params: &Params, path: &str) -> Result<(), Failure> {
-    let name = params.require("filename")?;
-    let failed = |error: std::io::Error| Failure::plain(format!("reading '{name}': {error}"));
-    let mut file = File::open(name).map_err(failed)?;
-    // Block devices have a length too, but only the end tells it.
-    let length = file.seek(SeekFrom::End(0)).map_err(failed)?;
-    file.rewind().map_err(failed)?;
-    let mut stderr = std::io::stderr();
-    let screen = params.flag("progress")?.then_some(&mut stderr as &mut dyn Write);
-    let mut file = Metered::new(file, Some(length), screen);
-    let sent = api.put(path, length, &mut file as &mut dyn Read);
-    file.finish().map_err(failed)?;
-    sent
-}
-
-/// A new file that is fetched.
-fn fetch(api: &mut Api, params: &Params, path: &str, total: Option<u64>) -> Result<(), Failure> {
-    let name = params.require("filename")?;
-    let failed = |what: &str, e: std::io::Error| Failure::plain(format!("{what} '{name}': {e}"));
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(name);
-    let file = file.map_err(|error| failed("creating", error))?;
-    let mut stderr = std::io::stderr();
-    let screen = params.flag("progress")?.then_some(&mut stderr as &mut dyn Write);
-    let mut file = Metered::new(file, total, screen);
-    let fetched = api.get(path, &mut file);
-    file.finish().map_err(|error| failed("writing", error))?;
-    if fetched.is_err() {
-        // Half an image must not be taken for one; why it failed is what counts.
-        let _ = std::fs::remove_file(name);
-    }
-    fetched
-}
-
 fn import(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
     let vdi = api.reference("VDI", params.require("uuid")?)?.text();
     let format = params.get("format").unwrap_or("raw");
@@ -147,7 +109,7 @@ fn import(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), F
     Ok(())
 }
 
-fn export(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
+fn export(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {
     let vdi = api.reference("VDI", params.require("uuid")?)?.text();
     let format = params.get("format").unwrap_or("raw");
     let size = api.field_of("VDI", &vdi, "virtual_size")?.parse().ok();
@@ -159,32 +121,37 @@ fn export(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), F
     }
     with_task(api, "vdi-export", |api, query| {
         let path = format!("/export_raw_vdi?{query}&vdi={vdi}&format={format}{base}");
-        fetch(api, params, &path, total)
+        fetch(api, params, &path, total, out)
     })?;
     Ok(())
 }
 
-fn export_vm(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
+fn export_vm(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {
     let view = views::find("vm").ok_or_else(|| Failure::plain("this API has no VMs"))?;
     let found = selected(api, &view, params, OF_EXPORT)?;
     let [vm] = &found[..] else {
         return Err(Failure::plain("A file takes one VM"));
     };
-    write_archive(api, params, &vm.reference.text())
+    write_archive(api, params, &vm.reference.text(), out)
 }
 
-fn export_template(api: &mut Api, params: &Params, _out: &mut Output<'_>) -> Result<(), Failure> {
+fn export_template(api: &mut Api, params: &Params, out: &mut Output<'_>) -> Result<(), Failure> {
     let template = api.reference("VM", params.require("template-uuid")?)?.text();
-    write_archive(api, params, &template)
+    write_archive(api, params, &template, out)
 }
 
-/// Writes an archive of a VM, template or snapshot to a new file.
-pub(super) fn write_archive(api: &mut Api, params: &Params, vm: &str) -> Result<(), Failure> {
+/// Writes an archive of a VM, template or snapshot.
+pub(super) fn write_archive(
+    api: &mut Api,
+    params: &Params,
+    vm: &str,
+    out: &mut Output<'_>,
+) -> Result<(), Failure> {
     let compress = params.get("compress").unwrap_or("false");
     let handler = if params.flag("metadata")? { "/export_metadata" } else { "/export" };
     with_task(api, "vm-export", |api, query| {
         let path = format!("{handler}?{query}&ref={vm}&use_compression={compress}");
-        fetch(api, params, &path, None)
+        fetch(api, params, &path, None, out)
     })?;
     Ok(())
 }

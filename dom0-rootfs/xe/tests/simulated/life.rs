@@ -114,6 +114,39 @@ fn disks_and_vms_go_to_files_and_come_back() {
 }
 
 #[test]
+fn disks_and_vms_go_through_pipes() {
+    let xe = Daemon::start();
+    xe.ok("vm-install template=Linux+PVH+(own+boot+loader) new-name-label=web");
+    xe.ok("vm-disk-add vm=web disk-size=8MiB device=0");
+    let disk = xe.ok("vbd-list vm-name-label=web params=vdi-uuid --minimal");
+    let vm = xe.ok("vm-list name-label=web --minimal");
+    let mut bytes = vec![0; 8 << 20];
+    bytes[3 << 20..4 << 20].fill(0x5a);
+    let image = xe.folder.path().join("image");
+    std::fs::write(&image, &bytes).unwrap();
+    let script = format!(
+        "set -e -o pipefail\n\
+         cat '{image}' | $XE vdi-import uuid={disk} filename=/dev/stdin\n\
+         $XE vdi-export uuid={disk} filename= format=vhd | cat > '{image}.vhd'\n\
+         cat '{image}.vhd' | $XE vdi-import uuid={disk} filename=/dev/stdin format=vhd\n\
+         $XE vdi-export uuid={disk} filename=/dev/stdout > '{image}.back'\n\
+         $XE vm-export uuid={vm} filename= compress=true | $XE vm-import filename=/dev/stdin",
+        image = image.display(),
+    );
+    let mut bash = xe.at_home(Path::new("bash"));
+    bash.args(["-c", &script]).env("XE", env!("CARGO_BIN_EXE_xe"));
+    let output = bash.output().expect("these tests need bash");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    assert!(std::fs::read(format!("{}.back", image.display())).unwrap() == bytes);
+    let made = String::from_utf8(output.stdout).unwrap();
+    let made = xe.ok(&format!("vbd-list vm-uuid={} params=vdi-uuid --minimal", made.trim()));
+    let back = xe.folder.path().join("again");
+    xe.ok(&format!("vdi-export uuid={made} filename={}", back.display()));
+    assert!(std::fs::read(&back).unwrap() == bytes);
+}
+
+#[test]
 fn every_list_of_the_api_can_be_shown_whole() {
     let xe = Daemon::start();
     let all = xe.ok("help --all --minimal");
