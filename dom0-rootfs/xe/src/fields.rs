@@ -18,6 +18,8 @@ enum Source {
     Metrics(&'static Field, &'static Field),
     /// The one host that an SR is connected to.
     HostOfSr,
+    /// What a message answers, which the server works out for one object at a time.
+    Asked(&'static str, &'static str, Type),
 }
 
 /// A field of a class.
@@ -49,6 +51,19 @@ const EARLY: &[(&str, &[&str])] = &[
     ("PIF", &["device", "MAC", "physical", "managed", "currently-attached", "MTU", "VLAN"]),
     ("console", &["vm-uuid", "vm-name-label", "protocol", "location"]),
 ];
+
+/// Fields that are no fields of the API: class, behind which one, name, message, type. Their order is
+/// XenServer's.
+const ASKED: &[(&str, &str, &str, &str, Type)] = &[
+    ("VM", "blocked_operations", "possible-hosts", "get_possible_hosts", HOSTS),
+    ("VM", "blocked_operations", "allowed-VIF-devices", "get_allowed_VIF_devices", NUMBERS),
+    ("VM", "blocked_operations", "allowed-VBD-devices", "get_allowed_VBD_devices", NUMBERS),
+];
+const HOSTS: Type = Type::Set(&Type::Ref("host"));
+const NUMBERS: Type = Type::Set(&Type::String);
+
+/// Shown for a field that costs the server work for every object, where all fields are.
+const EXPENSIVE: &str = "<expensive field>";
 
 /// Every field of a class, in the order of `param-list`.
 pub(crate) fn of(class: &'static Class) -> Vec<CliField> {
@@ -82,6 +97,15 @@ pub(crate) fn of(class: &'static Class) -> Vec<CliField> {
             let name = format!("{}-name-label", names::dashed(target).to_lowercase());
             all.push(CliField { name, source: Source::NameOf(field), by_message: false });
         }
+    }
+    for (_, behind, name, message, ty) in ASKED.iter().filter(|(name, ..)| *name == class.name) {
+        if !has(&format!("{}.{message}", class.name)) {
+            continue;
+        }
+        let own = |field: &CliField| field.own().is_some_and(|own| own.name == *behind);
+        let at = all.iter().position(own).map_or(all.len(), |at| at + 1);
+        let source = Source::Asked(class.name, message, *ty);
+        all.insert(at, CliField { name: (*name).to_owned(), source, by_message: false });
     }
     if class.name == "SR" {
         let name = "host".to_owned();
@@ -128,6 +152,7 @@ impl CliField {
     pub(crate) fn ty(&self) -> Type {
         match self.source {
             Source::Own(field) | Source::Metrics(_, field) => field.ty,
+            Source::Asked(_, _, ty) => ty,
             Source::NameOf(_) | Source::HostOfSr => Type::String,
         }
     }
@@ -168,6 +193,18 @@ impl CliField {
                 Ok(Some(Value::from(name)))
             }
             Source::HostOfSr => host_of_sr(api, record).map(|host| Some(Value::from(host))),
+            Source::Asked(class, message, _) => {
+                let this = api.reference(class, &text(record, "uuid"))?;
+                api.ask(&format!("{class}.{message}"), [this]).map(Some)
+            }
+        }
+    }
+
+    /// The value as text where all fields are shown: those that cost work say only so.
+    pub(crate) fn among_all(&self, api: &mut Api, record: &Record) -> Result<String, Failure> {
+        match self.source {
+            Source::Asked(..) => Ok(EXPENSIVE.to_owned()),
+            _ => self.text(api, record),
         }
     }
 
@@ -288,6 +325,9 @@ mod tests {
         for name in ["power-state", "memory-actual", "start-time", "dom-id", "other-config"] {
             assert!(vm.iter().any(|known| known == name), "{name}");
         }
+        let at = vm.iter().position(|name| name == "blocked-operations").unwrap();
+        let asked = ["allowed-VBD-devices", "allowed-VIF-devices", "possible-hosts"];
+        assert_eq!(vm[at + 1..at + 4], asked);
         for absent in ["metrics", "guest-metrics", "VUSBs", "last-updated"] {
             assert!(!vm.iter().any(|known| known == absent), "{absent}");
         }

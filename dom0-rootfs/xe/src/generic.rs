@@ -22,7 +22,7 @@ pub(crate) fn list_params(
     let (_, record) = api.by_uuid(view.class, params.require("uuid")?)?;
     let mut row = Vec::new();
     for field in view.fields() {
-        row.push((field.title(), field.text(api, &record)?));
+        row.push((field.title(), field.among_all(api, &record)?));
     }
     out.records(&[row])
 }
@@ -201,6 +201,7 @@ pub(crate) fn list(
 ) -> Result<(), Failure> {
     let found = select::filter(api, view, &params.others(&["params"]))?;
     let mut fields = view.fields();
+    let all = params.get("params").map_or_else(|| view.brief().is_none(), |names| names == "all");
     match params.get("params") {
         Some("all") => {}
         Some(names) => {
@@ -220,7 +221,11 @@ pub(crate) fn list(
     for one in &found {
         let mut row = Vec::new();
         for field in &fields {
-            row.push((field.title(), field.text(api, &one.record)?));
+            let value = match all {
+                true => field.among_all(api, &one.record)?,
+                false => field.text(api, &one.record)?,
+            };
+            row.push((field.title(), value));
         }
         rows.push(row);
     }

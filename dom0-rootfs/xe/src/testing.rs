@@ -360,6 +360,10 @@ fn answer(method: &str, params: &[Value]) -> Reply {
         ("VM.clone" | "VM.copy", _) => Ok(reference("OpaqueRef:v2")),
         ("VM.checkpoint" | "VM.snapshot", _) => Ok(reference("OpaqueRef:s3")),
         ("VM.get_consoles", "OpaqueRef:v1") => Ok(refs(&["OpaqueRef:c1", "OpaqueRef:c2"])),
+        ("VM.get_allowed_VBD_devices" | "VM.get_allowed_VIF_devices", _) => {
+            Ok(Value::strings(["1", "2"]))
+        }
+        ("VM.get_possible_hosts", _) => Ok(refs(&["OpaqueRef:h1"])),
         ("console.get_protocol", "OpaqueRef:c1") => Ok(Value::from("rfb")),
         ("console.get_protocol", _) => Ok(Value::from("vt100")),
         ("VDI.create" | "VDI.pool_migrate", _) => Ok(reference("OpaqueRef:d1")),
