@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Sessions and the brake on guessing passwords.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::BuildHasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -107,11 +109,24 @@ impl Session {
     }
 }
 
+/// A wrong password.
+#[derive(Debug, Clone, Copy)]
+struct Failure {
+    at: Instant,
+    /// Of the name that it was tried for. Names are as long as strangers like.
+    name: u64,
+}
+
+/// Wrong passwords by address.
+type Failures = HashMap<String, Vec<Failure>>;
+
 /// All sessions. They end with the daemon.
 #[derive(Debug, Default)]
 pub struct Sessions {
     open: Mutex<HashMap<Ref, Session>>,
-    failures: Mutex<HashMap<String, Vec<Instant>>>,
+    failures: Mutex<Failures>,
+    /// Nobody outside can tell two names with one hash.
+    names: RandomState,
 }
 
 impl Sessions {
@@ -193,23 +208,32 @@ impl Sessions {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let (address, most) = bucket(&failures, address);
         let Some(times) = failures.get_mut(address) else { return false };
-        times.retain(|time| time.elapsed() < WINDOW);
+        times.retain(|failure| failure.at.elapsed() < WINDOW);
         times.len() >= most
     }
 
-    /// Counts a wrong password.
-    pub fn failed(&self, address: &str) {
+    /// Counts a wrong password for a user's name.
+    pub fn failed(&self, address: &str, user: &str) {
+        let failure = Failure { at: Instant::now(), name: self.names.hash_one(user) };
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         if failures.len() >= ADDRESSES {
-            failures.retain(|_, times| times.last().is_some_and(|t| t.elapsed() < WINDOW));
+            failures.retain(|_, times| times.last().is_some_and(|f| f.at.elapsed() < WINDOW));
         }
         let (address, _) = bucket(&failures, address);
-        failures.entry(address.into()).or_default().push(Instant::now());
+        failures.entry(address.into()).or_default().push(failure);
     }
 
-    /// Forgets wrong passwords after a right one.
-    pub fn succeeded(&self, address: &str) {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
+    /// Forgets a user's wrong passwords after a right one. Those for other names stay: otherwise whoever
+    /// has an account could guess between two logins of its own, and never be stopped.
+    pub fn succeeded(&self, address: &str, user: &str) {
+        let name = self.names.hash_one(user);
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(times) = failures.get_mut(address) {
+            times.retain(|failure| failure.name != name);
+            if times.is_empty() {
+                failures.remove(address);
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Ref, Session>> {
@@ -218,7 +242,7 @@ impl Sessions {
 }
 
 /// What failures from an address are counted under, and how many there may be.
-fn bucket<'a>(failures: &HashMap<String, Vec<Instant>>, address: &'a str) -> (&'a str, usize) {
+fn bucket<'a>(failures: &Failures, address: &'a str) -> (&'a str, usize) {
     if failures.len() < ADDRESSES || failures.contains_key(address) {
         return (address, FAILURES);
     }
@@ -255,24 +279,27 @@ mod tests {
         let sessions = Sessions::default();
         for _ in 0..FAILURES {
             assert!(!sessions.braked("192.0.2.1"));
-            sessions.failed("192.0.2.1");
+            sessions.failed("192.0.2.1", "root");
         }
         assert!(sessions.braked("192.0.2.1"));
         assert!(!sessions.braked("192.0.2.2"));
-        sessions.succeeded("192.0.2.1");
+        sessions.succeeded("192.0.2.1", "ann");
+        assert!(sessions.braked("192.0.2.1"), "ann's password says nothing of root's");
+        sessions.succeeded("192.0.2.1", "root");
         assert!(!sessions.braked("192.0.2.1"));
+        assert!(sessions.failures.lock().unwrap().is_empty());
     }
 
     #[test]
     fn guessing_from_everywhere_is_braked() {
         let sessions = Sessions::default();
-        sessions.failed("192.0.2.1");
+        sessions.failed("192.0.2.1", "root");
         let mut guesses = 0;
         for number in 0..10 * ADDRESSES {
             let address = format!("10.0.{}.{}", number / 256, number % 256);
             if !sessions.braked(&address) {
                 guesses += 1;
-                sessions.failed(&address);
+                sessions.failed(&address, "root");
             }
         }
         assert_eq!(guesses, ADDRESSES - 1 + FAILURES_OF_OTHERS);

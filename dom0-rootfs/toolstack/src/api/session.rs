@@ -72,7 +72,7 @@ fn login(context: &Context, args: &Args<'_>, root_only: bool) -> Reply {
     });
     match owner {
         Ok(Some(owner)) => {
-            sessions.succeeded(&address);
+            sessions.succeeded(&address, user);
             if context.store().read(|objects| owner.standing(objects)).is_none() {
                 tracing::warn!(%address, user, "right password, but no role");
                 return Err(refused("The user has no role here"));
@@ -81,7 +81,7 @@ fn login(context: &Context, args: &Args<'_>, root_only: bool) -> Reply {
         }
         Ok(None) => {
             tracing::warn!(%address, user, "wrong name or password");
-            sessions.failed(&address);
+            sessions.failed(&address, user);
             Err(refused("Authentication failure"))
         }
         Err(error) => Err(errors::INTERNAL_ERROR.with([format!("{error:#}")])),
@@ -113,7 +113,7 @@ fn change_password(context: &Context, args: &Args<'_>) -> Reply {
         let fits = old.len() <= LONGEST_PASSWORD
             && accounts.check("root", old).map_err(failed)? == Some(Login::Root);
         if !fits {
-            sessions.failed(&address);
+            sessions.failed(&address, "root");
             return refused("Authentication failure");
         }
     }

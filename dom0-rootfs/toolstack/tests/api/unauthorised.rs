@@ -94,6 +94,39 @@ fn passwords_are_checked_and_guessing_is_braked() {
     assert!(error.args[1].contains("Too many"));
 }
 
+#[test]
+fn an_account_of_ones_own_is_no_help_in_guessing() {
+    let served = Served::new();
+    let client = served.client(Wire::Json);
+    let login = |user: &str, password: &str| {
+        client.raw("session.login_with_password", vec![user.into(), password.into()])
+    };
+    // Ann's password is right, whether or not she has a role here.
+    for round in 0..10 {
+        assert!(login("root", "guess").is_err());
+        let error = login("ann", crate::common::PASSWORD).unwrap_err();
+        let braked = error.args[1].contains("Too many");
+        assert_eq!(braked, round == 9, "{round}: {error:?}");
+    }
+    let error = login("root", crate::common::PASSWORD).unwrap_err();
+    assert!(error.args[1].contains("Too many"), "{error:?}");
+}
+
+#[test]
+fn who_mistypes_may_go_on_after_the_right_password() {
+    let served = Served::new();
+    let client = served.client(Wire::Json);
+    let login = |password: &str| {
+        client.raw("session.login_with_password", vec!["root".into(), password.into()])
+    };
+    for _ in 0..3 {
+        for _ in 0..9 {
+            assert!(login("guess").is_err());
+        }
+        login(crate::common::PASSWORD).unwrap();
+    }
+}
+
 /// A password check that takes until the test says so.
 struct Slow {
     checking: AtomicUsize,
