@@ -8,6 +8,7 @@ use xapi_model::{ApiError, Class, Described, Field, Kind, Ref, Reply, Type, Valu
 use crate::query::Query;
 use crate::store::Object;
 use crate::toolstack::{Args, Context};
+use crate::vm::kind;
 use crate::{guards, memory, rbac};
 
 /// Carries out a generated message; `create` and `destroy` are the classes' own.
@@ -86,6 +87,9 @@ fn set(
     context.store().write(|t| {
         let value = new(t.get(class.name, reference)?)?;
         guards::check(t.objects(), class, reference, field.name, &value)?;
+        if class.name == "VM" {
+            kind::follow(t, reference, field.name, &value)?;
+        }
         t.set(reference, field.name, value);
         Ok(Value::Void)
     })?;

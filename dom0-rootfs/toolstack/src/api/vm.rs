@@ -18,7 +18,7 @@ use crate::vdis;
 use crate::vm::devices;
 use crate::vm::operation::{Operation, obstacle};
 use crate::vm::plan::{Plan, plan};
-use crate::vm::{start, suspend};
+use crate::vm::{kind, start, suspend};
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("VM.create", create),
@@ -128,6 +128,7 @@ pub(crate) fn set_all(
     for (name, value) in record {
         t.set(vm, &name, value);
     }
+    kind::settle(t, vm)?;
     let object = t.get("VM", vm)?;
     Limits::of(object).check()?;
     guards::vcpus(object.int("VCPUs_max"), object.int("VCPUs_at_startup"))

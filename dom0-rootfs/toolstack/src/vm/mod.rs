@@ -9,6 +9,7 @@ pub mod devices;
 pub mod disk_users;
 pub mod held;
 pub mod hotplug;
+pub mod kind;
 pub mod operation;
 pub mod plan;
 mod platform;

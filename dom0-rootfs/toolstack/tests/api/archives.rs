@@ -498,3 +498,25 @@ fn a_description_alone_goes_out_and_comes_in() {
     assert_eq!(put(&client, "/import_metadata?restore=true&force=true", &bytes).0, 200);
     assert_eq!(disks(&client, &client.named("VM", "original")).len(), 2);
 }
+
+#[test]
+fn a_description_without_a_domain_type_has_that_of_its_boot_policy() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let description = include_str!("archives/xcp-ng.xml");
+    let field = "<member><name>domain_type</name><value>hvm</value></member>";
+    assert!(description.contains(field));
+    for (policy, kind) in [("BIOS order", "hvm"), ("", "pv")] {
+        let name = format!("of {kind}");
+        let older = description
+            .replace(field, "")
+            .replace("BIOS order", policy)
+            .replace("Debian &amp; friends", &name);
+        let bytes = [file("ova.xml", older.as_bytes()), vec![0; 1024]].concat();
+        let imported = put(&client, "/import_metadata?force=true", &bytes);
+        assert_eq!(imported, (200, String::new()));
+        let record = client.record("VM", &client.named("VM", &name));
+        assert_eq!(record["domain_type"].text(), kind);
+        assert_eq!(record["HVM_boot_policy"].text(), policy);
+    }
+}

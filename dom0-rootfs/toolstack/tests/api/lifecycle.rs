@@ -438,3 +438,44 @@ fn several_clone_a_template_at_a_time() {
         }
     });
 }
+
+#[test]
+fn domain_type_and_boot_policy_follow_each_other() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let made = |fields: &[(&'static str, Value)]| {
+        let named = ("name_label", Value::from("x"));
+        let fields = fields.iter().cloned().chain([named]).map(|(n, v)| (n.to_owned(), v));
+        client.text("VM.create", vec![Value::Map(fields.collect())])
+    };
+    let is = |vm: &str, kind: &str, policy: &str| {
+        let record = client.record("VM", vm);
+        let both = (record["domain_type"].text(), record["HVM_boot_policy"].text());
+        assert_eq!(both, (kind.to_owned(), policy.to_owned()));
+    };
+    let vm = made(&[]);
+    is(&vm, "pv", "");
+    is(&made(&[("HVM_boot_policy", "BIOS order".into())]), "hvm", "BIOS order");
+    is(&made(&[("domain_type", "unspecified".into())]), "pv", "");
+    is(&made(&[("domain_type", "pvh".into())]), "pvh", "");
+
+    let set = |field: &str, value: &str| {
+        client.call(&format!("VM.set_{field}"), vec![vm.as_str().into(), value.into()])
+    };
+    for (field, value, kind, policy) in [
+        ("HVM_boot_policy", "BIOS order", "hvm", "BIOS order"),
+        ("HVM_boot_policy", "", "pv", ""),
+        ("domain_type", "hvm", "hvm", "BIOS order"),
+        ("domain_type", "pvh", "pvh", ""),
+        ("HVM_boot_policy", "", "pvh", ""),
+        ("HVM_boot_policy", "other", "hvm", "other"),
+        ("domain_type", "hvm", "hvm", "other"),
+        ("domain_type", "pv", "pv", ""),
+    ] {
+        set(field, value).unwrap();
+        is(&vm, kind, policy);
+    }
+    let error = set("domain_type", "unspecified").unwrap_err();
+    assert_eq!(error.description(), ["INVALID_VALUE", "domain_type", "unspecified"]);
+    is(&vm, "pv", "");
+}

@@ -128,7 +128,7 @@ pub static VM: Class = class(
         rw(
             "HVM_boot_policy",
             STRING,
-            "Not empty: fully virtualized, when domain_type is unspecified.",
+            "Not empty: fully virtualized. It and domain_type follow each other.",
         ),
         rw(
             "HVM_boot_params",
