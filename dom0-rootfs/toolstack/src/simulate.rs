@@ -158,13 +158,21 @@ fn machine(root: &Path) -> Result<Machine> {
     }
     let names = "1234  Made-up\n\t1111  Screen\n8086  Intel Corporation\n\t100e  82540EM\n";
     write("usr/share/misc/pci.ids".into(), names)?;
-    for zone in ["UTC", "Europe/Berlin"] {
-        write(format!("usr/share/zoneinfo/{zone}"), "TZif2")?;
+    for (zone, rule) in [("UTC", "UTC0"), ("Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3")] {
+        write(format!("usr/share/zoneinfo/{zone}"), &compiled_zone(rule))?;
     }
     let pool = "pool ntp.example iburst\n";
     write("usr/share/xenith/ntp-factory.sources".into(), pool)?;
     write("etc/chrony/sources.d/default.sources".into(), pool)?;
     Ok(Machine::new(root.to_owned()))
+}
+
+/// A compiled zone that always went by its rule (RFC 9636, section 3): both blocks have one kind of
+/// time, UTC, and no changes.
+fn compiled_zone(rule: &str) -> String {
+    let counts = "\0\0\0\0".repeat(4) + "\0\0\0\u{1}" + "\0\0\0\u{4}";
+    let block = format!("TZif2{}{counts}{}UTC\0", "\0".repeat(15), "\0".repeat(6));
+    format!("{block}{block}\n{rule}\n")
 }
 
 fn boot_files(folder: &Path) -> Result<BootFiles> {

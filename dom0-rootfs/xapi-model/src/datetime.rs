@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Times on the wire: whole seconds in UTC, `20240101T00:00:00Z`.
+//! Times on the wire: whole seconds in UTC, `20240101T00:00:00Z`, or by a clock in some zone.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,6 +8,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DateTime(
     /// Seconds since 1970-01-01.
+    pub i64,
+);
+
+/// A second by a clock on a wall, `20240101T01:00:00`: which one it is, the zone tells, and that is not
+/// in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalTime(
+    /// Seconds since that clock showed 1970-01-01.
     pub i64,
 );
 
@@ -52,10 +60,16 @@ impl DateTime {
 
 impl fmt::Display for DateTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}Z", LocalTime(self.0))
+    }
+}
+
+impl fmt::Display for LocalTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, rest) = (self.0.div_euclid(86_400), self.0.rem_euclid(86_400));
         let (year, month, day) = civil_from_days(days);
         let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-        write!(f, "{year:04}{month:02}{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        write!(f, "{year:04}{month:02}{day:02}T{hour:02}:{minute:02}:{second:02}")
     }
 }
 

@@ -181,6 +181,7 @@ impl Serialize for Value {
             Value::Enum(text) => serializer.serialize_str(text),
             Value::Ref(reference) => serializer.serialize_str(reference.as_str()),
             Value::DateTime(time) => serializer.collect_str(time),
+            Value::LocalTime(time) => serializer.collect_str(time),
             Value::Set(items) => serializer.collect_seq(items),
             Value::Map(entries) => serializer.collect_map(entries),
             Value::Record(record) => serializer.collect_map(record.entries()),

@@ -28,7 +28,7 @@ pub mod xmlrpc;
 pub use catalogue::{Catalogue, Described, Kind, catalogue};
 pub use class::Class;
 pub use coerce::{Mismatch, coerce};
-pub use datetime::DateTime;
+pub use datetime::{DateTime, LocalTime};
 pub use error::{ApiError, ErrorCode};
 pub use field::{Field, Qualifier};
 pub use limits::{DecodeError, MAX_DEPTH, MAX_VALUES};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::datetime::DateTime;
+use crate::datetime::{DateTime, LocalTime};
 use crate::error::ApiError;
 use crate::record::Record;
 
@@ -60,6 +60,8 @@ pub enum Value {
     Bool(bool),
     /// A second in UTC.
     DateTime(DateTime),
+    /// A second by a clock in some zone. Decoders give [`Value::DateTime`] for it.
+    LocalTime(LocalTime),
     /// Name of an enum's value.
     Enum(&'static str),
     /// Reference.
@@ -134,6 +136,7 @@ impl Value {
             Value::Float(f) => float_text(*f),
             Value::Bool(b) => b.to_string(),
             Value::DateTime(t) => t.to_string(),
+            Value::LocalTime(t) => t.to_string(),
             Value::Enum(text) => (*text).into(),
             Value::Ref(reference) => reference.to_string(),
         }
@@ -173,6 +176,12 @@ impl From<f64> for Value {
 impl From<DateTime> for Value {
     fn from(t: DateTime) -> Value {
         Value::DateTime(t)
+    }
+}
+
+impl From<LocalTime> for Value {
+    fn from(t: LocalTime) -> Value {
+        Value::LocalTime(t)
     }
 }
 

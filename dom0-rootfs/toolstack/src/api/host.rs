@@ -20,7 +20,9 @@ pub(super) const HANDLERS: &[Entry] = &[
     }),
     ("host.get_server_localtime", |context, args| {
         this(context, args)?;
-        Ok(DateTime::now().into())
+        let time = context.toolstack.dom0.local_time(DateTime::now());
+        let failed = |error| errors::INTERNAL_ERROR.with([format!("{error:#}")]);
+        time.map(Value::LocalTime).map_err(failed)
     }),
     ("host.get_server_certificate", |context, args| {
         this(context, args)?;

@@ -10,6 +10,9 @@ use std::path::Path;
 use std::sync::PoisonError;
 
 use anyhow::{Context as _, Result, bail};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use xapi_model::{DateTime, LocalTime};
 
 use super::Dom0;
 
@@ -106,6 +109,20 @@ impl Dom0 {
         let target = target.to_string_lossy().into_owned();
         let name = target.split_once("zoneinfo/").map(|(_, name)| name.to_owned());
         name.unwrap_or_else(|| UTC.to_owned())
+    }
+
+    /// What a clock in the host's time zone shows in a second of UTC.
+    pub fn local_time(&self, time: DateTime) -> Result<LocalTime> {
+        let name = self.zone();
+        if name == UTC {
+            return Ok(LocalTime(time.0));
+        }
+        let path = self.path(&format!("{ZONES}/{name}"));
+        let bytes = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        let doing = || format!("reading {}", path.display());
+        let zone = TimeZone::tzif(&name, &bytes).with_context(doing)?;
+        let second = Timestamp::from_second(time.0).context("a time that no calendar has")?;
+        Ok(LocalTime(time.0 + i64::from(zone.to_offset(second).seconds())))
     }
 
     /// Changes the host's time zone; false if there is none of this name.

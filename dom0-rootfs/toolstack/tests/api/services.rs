@@ -136,6 +136,29 @@ fn the_servers_of_dhcp_are_followed() {
 }
 
 #[test]
+fn the_local_time_is_that_of_the_hosts_zone() {
+    let served = Served::new();
+    let client = served.login(Wire::Json);
+    let ahead = || {
+        let said = client.text("host.get_server_localtime", vec![host(&served)]);
+        let said = (said.len() == 17).then(|| DateTime::parse(&said)).flatten();
+        let seconds = said.expect("a time without a zone").0 - DateTime::now().0;
+        (seconds + 1800).div_euclid(3600)
+    };
+    assert_eq!(ahead(), 0);
+    client.ok("host.set_timezone", vec![host(&served), "Europe/Berlin".into()]);
+    assert!([1, 2].contains(&ahead()));
+    let shown = |seconds| served.toolstack.dom0.local_time(DateTime(seconds)).unwrap().to_string();
+    assert_eq!(shown(1_704_067_200), "20240101T01:00:00");
+    assert_eq!(shown(1_719_792_000), "20240701T02:00:00");
+    let xml = served.login(Wire::Xml);
+    let said = xml.ok("host.get_server_localtime", vec![host(&served)]);
+    assert!(matches!(said, Value::DateTime(_)), "{said:?}");
+    let utc = client.text("host.get_servertime", vec![host(&served)]);
+    assert!(utc.ends_with('Z'), "{utc}");
+}
+
+#[test]
 fn time_zones_are_those_of_the_image() {
     let served = Served::new();
     let client = served.login(Wire::Xml);

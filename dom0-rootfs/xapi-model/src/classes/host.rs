@@ -142,7 +142,7 @@ pub static HOST: Class = class(
         message("get_servertime", Role::ReadOnly, "The time by its clock.")
             .takes(&[HOST_PARAM])
             .gives(DateTime),
-        message("get_server_localtime", Role::ReadOnly, "The time by its clock; it runs in UTC.")
+        message("get_server_localtime", Role::ReadOnly, "The time in its time zone.")
             .takes(&[HOST_PARAM])
             .gives(DateTime),
         message("get_server_certificate", Role::ReadOnly, "Its TLS certificate, as PEM.")

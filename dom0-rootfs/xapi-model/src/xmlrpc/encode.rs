@@ -83,9 +83,9 @@ fn value(item: &Value, out: &mut String) {
         Value::Bool(b) => {
             out.push_str(if *b { "<boolean>1</boolean>" } else { "<boolean>0</boolean>" });
         }
-        Value::DateTime(time) => {
+        Value::DateTime(_) | Value::LocalTime(_) => {
             out.push_str("<dateTime.iso8601>");
-            out.push_str(&time.to_string());
+            out.push_str(&item.text());
             out.push_str("</dateTime.iso8601>");
         }
         Value::Set(items) => {
