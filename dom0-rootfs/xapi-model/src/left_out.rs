@@ -23,6 +23,77 @@ pub fn of_class(name: &str) -> Option<&'static LeftOut> {
     ALL.iter().find(|left_out| left_out.classes.contains(&name))
 }
 
+/// A path that XenServer answers requests for, beside the messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Path {
+    /// The path.
+    pub path: &'static str,
+    /// Why nothing is there.
+    pub reason: &'static str,
+}
+
+const IMAGE: &str = "A host's system is one image, which is installed as a whole; it takes no patches, \
+                     updates or packages.";
+const ONE_HOST: &str = "A pool has one host so far, which has no other to talk to.";
+const BALANCING: &str = "It is a server of XenServer's own that is asked where VMs should run.";
+
+/// Paths that are left out; handlers of requests that are there are in [`crate::http`].
+pub static PATHS: &[Path] = &[
+    Path {
+        path: "/vncsnapshot",
+        reason: "No pictures are taken of a VM's screen; /console gives the screen itself.",
+    },
+    Path {
+        path: "/host_backup",
+        reason: "A host's system is one image, and a reinstallation keeps its records and SRs; \
+                 /export_metadata?all=true saves the records of all VMs elsewhere.",
+    },
+    Path {
+        path: "/host_restore",
+        reason: "There is no backup of a host's system (/host_backup) that could be put back.",
+    },
+    Path {
+        path: "/pool/xmldbdump",
+        reason: "The database has a form of its own, which is nobody else's business. \
+                 /export_metadata?all=true gives the records of all VMs, and get_all_records those \
+                 of any class.",
+    },
+    Path {
+        path: "/host_logs_download",
+        reason: "The host's log is read on the host, sent to another one (host.syslog_reconfigure), \
+                 or sent with a bug report (host.bugreport_upload).",
+    },
+    Path {
+        path: "/system-status",
+        reason: "A bug report is sent by the host (host.bugreport_upload), not fetched.",
+    },
+    Path { path: "/pool_patch_upload", reason: IMAGE },
+    Path { path: "/pool_patch_download", reason: IMAGE },
+    Path { path: "/oem_patch_stream", reason: IMAGE },
+    Path { path: "/update", reason: IMAGE },
+    Path { path: "/updates", reason: IMAGE },
+    Path { path: "/host_updates", reason: IMAGE },
+    Path { path: "/repository", reason: IMAGE },
+    Path { path: "/bundle", reason: IMAGE },
+    Path { path: "/migrate", reason: ONE_HOST },
+    Path { path: "/remote_db_access", reason: ONE_HOST },
+    Path { path: "/remotecmd", reason: ONE_HOST },
+    Path { path: "/config_sync", reason: ONE_HOST },
+    Path {
+        path: "/rrd_put",
+        reason: "The toolstack records figures itself, so nobody hands it any.",
+    },
+    Path { path: "/wlb_report", reason: BALANCING },
+    Path { path: "/wlb_diagnostics", reason: BALANCING },
+    Path {
+        path: "/cli",
+        reason: "XenServer runs the commands of xe in its toolstack; here xe itself asks by the API, \
+                 also from another host.",
+    },
+    Path { path: "/rss", reason: "Messages are read by message.get_since, and come as events." },
+    Path { path: "/services", reason: "No other service of the host is passed on to clients." },
+];
+
 /// Everything that is left out, by topic.
 pub static ALL: &[LeftOut] = &[
     LeftOut {

@@ -117,6 +117,16 @@ fn what_is_left_out_is_not_there_and_said_once() {
 }
 
 #[test]
+fn paths_that_are_left_out_have_no_handler() {
+    let mut seen = BTreeSet::new();
+    for left_out::Path { path, reason } in left_out::PATHS {
+        assert!(path.starts_with('/') && !reason.is_empty() && seen.insert(path), "{path}");
+        let there = |handler: &&http::Handler| handler.doc.contains(&format!(" {path}`"));
+        assert_eq!(http::ALL.iter().find(there), None, "{path}");
+    }
+}
+
+#[test]
 fn classes_without_objects_are_left_out() {
     for class in classes::ABSENT {
         assert!(left_out::of_class(class.name).is_some(), "{}: why are there none?", class.name);

@@ -159,5 +159,12 @@ pub(crate) fn left_out() -> String {
         out += &classes.chain(messages).collect::<Vec<_>>().join("<br>\n");
         out += "</p>\n";
     }
+    out += "<h2 id=\"paths\">Paths of HTTP</h2>\n<p>XenServer answers requests for these beside the \
+            messages. Here they answer 404.</p>\n";
+    let rows: Vec<_> = absent::PATHS
+        .iter()
+        .map(|left_out| (None, vec![code(left_out.path), prose(left_out.reason)]))
+        .collect();
+    out += &table(&["Path", "Why"], &rows);
     out
 }

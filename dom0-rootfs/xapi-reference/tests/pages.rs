@@ -70,6 +70,9 @@ fn everything_of_the_model_is_there() {
             assert!(pages["left-out.html"].contains(name), "{name}");
         }
     }
+    for left_out in left_out::PATHS {
+        assert!(pages["left-out.html"].contains(left_out.path), "{}", left_out.path);
+    }
 }
 
 #[test]

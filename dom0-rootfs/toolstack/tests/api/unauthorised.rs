@@ -11,7 +11,7 @@ use crate::common::{Served, Wire, eventually};
 use toolstack::auth::{Account, Accounts, Login};
 use toolstack::session::Owner;
 use toolstack::toolstack::Peer;
-use xapi_model::{Call, Ref, Role, Value, catalogue};
+use xapi_model::{Call, Ref, Role, Value, catalogue, left_out};
 
 #[test]
 fn no_message_works_without_a_session() {
@@ -273,8 +273,12 @@ fn handlers_ask_for_a_session_too() {
         let url = format!("{}{path}?session_id={session}", client.url);
         assert_eq!(client.agent.put(url).send("x").unwrap().status(), 403, "{path}");
     }
-    let response = client.agent.get(format!("{}/nothing", client.url)).call().unwrap();
-    assert_eq!(response.status(), 404);
+    for path in left_out::PATHS.iter().map(|left_out| left_out.path).chain(["/nothing"]) {
+        let response = client.agent.get(format!("{}{path}", client.url)).call().unwrap();
+        assert_eq!(response.status(), 404, "{path}");
+        let response = client.agent.put(format!("{}{path}", client.url)).send("x").unwrap();
+        assert_eq!(response.status(), 404, "{path}");
+    }
     let response = client.agent.get(format!("{}/jsonrpc", client.url)).call().unwrap();
     assert_eq!(response.status(), 405);
 }
