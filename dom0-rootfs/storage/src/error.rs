@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Errors of storage drivers.
 
+use std::io;
 use std::path::PathBuf;
 
 use uuid::Uuid;
 
 use crate::format::ImageFormat;
+
+/// Whether a write failed because there is no room left, on the disk or within a quota.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
 
 /// Why a storage call failed.
 #[derive(Debug, thiserror::Error)]

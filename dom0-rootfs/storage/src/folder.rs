@@ -14,7 +14,7 @@ use rustix::fs::FlockOperation;
 use uuid::Uuid;
 
 use crate::driver::{SrStat, VdiInfo};
-use crate::error::StorageError;
+use crate::error::{StorageError, is_full};
 use crate::format::ImageFormat;
 use crate::program::io as failing;
 use crate::qcow2;
@@ -120,7 +120,8 @@ impl Folder {
             let path = self.file(vdi);
             let doing = || format!("growing {}", path.display());
             let file = OpenOptions::new().write(true).open(&path).map_err(failing(doing()))?;
-            file.set_len(size).and_then(|()| file.sync_all()).map_err(failing(doing()))?;
+            let grown = file.set_len(size).and_then(|()| file.sync_all());
+            grown.map_err(|error| self.unwritten(doing(), GRAIN, error))?;
         }
         self.info(vdi)
     }
@@ -182,12 +183,21 @@ impl Folder {
         if let Err(error) = made {
             // Best effort: the next scan removes it too.
             let _ = remove(&partial);
-            if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-                return Err(StorageError::NoSpace { free: self.free()?, needed });
-            }
-            return Err(failing(format!("writing {}", partial.display()))(error));
+            return Err(self.unwritten(format!("writing {}", partial.display()), needed, error));
         }
         self.info(vdi)
+    }
+
+    /// The error for something of at most `needed` bytes that could not be written: also whether there is no
+    /// room for it.
+    pub(crate) fn unwritten(&self, doing: String, needed: u64, error: io::Error) -> StorageError {
+        if !is_full(&error) {
+            return failing(doing)(error);
+        }
+        match self.free() {
+            Ok(free) => StorageError::NoSpace { free, needed },
+            Err(error) => error,
+        }
     }
 
     /// Files called `<uuid>.<extension>`.

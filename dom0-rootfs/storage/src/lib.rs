@@ -43,7 +43,7 @@ mod sparse;
 mod testing;
 
 pub use driver::*;
-pub use error::StorageError;
+pub use error::{StorageError, is_full};
 pub use ext::ExtDriver;
 pub use fake::{FakeDriver, Faults};
 pub use file::FileDriver;

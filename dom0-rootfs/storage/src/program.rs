@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::error::StorageError;
+use crate::folder::{Folder, GRAIN};
 use crate::qmp::{self, Until};
 use crate::silence;
 
@@ -76,7 +77,8 @@ impl Change<'_> {
             }
         };
         let folder = path.parent().unwrap_or(path);
-        done.and_then(|()| fs::File::open(folder)?.sync_all()).map_err(io(doing))
+        done.and_then(|()| fs::File::open(folder)?.sync_all())
+            .map_err(|error| Folder::new(folder.to_owned()).unwritten(doing, GRAIN, error))
     }
 }
 

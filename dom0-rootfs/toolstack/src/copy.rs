@@ -8,7 +8,7 @@ use std::path::Path;
 
 use disk_format::is_zero;
 use rustix::fs::FallocateFlags;
-use xapi_model::{ApiError, errors};
+use xapi_model::ApiError;
 
 /// Bytes that are read and written at once.
 pub const CHUNK: usize = 256 * 1024;
@@ -91,6 +91,20 @@ impl Writer {
     }
 }
 
+/// Why a copy did not come to its end.
+#[derive(Debug)]
+pub enum Stopped {
+    /// One of the devices failed.
+    Device {
+        /// A lower-case gerund with its object.
+        doing: String,
+        /// What the kernel says.
+        error: io::Error,
+    },
+    /// Whoever hears of its progress stopped it.
+    Asked(ApiError),
+}
+
 /// Copies `size` bytes from one device to another. `progress` hears of the bytes done and can
 /// stop it.
 pub fn device(
@@ -98,10 +112,10 @@ pub fn device(
     to: &Path,
     size: u64,
     mut progress: impl FnMut(u64) -> Result<(), ApiError>,
-) -> Result<(), ApiError> {
-    let failed = |what: &str, path: &Path, error: io::Error| {
-        let text = format!("{what} {}: {error}", path.display());
-        errors::SR_BACKEND_FAILURE.with(["", "", &text])
+) -> Result<(), Stopped> {
+    let failed = |what: &str, path: &Path, error: io::Error| Stopped::Device {
+        doing: format!("{what} {}", path.display()),
+        error,
     };
     let source = File::open(from).map_err(|e| failed("opening", from, e))?;
     let mut writer = Writer::open(to, size).map_err(|e| failed("opening", to, e))?;
@@ -114,11 +128,11 @@ pub fn device(
         writer.write(piece).map_err(|e| failed("writing", to, e))?;
         if writer.position() - reported >= 64 * CHUNK as u64 {
             reported = writer.position();
-            progress(reported)?;
+            progress(reported).map_err(Stopped::Asked)?;
         }
     }
     writer.finish().map_err(|e| failed("writing", to, e))?;
-    progress(size)
+    progress(size).map_err(Stopped::Asked)
 }
 
 #[cfg(test)]
@@ -143,6 +157,16 @@ mod tests {
         device(&from, &to, size, |_| Ok(())).unwrap();
         assert!(fs::read(&from).unwrap() == fs::read(&to).unwrap());
         assert!(fs::metadata(&to).unwrap().blocks() * 512 < size / 2);
+    }
+
+    #[test]
+    fn no_room_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let from = folder.path().join("from");
+        fs::write(&from, vec![1; 8192]).unwrap();
+        let full = device(&from, Path::new("/dev/full"), 8192, |_| Ok(()));
+        let Err(Stopped::Device { doing, error }) = full else { panic!("{full:?}") };
+        assert_eq!((doing.as_str(), storage::is_full(&error)), ("writing /dev/full", true));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! Storage as messages see it: which driver, which SR, which VDIs are active on this host.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -291,6 +292,21 @@ impl Opened {
         let path = toolstack.activations.activate(toolstack, &user, vdi, mode)?;
         let size = u64::try_from(size).unwrap_or_default();
         Ok(Self { toolstack: toolstack.clone(), user, vdi: vdi.clone(), path, size })
+    }
+
+    /// What an error of its device is to a client: `SR_FULL` with its size and the bytes that are free where
+    /// its SR has no room left, as for one that cannot be made, or else `SR_BACKEND_FAILURE`. `doing` is a
+    /// lower-case gerund with its object.
+    pub fn failed(&self, doing: &str, error: &io::Error) -> ApiError {
+        if !storage::is_full(error) {
+            return errors::SR_BACKEND_FAILURE.with(["", "", &format!("{doing}: {error}")]);
+        }
+        tracing::warn!(%error, vdi = %self.vdi, doing, "an SR is full");
+        let free = of_vdi(&self.toolstack, &self.vdi).map(|(open, _)| {
+            let stat = open.driver.stat(&open.spec);
+            stat.map_or(0, |stat| stat.physical_size.saturating_sub(stat.physical_utilisation))
+        });
+        errors::SR_FULL.with([self.size, free.unwrap_or_default()])
     }
 }
 

@@ -15,7 +15,7 @@ use super::files::{self, Files};
 use super::tree::Image;
 use crate::error::StorageError;
 use crate::folder::{Folder, GRAIN};
-use crate::program::{Change, System, failed, io};
+use crate::program::{Change, Ran, System, failed, io};
 
 /// Subclusters of 4 KiB: a guest that trims whole blocks of that size is followed, and small writes copy
 /// nothing from a base. With plain clusters a trim of less than one would fail, and the kernel's loop
@@ -79,13 +79,14 @@ pub(super) fn create(
 ) -> Result<(), StorageError> {
     let partial = files.partial(image);
     let doing = || format!("making {}", partial.display());
+    let folder = Folder::new(files.folder.to_owned());
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
         .open(&partial)
-        .map_err(io(doing()))?;
+        .map_err(|error| folder.unwritten(doing(), GRAIN, error))?;
     // Who looks for leftovers sees that this is none.
     rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|error| io(doing())(error.into()))?;
@@ -100,20 +101,35 @@ pub(super) fn create(
     if ran.code != 0 {
         // Best effort: the next scan removes it too.
         let _ = files.system.alter(Change::Remove(&partial));
-        if ran.stderr.contains("No space left on device") {
-            let free = Folder::new(files.folder.to_owned()).free()?;
-            return Err(StorageError::NoSpace { free, needed: GRAIN });
-        }
-        return Err(failed(&doing(), "qemu-img", &ran));
+        return Err(unwritten(&folder, &doing(), &ran));
     }
-    file.sync_all().map_err(io(doing()))?;
+    file.sync_all().map_err(|error| folder.unwritten(doing(), GRAIN, error))?;
     files.system.alter(Change::Rename { from: &partial, to: &files.image(image) })
 }
 
 /// Grows an image that no program has open.
 pub(super) fn grow(system: &dyn System, path: &Path, size: u64) -> Result<(), StorageError> {
     let args = ["resize", "-q", "-f", "qcow2", &path.to_string_lossy(), &size.to_string()];
-    system.must(&format!("growing {}", path.display()), "qemu-img", &args).map(drop)
+    let ran = system.run("qemu-img", &args)?;
+    if ran.code == 0 {
+        return Ok(());
+    }
+    let folder = Folder::new(path.parent().unwrap_or(path).to_owned());
+    Err(unwritten(&folder, &format!("growing {}", path.display()), &ran))
+}
+
+/// What the kernel calls no room on the disk, and none within a quota.
+const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
+
+/// The error for qemu-img that could not write.
+fn unwritten(folder: &Folder, doing: &str, ran: &Ran) -> StorageError {
+    if !FULL.iter().any(|words| ran.stderr.contains(words)) {
+        return failed(doing, "qemu-img", ran);
+    }
+    match folder.free() {
+        Ok(free) => StorageError::NoSpace { free, needed: GRAIN },
+        Err(error) => error,
+    }
 }
 
 /// An image up to this size is looked into whether it has anything.

@@ -369,9 +369,13 @@ pub(super) fn fill(context: &Context, from: &Opened, into: &Ref) -> Result<(), A
         return Err(errors::VDI_TOO_SMALL.with([into.to_string(), from.size.to_string()]));
     }
     let cancel = context.cancellable()?;
-    copy::device(&from.path, &into_open.path, from.size, |done| {
+    let copied = copy::device(&from.path, &into_open.path, from.size, |done| {
         context.progress(done as f64 / from.size.max(1) as f64);
         context.check_cancelled(&cancel)
+    });
+    copied.map_err(|stopped| match stopped {
+        copy::Stopped::Device { doing, error } => into_open.failed(&doing, &error),
+        copy::Stopped::Asked(error) => error,
     })
 }
 

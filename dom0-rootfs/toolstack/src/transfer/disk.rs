@@ -54,8 +54,9 @@ pub(super) fn backend(doing: &str, error: &io::Error) -> Failed {
     Failed(errors::SR_BACKEND_FAILURE.with(["", "", &format!("{doing}: {error}")]))
 }
 
-pub(super) fn writing(error: io::Error) -> Failed {
-    backend("writing", &error)
+/// For errors of writing to a VDI.
+pub(super) fn writing(opened: &Opened) -> impl Fn(io::Error) -> Failed {
+    move |error| Failed(opened.failed("writing", &error))
 }
 
 /// A VDI that is read.

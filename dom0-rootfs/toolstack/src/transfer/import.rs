@@ -42,7 +42,7 @@ struct Filling {
     writer: Writer,
     /// Up to where it has come, with the zeros that were left out.
     reached: u64,
-    _opened: Opened,
+    opened: Opened,
 }
 
 struct Import<'a> {
@@ -102,9 +102,9 @@ impl Contents for Import<'_> {
                 return Err(errors::IMPORT_ERROR_UNEXPECTED_FILE.with([expected, disk]).into());
             };
             let opened = Opened::new(&self.work.context.toolstack, vdi, Mode::ReadWrite)?;
-            let writer = Writer::open(&opened.path, opened.size).map_err(writing)?;
+            let writer = Writer::open(&opened.path, opened.size).map_err(writing(&opened))?;
             let (id, vdi) = (disk.to_owned(), vdi.clone());
-            self.filling = Some(Filling { id, vdi, writer, reached: 0, _opened: opened });
+            self.filling = Some(Filling { id, vdi, writer, reached: 0, opened });
         }
         let Some(filling) = &mut self.filling else { return Ok(()) };
         let end = at.saturating_add(bytes.len() as u64);
@@ -113,7 +113,7 @@ impl Contents for Import<'_> {
             let words = [filling.vdi.to_string(), end.to_string()];
             return Err(errors::VDI_TOO_SMALL.with(words).into());
         }
-        filling.writer.write_at(at, bytes).map_err(writing)?;
+        filling.writer.write_at(at, bytes).map_err(writing(&filling.opened))?;
         let further = end.saturating_sub(filling.reached);
         filling.reached = end;
         Ok(self.work.done(further)?)
@@ -161,7 +161,7 @@ impl Import<'_> {
     /// Everything of the disk under way is on its SR, and it can be used.
     fn finish(&mut self) -> Result<(), Failed> {
         match self.filling.take() {
-            Some(filling) => filling.writer.finish().map_err(writing),
+            Some(filling) => filling.writer.finish().map_err(writing(&filling.opened)),
             None => Ok(()),
         }
     }

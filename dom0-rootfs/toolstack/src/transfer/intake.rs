@@ -44,18 +44,19 @@ pub enum Place {
 struct Disk<'a> {
     work: &'a mut Work,
     writer: Writer,
+    opened: &'a Opened,
 }
 
 impl Target for Disk<'_> {
     type Error = Failed;
 
     fn data(&mut self, at: u64, bytes: &[u8]) -> Result<(), Failed> {
-        self.writer.write_at(at, bytes).map_err(writing)?;
+        self.writer.write_at(at, bytes).map_err(writing(self.opened))?;
         Ok(self.work.done(bytes.len() as u64)?)
     }
 
     fn zeros(&mut self, at: u64, length: u64) -> Result<(), Failed> {
-        self.writer.zeros_at(at, length).map_err(writing)?;
+        self.writer.zeros_at(at, length).map_err(writing(self.opened))?;
         Ok(self.work.done(length)?)
     }
 }
@@ -133,7 +134,7 @@ fn fill(
         (Layout::Raw, End::After(length)) => length,
         _ => size,
     });
-    let mut disk = Disk { work, writer };
+    let mut disk = Disk { work, writer, opened: &opened };
     let come = match layout {
         Layout::Raw if end == End::Open => raw(source.take(size), &mut disk, fits),
         Layout::Raw => raw(source, &mut disk, fits),
@@ -141,7 +142,7 @@ fn fill(
         Layout::Vhd => vhd::read(source, &mut disk, fits).map(|_| size),
         Layout::Qcow2 => qcow2::read(source, &mut disk, fits).map(|_| size),
     }?;
-    disk.writer.finish().map_err(writing)?;
+    disk.writer.finish().map_err(writing(&opened))?;
     if end == End::Open && come < size {
         // Who never knew the length may have meant it so; XAPI answers with this code.
         let text = format!("the connection ended after {come} bytes of {size}");

@@ -18,6 +18,7 @@ mod events;
 mod failing_starts;
 mod fields;
 mod figures;
+mod full_sr;
 mod guards;
 mod guests;
 mod hotplug;
