@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A database: sources, and what they said. The arithmetic is that of rrdtool.
 
-use crate::archive::{Archive, Ended, Shape};
+use crate::archive::{Archive, Consolidation, Ended, Shape};
 use crate::source::Source;
 
 /// Seconds of a step.
@@ -79,6 +79,19 @@ impl Rrd {
     /// The newest figure of a source; NaN is one that is not known.
     pub fn latest(&self, name: &str) -> Option<f64> {
         self.series.iter().find(|series| series.source.name == name).map(|series| series.latest)
+    }
+
+    /// The newest whole row of means of so many steps: when it ended, in seconds since the epoch, and what it is
+    /// of each source; NaN is one that is not known. Nothing if there is no archive of such rows.
+    pub fn newest_means(&self, steps: u32) -> Option<(i64, Vec<(String, f64)>)> {
+        let means =
+            |shape: &Shape| shape.steps == steps && shape.consolidation == Consolidation::Average;
+        let index = self.shapes.iter().position(means)?;
+        let row = self.series.iter().map(|series| {
+            let newest = series.archives.get(index).and_then(|archive| archive.rows.back(0));
+            (series.source.name.clone(), newest.map_or(f64::NAN, f64::from))
+        });
+        Some((self.newest(steps), row.collect()))
     }
 
     /// Adds a source, unless there is one of its name, its name is too long, or there are

@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod notify;
 pub mod outgoing;
 pub mod patience;
+pub mod perfmon;
 pub mod program;
 pub mod prompt;
 pub mod query;

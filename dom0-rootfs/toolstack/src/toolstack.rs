@@ -23,6 +23,7 @@ use crate::guest;
 use crate::hardware::Machine;
 use crate::housekeeping;
 use crate::metrics::Metrics;
+use crate::perfmon::Perfmon;
 use crate::prompt::Prompt;
 use crate::remote_storage;
 use crate::server::Identity;
@@ -175,6 +176,8 @@ pub struct Toolstack {
     pub authorities: Authorities,
     /// Figures over time.
     pub metrics: Metrics,
+    /// Alarms on figures.
+    pub perfmon: Perfmon,
     /// Time between two samples of figures.
     pub sampling: Option<Duration>,
     /// See [`Outside::trial`].
@@ -230,6 +233,7 @@ impl Toolstack {
             audit: Audit::new(outside.files.logs),
             authorities: Authorities::new(outside.files.authorities),
             metrics: Metrics::new(outside.files.figures),
+            perfmon: Perfmon::default(),
             sampling: outside.sampling,
             trial: outside.trial,
             arrivals: Arrivals::default(),

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rrd::{Rrd, SHAPES};
@@ -21,6 +21,11 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn new(path: PathBuf) -> Folder {
         Folder { path, writing: Mutex::default() }
+    }
+
+    /// The folder itself.
+    pub(super) fn folder(&self) -> &Path {
+        &self.path
     }
 
     fn path(&self, owner: &Uuid) -> PathBuf {

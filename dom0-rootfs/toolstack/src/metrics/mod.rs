@@ -11,7 +11,7 @@ mod owned;
 mod sources;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -31,6 +31,9 @@ use sources::{Said, SrTraffic};
 const SAVES: usize = 8;
 /// Samples between two looks for figures on disk that belong to nobody.
 const SWEEP: u64 = 120;
+
+/// Steps of the databases that are a minute.
+const STEPS_OF_A_MINUTE: u32 = 60 / rrd::STEP as u32;
 
 /// A host or VM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -334,6 +337,12 @@ impl Metrics {
         }
     }
 
+    /// Means of the newest whole minute of a host or a VM that runs: when it ended, in seconds since the epoch,
+    /// and each source with what it says; NaN is one that is not known.
+    pub fn minute(&self, owner: Owner) -> Option<(i64, Vec<(String, f64)>)> {
+        self.lock().owned(owner)?.rrd.newest_means(STEPS_OF_A_MINUTE)
+    }
+
     /// Rows of the host, if it is `wanted`, and of those VMs that run and `fits` takes.
     pub fn updates(&self, host: bool, fits: impl Fn(&Uuid) -> bool, wanted: Wanted) -> Updates {
         let known = self.lock();
@@ -342,6 +351,11 @@ impl Metrics {
         let vms = known.vms.iter().filter(|(uuid, _)| fits(uuid));
         let vms = vms.map(|(uuid, owned)| (format!("vm:{uuid}:"), &owned.rrd));
         Updates::of(&host.chain(vms).collect::<Vec<_>>(), wanted)
+    }
+
+    /// The folder of what is on disk, which is made with the first file.
+    pub fn path(&self) -> &Path {
+        self.folder.folder()
     }
 
     /// Bytes of memory that all figures take.
@@ -357,10 +371,16 @@ pub async fn keep(toolstack: Arc<Toolstack>, pause: Duration) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let toolstack = toolstack.clone();
-        let sampled = tokio::task::spawn_blocking(move || toolstack.metrics.sample(&toolstack));
+        let sampling = toolstack.clone();
+        let sampled = tokio::task::spawn_blocking(move || sampling.metrics.sample(&sampling));
         match sampled.await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => {
+                let watching = toolstack.clone();
+                // Not waited for: it may ask the server of an SR.
+                drop(tokio::task::spawn_blocking(move || {
+                    watching.perfmon.look(&watching, &watching.metrics, clock());
+                }));
+            }
             Ok(Err(error)) => {
                 tracing::warn!(error = failure::chain(&error), "asking for figures");
             }

@@ -32,6 +32,7 @@ mod memory;
 mod messages;
 mod networks;
 mod operations;
+mod perfmon;
 mod records;
 mod reinstallation;
 mod remote_storage;
