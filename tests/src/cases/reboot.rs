@@ -21,6 +21,9 @@ pub fn cases() -> Vec<Case> {
     }]
 }
 
+/// Of each guest in bytes: both run at a time.
+const MEMORY: u64 = 128 << 20;
+
 fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     let mut vm = inner::host(lab, folder)?;
     let serial = &mut vm.serial;
@@ -34,6 +37,9 @@ fn run(lab: &Lab, folder: &Path, _: &Figures) -> Result<()> {
     )?;
     shell::run(serial, &format!("xe vm-param-set uuid={stays} other-config:auto_poweron=true"))?;
     for guest in [&stays, &other] {
+        let limits = ["static-min", "dynamic-min", "dynamic-max", "static-max"];
+        let limits = limits.map(|limit| format!("{limit}={MEMORY}")).join(" ");
+        shell::run(serial, &format!("xe vm-memory-limits-set uuid={guest} {limits}"))?;
         shell::run(serial, &format!("xe vm-start uuid={guest}"))?;
         inner::watch_boot(serial, guest, "boots 1")?;
     }

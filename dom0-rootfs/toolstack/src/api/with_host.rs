@@ -48,7 +48,7 @@ fn start_within(toolstack: &Arc<Toolstack>, patience: Duration) {
         each_order(&context, orders, "VM.start", &[false.into(), false.into()]);
         let left = toolstack.store.read(to_start);
         if begun.elapsed() + PAUSE < patience && !left.is_empty() {
-            thread::sleep(PAUSE);
+            thread::park_timeout(PAUSE);
             continue;
         }
         for vm in left.into_values().flat_map(|(vms, _)| vms) {
@@ -80,7 +80,7 @@ pub fn end_with_host(toolstack: &Arc<Toolstack>) -> Result<(), ApiError> {
         each_order(&context, orders, "VM.shutdown", &[]);
         if !toolstack.store.read(to_end).is_empty() {
             // Something else is being done with one.
-            thread::sleep(PAUSE);
+            thread::park_timeout(PAUSE);
         }
     }
 }
@@ -95,7 +95,7 @@ fn each_order(context: &Context, orders: Orders, message: &str, flags: &[Value])
             Err(error) => tracing::error!(%error, message, "with the host"),
         }
         if done + 1 < count {
-            thread::sleep(Duration::from_secs(delay));
+            thread::park_timeout(Duration::from_secs(delay));
         }
     }
 }

@@ -80,7 +80,10 @@ fn fill() {
     let done = put(&client, &format!("/import_raw_vdi?vdi={}", made.vdi), &contents);
     assert_eq!(done, Value::Set(vec![]));
     let exported = |format: &str| {
-        (format.to_owned(), get(&client, &format!("/export_raw_vdi?vdi={}&format={format}", made.vdi)))
+        (
+            format.to_owned(),
+            get(&client, &format!("/export_raw_vdi?vdi={}&format={format}", made.vdi)),
+        )
     };
     let images = ["raw", "vhd", "qcow2"].map(exported);
     let archive = get(&client, &format!("/export?ref={}", made.vm));
