@@ -35,6 +35,7 @@ pub const TARGETS: &[(&str, Run)] = &[
     ("kernel-words", targets::kernel_words::run),
     ("lease", targets::lease::run),
     ("partition-table", targets::partition_table::run),
+    ("perfmon", targets::perfmon::run),
     ("qcow2", targets::qcow2::run),
     ("reserved", targets::reserved::run),
     ("ssh-line", targets::ssh_line::run),

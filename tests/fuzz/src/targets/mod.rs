@@ -20,6 +20,7 @@ pub(crate) mod jsonrpc;
 pub(crate) mod kernel_words;
 pub(crate) mod lease;
 pub(crate) mod partition_table;
+pub(crate) mod perfmon;
 pub(crate) mod qcow2;
 pub(crate) mod reserved;
 pub(crate) mod ssh_line;
