@@ -262,7 +262,7 @@ impl State {
     }
 
     /// All that a screen shows of the time: minutes that the host is up, seconds until the next try of a
-    /// password, and whether it is locked. A serial line carries nothing as long as this stays.
+    /// password, and whether it is locked. Nothing is drawn for the time's sake as long as this stays.
     pub fn of_the_time(&self) -> (u64, u64, bool) {
         (self.uptime.as_secs() / 60, self.login_waits(), self.unlocked)
     }
