@@ -16,6 +16,10 @@ pub(crate) const PATCHES: &[(&str, &str)] = &[
         "0003-libxl-change-the-medium-to-a-block-device.patch",
         include_str!("../patches/0003-libxl-change-the-medium-to-a-block-device.patch"),
     ),
+    (
+        "0004-libs-guest-map-memory-in-batches-for-core-dumps.patch",
+        include_str!("../patches/0004-libs-guest-map-memory-in-batches-for-core-dumps.patch"),
+    ),
 ];
 
 #[cfg(test)]
