@@ -167,9 +167,9 @@ fn sr(objects: &Objects, sr: &Object) -> Value {
 
 fn host(host: &Object) -> Value {
     if host.bool("enabled") {
-        names(&["provision", "vm_start"])
+        names(&["provision", "vm_start", "vm_resume"])
     } else if host.refs("resident_VMs").len() <= 1 {
-        names(&["shutdown", "reboot", "enable"])
+        names(&["evacuate", "shutdown", "reboot", "enable"])
     } else {
         names(&["enable"])
     }

@@ -77,6 +77,8 @@ errors! {
     NETWORK_CONTAINS_VIF [vifs] "VMs' interfaces belong to the network.";
     NOT_ALLOWED_WHEN_NTP_IS_ENABLED [host] "The host asks others for the time.";
     NO_HOSTS_AVAILABLE [] "No host can take the VM.";
+    ONLY_PROVISION_TEMPLATE [] "The VM is no template: only those can be provisioned.";
+    ONLY_REVERT_SNAPSHOT [] "The VM is no snapshot: only to those a VM can go back.";
     OPERATION_BLOCKED [handle, code] "An administrator blocked this operation on this object.";
     OPERATION_NOT_ALLOWED [reason] "The operation is not allowed now.";
     OPERATION_PARTIALLY_FAILED [operation, vms] "It did not work with these VMs; the log says why.";
@@ -147,15 +149,17 @@ errors! {
     VDI_TOO_SMALL [vdi, minimum] "The VDI is too small, in bytes.";
     VIF_IN_USE [network, vif] "A VM that runs has an interface in the network.";
     VLAN_TAG_INVALID [vlan] "A VLAN's tag is a number from 1 to 4094.";
+    VM_ASSIGNED_TO_SNAPSHOT_SCHEDULE [vm, vmss] "The VM is in a snapshot schedule: take it out first.";
     VM_BAD_POWER_STATE [vm, expected, actual] "The VM is in another power state than the operation needs.";
     VM_BIOS_STRINGS_ALREADY_SET [vm] "What the firmware of the VM says was set before and does not change.";
     VM_CHECKPOINT_RESUME_FAILED [vm] "The VM could not be let run on after its checkpoint.";
     VM_CHECKPOINT_SUSPEND_FAILED [vm, reason] "The VM could not be suspended for its checkpoint.";
     VM_FAILED_SUSPEND_ACKNOWLEDGMENT [vm] "The guest was asked to suspend and did not.";
     VM_HVM_REQUIRED [vm] "The host cannot run hardware-virtualized VMs.";
+    VM_IS_PART_OF_AN_APPLIANCE [vm, appliance] "The VM is part of an appliance: take it out first.";
     VM_IS_PROTECTED [vm] "The VM is protected.";
     VM_IS_SNAPSHOT [vm, operation] "The VM is a snapshot.";
-    VM_IS_TEMPLATE [vm] "The VM is a template.";
+    VM_IS_TEMPLATE [vm, operation] "The VM is a template.";
     VM_MEMORY_TARGET_WAIT_TIMEOUT [vm] "The guest did not come to have the memory that it should in time.";
     VM_NO_CRASHDUMP_SR [vm] "There is no SR for the memory of VMs that crash.";
     VM_NO_SUSPEND_SR [vm] "There is no SR for the memory of the VM.";

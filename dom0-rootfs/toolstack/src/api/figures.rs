@@ -10,6 +10,7 @@ use xapi_model::{ApiError, Ref, Reply, Value, errors};
 use super::Entry;
 use crate::metrics::{DataSource, Owner};
 use crate::toolstack::{Args, Context};
+use crate::vm::operation;
 
 pub(super) const HANDLERS: &[Entry] = &[
     ("host.get_data_sources", |context, args| Ok(records(context, host(context, args)?))),
@@ -21,9 +22,9 @@ pub(super) const HANDLERS: &[Entry] = &[
     ("host.backup_rrds", backup),
     ("VM.get_data_sources", |context, args| Ok(records(context, vm(context, args)?))),
     ("VM.query_data_source", |context, args| query(context, running(context, args)?, args)),
-    ("VM.record_data_source", |context, args| record(context, running(context, args)?, args)),
+    ("VM.record_data_source", |context, args| record(context, recorded(context, args)?, args)),
     ("VM.forget_data_source_archives", |context, args| {
-        forget(context, running(context, args)?, args)
+        forget(context, recorded(context, args)?, args)
     }),
 ];
 
@@ -42,11 +43,17 @@ fn vm(context: &Context, args: &Args<'_>) -> Result<Owner, ApiError> {
 fn running(context: &Context, args: &Args<'_>) -> Result<Owner, ApiError> {
     let vm_ref = args.to("self");
     let state =
-        context.toolstack.look("VM", &vm_ref, |vm, _| vm.text("power_state").to_lowercase());
-    match state?.as_str() {
+        context.toolstack.look("VM", &vm_ref, |vm, _| vm.text("power_state").to_lowercase())?;
+    match state.as_str() {
         "running" | "paused" => vm(context, args),
-        state => Err(errors::VM_BAD_POWER_STATE.with([vm_ref.as_str(), "running", state])),
+        state => Err(errors::VM_BAD_POWER_STATE.with([vm_ref.as_str(), "paused, running", state])),
     }
+}
+
+/// The same, to change which figures are kept.
+fn recorded(context: &Context, args: &Args<'_>) -> Result<Owner, ApiError> {
+    operation::check(context, &args.to("self"), "data_source_op")?;
+    vm(context, args)
 }
 
 fn records(context: &Context, owner: Owner) -> Value {

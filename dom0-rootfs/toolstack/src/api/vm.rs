@@ -16,7 +16,7 @@ use crate::toolstack::{Args, Context};
 use crate::unfinished;
 use crate::vdis;
 use crate::vm::devices;
-use crate::vm::operation::{Operation, obstacle};
+use crate::vm::operation::{self, Operation};
 use crate::vm::plan::{Plan, plan};
 use crate::vm::{kind, start, suspend};
 
@@ -42,6 +42,7 @@ pub(super) const HANDLERS: &[Entry] = &[
         memory::has_target(&context.toolstack, &args.to("self")).map(Value::Bool)
     }),
     ("VM.get_boot_record", |context, args| {
+        operation::check(context, &args.to("self"), "get_boot_record")?;
         context.toolstack.look("VM", &args.to("self"), |vm, objects| {
             start::boot_record(objects, vm).unwrap_or_else(|| vm.record().into())
         })
@@ -52,10 +53,7 @@ pub(super) const HANDLERS: &[Entry] = &[
         can_boot(context, &args.to("self")).map(|()| Value::Void)
     }),
     ("VM.assert_operation_valid", |context, args| {
-        let found = context
-            .toolstack
-            .look("VM", &args.to("self"), |vm, _| obstacle(vm, args.text("op")))?;
-        found.map_or(Ok(Value::Void), Err)
+        operation::check(context, &args.to("self"), args.text("op")).map(|()| Value::Void)
     }),
     ("VM.set_is_default_template", set_is_default_template),
     ("VM.update_allowed_operations", |context, args| {
@@ -149,7 +147,7 @@ pub(super) fn remove(context: &Context, vm: &Ref, disks: &[Ref]) -> Result<(), A
         // A guest that restarted by itself held the lock.
         let state = object.text("power_state");
         if !["Halted", "Suspended"].contains(&state) {
-            let words = [vm.as_str(), "halted or suspended", &state.to_lowercase()];
+            let words = [vm.as_str(), "halted, suspended", &state.to_lowercase()];
             return Err(errors::VM_BAD_POWER_STATE.with(words));
         }
         // What is in their VDIs stays.

@@ -8,6 +8,7 @@ use super::Entry;
 use super::vm_power::alone;
 use crate::failure;
 use crate::toolstack::{Args, Context};
+use crate::vm::operation::Operation;
 use crate::vm::{bios_strings, devices, stop};
 
 pub(super) const HANDLERS: &[Entry] = &[
@@ -19,12 +20,13 @@ pub(super) const HANDLERS: &[Entry] = &[
             _ => None,
         };
         let invalid = || errors::INVALID_VALUE.with(["key", key]);
-        press(context, &args.to("vm"), button.ok_or_else(invalid)?)
+        press(context, &args.to("vm"), "send_sysrq", button.ok_or_else(invalid)?)
     }),
     ("VM.send_trigger", |context, args| {
         let name = args.text("trigger");
         let invalid = || errors::INVALID_VALUE.with(["trigger", name]);
-        press(context, &args.to("vm"), Button::of_trigger(name).ok_or_else(invalid)?)
+        let button = Button::of_trigger(name).ok_or_else(invalid)?;
+        press(context, &args.to("vm"), "send_trigger", button)
     }),
     ("VM.add_to_VCPUs_params_live", add_to_vcpus_params_live),
     ("VM.set_bios_strings", |context, args| {
@@ -50,7 +52,8 @@ fn running(context: &Context, vm: &Ref) -> Result<DomId, ApiError> {
     })?
 }
 
-fn press(context: &Context, vm: &Ref, button: Button) -> Reply {
+fn press(context: &Context, vm: &Ref, name: &'static str, button: Button) -> Reply {
+    let _operation = Operation::begin(context, vm, name)?;
     alone(context, vm, || {
         let domain = running(context, vm)?;
         let pressed = context.toolstack.hypervisor.press(domain, button);

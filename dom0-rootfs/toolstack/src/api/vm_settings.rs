@@ -9,7 +9,7 @@ use crate::failure;
 use crate::guards::Limits;
 use crate::memory;
 use crate::toolstack::{Args, Context};
-use crate::vm::operation::Operation;
+use crate::vm::operation::{self, Operation};
 use crate::vm::stop;
 
 pub(super) const HANDLERS: &[Entry] = &[
@@ -30,13 +30,15 @@ pub(super) const HANDLERS: &[Entry] = &[
         })
     }),
     ("VM.set_memory_dynamic_range", |context, args| {
-        set_dynamic(context, &args.to("self"), args.int("min"), args.int("max"))
+        let range = (args.int("min"), args.int("max"));
+        set_dynamic(context, &args.to("self"), "changing_dynamic_range", range)
     }),
     ("VM.set_memory_target_live", |context, args| {
         let target = args.int("target");
-        set_dynamic(context, &args.to("self"), target, target)
+        set_dynamic(context, &args.to("self"), "changing_memory_live", (target, target))
     }),
     ("VM.wait_memory_target_live", |context, args| {
+        operation::check(context, &args.to("self"), "awaiting_memory_live")?;
         memory::wait_for_target(context, &args.to("self")).map(|()| Value::Void)
     }),
     ("VM.set_memory", |context, args| {
@@ -71,8 +73,8 @@ fn set_vcpus_live(context: &Context, args: &Args<'_>) -> Reply {
 }
 
 /// The range of a VM, which may run: then its guest is asked to follow.
-fn set_dynamic(context: &Context, vm: &Ref, min: i64, max: i64) -> Reply {
-    let operation = Operation::begin(context, vm, "changing_dynamic_range")?;
+fn set_dynamic(context: &Context, vm: &Ref, name: &'static str, (min, max): (i64, i64)) -> Reply {
+    let operation = Operation::begin(context, vm, name)?;
     context.store().write(|t| {
         let mut limits = Limits::of(t.get("VM", vm)?);
         (limits.dynamic_min, limits.dynamic_max) = (min, max);

@@ -15,9 +15,9 @@ const VIF: &[&str] = &["attach", "plug", "unplug"];
 /// Power states of the VM in which an operation is allowed.
 fn states(operation: &str) -> &'static [&'static str] {
     match operation {
-        "attach" => &["Halted", "Running", "Paused"],
+        "attach" => &["Halted", "Paused", "Running"],
         "insert" | "eject" => &["Halted", "Running"],
-        "unplug_force" => &["Running", "Paused"],
+        "unplug_force" => &["Paused", "Running"],
         _ => &["Running"],
     }
 }
@@ -61,7 +61,7 @@ pub fn settled(vm: &Object, device: &Object, operation: &str) -> Result<(), ApiE
         return Err(errors::OPERATION_NOT_ALLOWED.with(["this is the host's control domain"]));
     }
     if !states(operation).contains(&state) {
-        let expected = states(operation).join(" or ").to_lowercase();
+        let expected = states(operation).join(", ").to_lowercase();
         let words = [vm.reference().as_str(), &expected, &state.to_lowercase()];
         return Err(errors::VM_BAD_POWER_STATE.with(words));
     }

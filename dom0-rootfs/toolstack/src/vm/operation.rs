@@ -1,92 +1,141 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What may be done with a VM now, and the mark that something is being done.
 
-use xapi_model::{ApiError, Ref, Value, errors};
+use xapi_model::{ApiError, ErrorCode, Ref, Value, errors};
 
 use crate::store::{Object, Transaction};
 use crate::toolstack::Context;
 
-/// An operation and the power states in which it is allowed.
+/// An operation, and when it is allowed.
 struct Rule {
     name: &'static str,
+    /// In these power states.
     states: &'static [&'static str],
-    /// Allowed on templates that are no snapshots.
+    /// With templates that are no snapshots.
     template: bool,
-    /// Allowed on VMs that are neither.
-    vm: bool,
-    /// Allowed while one of these is under way.
-    during: &'static [&'static str],
+    during: During,
+}
+
+/// What may be under way when an operation begins.
+#[derive(Clone, Copy)]
+enum During {
+    /// Only these.
+    Only(&'static [&'static str]),
+    /// Anything but these: it stops what can be stopped, and waits for what cannot.
+    AnyBut(&'static [&'static str]),
+}
+
+impl During {
+    fn allows(self, under_way: &str) -> bool {
+        match self {
+            During::Only(these) => these.contains(&under_way),
+            During::AnyBut(these) => !these.contains(&under_way),
+        }
+    }
 }
 
 const HALTED: &[&str] = &["Halted"];
 const RUNNING: &[&str] = &["Running"];
 const PAUSED: &[&str] = &["Paused"];
-const ALIVE: &[&str] = &["Running", "Paused"];
+const ALIVE: &[&str] = &["Paused", "Running"];
 const SUSPENDED: &[&str] = &["Suspended"];
-const ANY: &[&str] = &["Halted", "Running", "Paused", "Suspended"];
-const NOT_HALTED: &[&str] = &["Running", "Paused", "Suspended"];
+const ANY: &[&str] = &["Halted", "Paused", "Suspended", "Running"];
+const NOT_HALTED: &[&str] = &["Paused", "Suspended", "Running"];
 /// What may be done with a snapshot, be it a template or not, and nothing else: it is what a VM was.
 const OF_SNAPSHOTS: &[&str] =
     &["revert", "clone", "copy", "export", "destroy", "hard_shutdown", "metadata_export"];
+/// What may be done with the host's control domain, and nothing else.
+const OF_CONTROL_DOMAIN: &[&str] = &["data_source_op", "get_boot_record"];
 const READING: &[&str] = &["clone", "copy", "export"];
+/// Each waits until the one before it is done.
+const SNAPSHOTS: &[&str] = &["snapshot", "checkpoint"];
 /// States of a snapshot that is only read: one with memory is not going to run on by itself.
 const STILL: &[&str] = &["Halted", "Suspended"];
 const ENDING: &[&str] = &["clean_shutdown", "clean_reboot", "shutdown"];
-
-const fn rule(
-    name: &'static str,
-    states: &'static [&'static str],
-    template: bool,
-    vm: bool,
-) -> Rule {
-    Rule { name, states, template, vm, during: &[] }
-}
-
-const fn forceful(name: &'static str, states: &'static [&'static str]) -> Rule {
-    Rule { name, states, template: false, vm: true, during: ENDING }
-}
-
-/// What only reads a VM and its disks, so that many can be made of one at a time.
-const fn reading(name: &'static str) -> Rule {
-    Rule { name, states: HALTED, template: true, vm: true, during: READING }
-}
-
-const RULES: &[Rule] = &[
-    rule("start", HALTED, false, true),
-    rule("start_on", HALTED, false, true),
-    rule("pause", RUNNING, false, true),
-    rule("unpause", PAUSED, false, true),
-    rule("clean_shutdown", RUNNING, false, true),
-    rule("clean_reboot", RUNNING, false, true),
-    rule("shutdown", ALIVE, false, true),
-    forceful("hard_shutdown", NOT_HALTED),
-    forceful("hard_reboot", ALIVE),
-    forceful("power_state_reset", NOT_HALTED),
-    rule("suspend", RUNNING, false, true),
-    rule("resume", SUSPENDED, false, true),
-    rule("resume_on", SUSPENDED, false, true),
-    reading("clone"),
-    reading("copy"),
-    reading("export"),
-    rule("metadata_export", ANY, true, true),
-    rule("snapshot", ANY, false, true),
-    rule("checkpoint", &["Running", "Suspended"], false, true),
-    rule("revert", ANY, false, false),
-    rule("reverting", ANY, false, true),
-    rule("provision", HALTED, true, true),
-    rule("make_into_template", HALTED, false, true),
-    rule("changing_memory_limits", HALTED, true, true),
-    rule("changing_static_range", HALTED, true, true),
-    rule("changing_dynamic_range", &["Halted", "Running"], true, true),
-    rule("changing_VCPUs", HALTED, true, true),
-    rule("changing_VCPUs_live", RUNNING, false, true),
-    rule("destroy", &["Halted", "Suspended"], true, true),
+/// What a VM's forced end waits for in vain, or would undo.
+const FINAL: &[&str] = &["hard_shutdown", "power_state_reset", "reverting", "destroy"];
+const FINAL_OR_RESTARTING: &[&str] =
+    &["hard_shutdown", "power_state_reset", "hard_reboot", "reverting", "destroy"];
+/// Allowed, but not told by `allowed_operations`: XAPI does not tell them either, and clients of its
+/// older versions do not know all of them (`xapi_vm_lifecycle.ml`, `ignored_ops`).
+const NOT_LISTED: &[&str] = &[
+    "power_state_reset",
+    "get_boot_record",
+    "send_sysrq",
+    "send_trigger",
+    "shutdown",
+    "changing_memory_live",
+    "awaiting_memory_live",
+    "changing_memory_limits",
+    "changing_VCPUs",
+    "data_source_op",
+    "reverting",
 ];
 
-/// Why an operation is not allowed now; none if it is.
+const fn rule(name: &'static str, states: &'static [&'static str]) -> Rule {
+    Rule { name, states, template: false, during: During::Only(&[]) }
+}
+
+impl Rule {
+    const fn of_templates_too(self) -> Rule {
+        Rule { template: true, ..self }
+    }
+
+    const fn during(self, during: &'static [&'static str]) -> Rule {
+        Rule { during: During::Only(during), ..self }
+    }
+
+    const fn during_all_but(self, these: &'static [&'static str]) -> Rule {
+        Rule { during: During::AnyBut(these), ..self }
+    }
+}
+
+/// Names and power states are those of XAPI.
+const RULES: &[Rule] = &[
+    rule("start", HALTED),
+    rule("start_on", HALTED),
+    rule("pause", RUNNING),
+    rule("unpause", PAUSED),
+    rule("clean_shutdown", RUNNING),
+    rule("clean_reboot", RUNNING),
+    rule("shutdown", NOT_HALTED),
+    rule("hard_shutdown", NOT_HALTED).during_all_but(FINAL),
+    rule("hard_reboot", ALIVE).during_all_but(FINAL_OR_RESTARTING),
+    rule("power_state_reset", NOT_HALTED).during_all_but(FINAL),
+    rule("suspend", RUNNING),
+    rule("resume", SUSPENDED),
+    rule("resume_on", SUSPENDED),
+    // These only read a VM and its disks, so that many can be made of one at a time.
+    rule("clone", HALTED).of_templates_too().during(READING),
+    rule("copy", HALTED).of_templates_too().during(READING),
+    rule("export", HALTED).of_templates_too().during(READING),
+    rule("metadata_export", ANY).of_templates_too(),
+    rule("snapshot", ANY).during(SNAPSHOTS),
+    rule("checkpoint", &["Suspended", "Running"]).during(SNAPSHOTS),
+    rule("revert", ANY),
+    rule("reverting", ANY),
+    rule("provision", HALTED).of_templates_too(),
+    rule("make_into_template", HALTED),
+    rule("changing_memory_limits", HALTED).of_templates_too(),
+    rule("changing_static_range", HALTED).of_templates_too(),
+    rule("changing_dynamic_range", &["Halted", "Running"]).of_templates_too(),
+    rule("changing_memory_live", RUNNING),
+    rule("awaiting_memory_live", RUNNING),
+    rule("changing_VCPUs", HALTED).of_templates_too(),
+    rule("changing_VCPUs_live", RUNNING),
+    rule("destroy", &["Halted", "Suspended"]).of_templates_too(),
+    rule("get_boot_record", ANY).of_templates_too(),
+    rule("data_source_op", ALIVE),
+    // Somebody may look after a guest that does not end.
+    rule("send_sysrq", RUNNING).during(ENDING),
+    rule("send_trigger", RUNNING).during(ENDING),
+];
+
+/// Why an operation is not allowed now; none if it is. The first reason is the one that XAPI finds first
+/// (`xapi_vm_lifecycle.ml`, `check_operation_error`).
 pub fn obstacle(vm: &Object, operation: &str) -> Option<ApiError> {
     let reference = vm.reference().as_str();
-    if vm.bool("is_control_domain") {
+    if vm.bool("is_control_domain") && !OF_CONTROL_DOMAIN.contains(&operation) {
         return Some(errors::OPERATION_NOT_ALLOWED.with(["this is the host's control domain"]));
     }
     let Some(rule) = RULES.iter().find(|rule| rule.name == operation) else {
@@ -95,45 +144,71 @@ pub fn obstacle(vm: &Object, operation: &str) -> Option<ApiError> {
     if let Some(code) = vm.entry("blocked_operations", operation) {
         return Some(errors::OPERATION_BLOCKED.with([reference, code]));
     }
-    if vm.bool("is_a_snapshot") {
-        if !OF_SNAPSHOTS.contains(&operation) {
-            return Some(errors::VM_IS_SNAPSHOT.with([reference, operation]));
-        }
-    } else if vm.bool("is_a_template") {
-        if !rule.template {
-            return Some(errors::VM_IS_TEMPLATE.with([reference]));
-        }
-    } else if !rule.vm {
-        return Some(errors::OPERATION_NOT_ALLOWED.with(["this is no snapshot"]));
-    }
-    if vm.bool("is_default_template") {
-        let reason = match operation {
-            "destroy" => Some("default templates are kept"),
-            "provision" => Some("clone the default template first"),
-            _ => None,
-        };
-        if let Some(reason) = reason {
-            return Some(errors::OPERATION_NOT_ALLOWED.with([reason]));
-        }
-    }
-    let still = vm.bool("is_a_snapshot") && READING.contains(&operation);
+    let snapshot = vm.bool("is_a_snapshot");
+    let still = snapshot && READING.contains(&operation);
     let (state, states) = (vm.text("power_state"), if still { STILL } else { rule.states });
     if !states.contains(&state) {
-        let expected = states.join(" or ").to_lowercase();
+        let expected = states.join(", ").to_lowercase();
         let words = [reference, &expected, &state.to_lowercase()];
         return Some(errors::VM_BAD_POWER_STATE.with(words));
     }
+    let during = match rule.during {
+        // Whoever copies a snapshot, or goes back to it, reads what its end would clear away.
+        During::AnyBut(_) if snapshot => During::Only(&[]),
+        during => during,
+    };
     let other = vm.map("current_operations").values().filter_map(Value::as_str);
-    if other.into_iter().any(|under_way| !rule.during.contains(&under_way)) {
+    if other.into_iter().any(|under_way| !during.allows(under_way)) {
         return Some(errors::OTHER_OPERATION_IN_PROGRESS.with(["VM", reference]));
     }
-    None
+    kind_obstacle(vm, rule)
 }
 
-/// Every operation that is allowed now.
+/// What a VM is that the operation is not for.
+fn kind_obstacle(vm: &Object, rule: &Rule) -> Option<ApiError> {
+    let reference = vm.reference().as_str();
+    let template = vm.bool("is_a_template");
+    if vm.bool("is_a_snapshot") {
+        let good = OF_SNAPSHOTS.contains(&rule.name);
+        return (!good).then(|| errors::VM_IS_SNAPSHOT.with([reference, rule.name]));
+    }
+    let kept = vm.bool("is_default_template") && rule.name == "destroy";
+    if template && (kept || !rule.template) {
+        return Some(errors::VM_IS_TEMPLATE.with([reference, rule.name]));
+    }
+    match rule.name {
+        "provision" if !template => Some(errors::ONLY_PROVISION_TEMPLATE.bare()),
+        "provision" if vm.bool("is_default_template") => {
+            Some(errors::OPERATION_NOT_ALLOWED.with(["clone the default template first"]))
+        }
+        "revert" => Some(errors::ONLY_REVERT_SNAPSHOT.bare()),
+        "make_into_template" => member(vm),
+        _ => None,
+    }
+}
+
+/// What a VM is a member of that no template can be.
+fn member(vm: &Object) -> Option<ApiError> {
+    let of = |field: &str, error: &ErrorCode| {
+        let whole = vm.to(field);
+        let words = [vm.reference().as_str(), whole.as_str()];
+        (!whole.is_null()).then(|| error.with(words))
+    };
+    of("appliance", &errors::VM_IS_PART_OF_AN_APPLIANCE)
+        .or_else(|| of("snapshot_schedule", &errors::VM_ASSIGNED_TO_SNAPSHOT_SCHEDULE))
+}
+
+/// Every operation that is allowed now, as far as clients are told.
 pub fn allowed(vm: &Object) -> Value {
-    let free = RULES.iter().filter(|rule| obstacle(vm, rule.name).is_none());
+    let listed = RULES.iter().filter(|rule| !NOT_LISTED.contains(&rule.name));
+    let free = listed.filter(|rule| obstacle(vm, rule.name).is_none());
     Value::Set(free.map(|rule| Value::Enum(rule.name)).collect())
+}
+
+/// Refuses an operation that is not allowed now, and that is over at once.
+pub fn check(context: &Context, vm: &Ref, name: &str) -> Result<(), ApiError> {
+    let found = context.toolstack.look("VM", vm, |vm, _| obstacle(vm, name))?;
+    found.map_or(Ok(()), Err)
 }
 
 /// An operation under way: an entry of `current_operations` until it is dropped.

@@ -82,7 +82,7 @@ fn all_kinds_of_guests_start() {
         let template = client.named("VM", template);
         let vm = client.text("VM.clone", vec![template.as_str().into(), kind.into()]);
         let error = client.err("VM.start", vec![vm.as_str().into(), false.into(), false.into()]);
-        assert_eq!(error.description(), ["VM_IS_TEMPLATE", &vm]);
+        assert_eq!(error.description(), ["VM_IS_TEMPLATE", &vm, "start"]);
         client.ok("VM.provision", vec![vm.as_str().into()]);
         client.ok("VM.start", vec![vm.as_str().into(), true.into(), false.into()]);
         assert_eq!(client.state(&vm), "Paused");
@@ -262,6 +262,8 @@ fn templates_make_their_disks() {
     let vbds = client.record("VM", &vm)["VBDs"].as_set().unwrap().len();
     assert_eq!(vbds, 2);
     assert_eq!(client.ok("VM.get_is_a_template", vec![vm.as_str().into()]), false.into());
+    let again = client.err("VM.provision", vec![vm.as_str().into()]);
+    assert_eq!(again.description(), ["ONLY_PROVISION_TEMPLATE"]);
     let free = client.ok("VM.get_allowed_VBD_devices", vec![vm.as_str().into()]);
     let free: Vec<String> = free.as_set().unwrap().iter().map(Value::text).collect();
     assert!(free.starts_with(&["1".into(), "2".into(), "4".into()]));
@@ -270,10 +272,8 @@ fn templates_make_their_disks() {
         client.err("VM.provision", vec![template.as_str().into()]).code,
         "OPERATION_NOT_ALLOWED"
     );
-    assert_eq!(
-        client.err("VM.destroy", vec![template.as_str().into()]).code,
-        "OPERATION_NOT_ALLOWED"
-    );
+    let error = client.err("VM.destroy", vec![template.as_str().into()]);
+    assert_eq!(error.description(), ["VM_IS_TEMPLATE", &template, "destroy"]);
 }
 
 /// Every template that comes with the appliance makes a VM that starts, with its disk.

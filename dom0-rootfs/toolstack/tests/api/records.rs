@@ -66,7 +66,7 @@ fn a_template_becomes_one_of_the_hosts_and_one_of_others() {
     assert_eq!(record["is_default_template"], Value::Bool(true));
     assert_eq!(entry(&record, "other_config", "default_template").as_deref(), Some("true"));
     let destroy = vec![Value::from(own.as_str())];
-    assert_eq!(client.err("VM.destroy", destroy.clone()).code, "OPERATION_NOT_ALLOWED");
+    assert_eq!(client.err("VM.destroy", destroy.clone()).code, "VM_IS_TEMPLATE");
     default(&own, false).unwrap();
     let record = client.record("VM", &own);
     assert_eq!(record["is_default_template"], Value::Bool(false));
