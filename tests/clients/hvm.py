@@ -11,7 +11,7 @@ import time
 
 import XenAPI
 
-from lifecycle import Host, ask, create, hotplug, read_until, remove, say, start
+from lifecycle import Host, ask, create, hotplug, read_until, remove, say, start, suspend
 
 MAKER = "Proving Ground"
 # KiB of what is sent, and KiB/s of the limit.
@@ -126,6 +126,7 @@ def main():
     cds(host, vm, console, image, word)
     agent(host, vm, console)
     hotplug(host, vm, console)
+    console = suspend(host, vm, console)
     limited(host, vm, console)
     host.call_and_wait("VM.clean_shutdown", vm)
     for pbd in host.api.SR.get_PBDs(sr):

@@ -135,8 +135,8 @@ class Host:
         """Connects to the guest's text console; returns a binary stream."""
         return self.tunnel(vm, "vt100")
 
-    def call_and_wait(self, message, *args, seconds=300):
-        """Calls a message as a task and waits by event.from until it has succeeded."""
+    def begin(self, message, *args):
+        """Calls a message as a task."""
         call = self.api.Async
         for part in message.split("."):
             call = getattr(call, part)
@@ -155,6 +155,24 @@ class Host:
         """All that a power cut must not change: fields by class and reference."""
         return {
             name: {
+    def begin_moving(self, message, *args, seconds=300):
+        """Calls a message as a task and waits until it has moved some of a guest's memory."""
+        task = self.begin(message, *args)
+        token, end = "", time.monotonic() + seconds
+        while float(self.api.task.get_progress(task)) < 0.1:
+            assert self.api.task.get_status(task) == "pending", self.api.task.get_error_info(task)
+            assert time.monotonic() < end, f"{message} does not move"
+            token = self.api.event_from(["task"], token, 10.0)["token"]
+        return task
+
+    def is_cancelled(self, task, seconds=120):
+        """Waits until a task has ended, because it was cancelled."""
+        token, end = "", time.monotonic() + seconds
+        while self.api.task.get_status(task) == "pending":
+            assert time.monotonic() < end, "it is not cancelled"
+            token = self.api.event_from(["task"], token, 10.0)["token"]
+        assert self.api.task.get_status(task) == "cancelled", self.api.task.get_error_info(task)
+
                 ref: {field: record[field] for field in fields}
                 for ref, record in getattr(self.api, name).get_all_records().items()
             }
@@ -412,8 +430,19 @@ def suspend(host, vm, console):
     console = go_on(host, vm)
     ask(console, "recall", "guest: recalls suspended, boots 1")
     assert host.api.VM.get_suspend_VDI(vm) == "OpaqueRef:NULL"
+    task = host.begin_moving("VM.suspend", vm)
+    host.api.task.cancel(task)
+    host.is_cancelled(task)
+    assert host.api.VM.get_power_state(vm) == "Running"
+    ask(console, "recall", "guest: recalls suspended, boots 1")
+    say("it runs on after a suspend that was cancelled")
     say("it was suspended and went on")
     return console
+    task = host.begin_moving("VM.resume", vm, True, False)
+    host.api.task.cancel(task)
+    host.is_cancelled(task)
+    assert host.api.VM.get_power_state(vm) == "Suspended"
+    say("it is still suspended after a resume that was cancelled")
 
 
 def fetch_figures(host, path, query=()):
@@ -478,6 +507,13 @@ def live(host, disk):
 
 def crash(host, vm, console):
     """Has the guest crash; its memory is kept, which libxc maps page by page: minutes on a busy machine."""
+    console = start(host, vm)
+    read_until(console, "guest: ready")
+    task = host.begin_moving("VM.suspend", vm)
+    host.api.VM.hard_shutdown(vm)
+    host.is_cancelled(task)
+    assert host.api.VM.get_power_state(vm) == "Halted"
+    say("its end did not wait for its memory")
     host.api.VM.set_actions_after_crash(vm, "coredump_and_destroy")
     ask(console, "crash", "Kernel panic")
     token, end = "", time.monotonic() + 900

@@ -353,6 +353,11 @@ impl Context {
         }
     }
 
+    /// The task; empty for a call without one.
+    pub fn task_name(&self) -> &str {
+        self.task.as_ref().map(Ref::as_str).unwrap_or_default()
+    }
+
     /// Identifier of the session's user; empty for those of the host itself.
     pub fn user(&self) -> String {
         let session = self.toolstack.sessions.look(&self.session);
@@ -379,8 +384,7 @@ impl Context {
         if !cancel.wanted() {
             return Ok(());
         }
-        let task = self.task.as_ref().map(Ref::as_str).unwrap_or_default();
-        Err(errors::TASK_CANCELLED.with([task]))
+        Err(errors::TASK_CANCELLED.with([self.task_name()]))
     }
 }
 

@@ -58,6 +58,12 @@ pub enum XenopsError {
     /// The guest was asked to suspend and did not.
     #[error("suspending domain {}: the guest did not do so in time", .0.0)]
     SuspendTimedOut(DomId),
+    /// Whoever waited for the operation wanted it to stop; all is as it was before.
+    #[error("{doing}: stopped on request")]
+    Stopped {
+        /// What was under way.
+        doing: String,
+    },
     /// A suspend image is not whole, or of another domain.
     #[error("suspend image {image}: {detail}")]
     BadImage {

@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 use uuid::Uuid;
 
 use crate::error::XenopsError;
+use crate::onlooker::Onlooker;
 use crate::platform::Platform;
 use crate::usage::Usage;
 
@@ -71,8 +72,13 @@ pub trait Hypervisor: Send + Sync {
 
     /// Asks the guest to suspend and writes its memory and state to `image`, a file or block
     /// device of Dom0 that is large enough. The domain stays, shut down with
-    /// [`ShutdownReason::Suspend`]; on failure the guest runs on.
-    fn suspend(&self, domain: DomId, image: &Path) -> Result<(), XenopsError>;
+    /// [`ShutdownReason::Suspend`]; on failure, and when it is stopped, the guest runs on.
+    fn suspend(
+        &self,
+        domain: DomId,
+        image: &Path,
+        onlooker: &dyn Onlooker,
+    ) -> Result<(), XenopsError>;
 
     /// Lets a domain that [`Hypervisor::suspend`] left run on. Safe to repeat: one that is not
     /// suspended is left as it is.
@@ -80,7 +86,13 @@ pub trait Hypervisor: Send + Sync {
 
     /// Builds a domain as [`Hypervisor::create`] does, with memory and state out of `image`, and
     /// leaves it paused. `spec` must be what the suspended domain was.
-    fn restore(&self, spec: &DomainSpec, image: &Path) -> Result<Created, XenopsError>;
+    /// The image stays as it is, also when this is stopped.
+    fn restore(
+        &self,
+        spec: &DomainSpec,
+        image: &Path,
+        onlooker: &dyn Onlooker,
+    ) -> Result<Created, XenopsError>;
 
     /// Offers the guest this many of its virtual CPUs, from 1 to [`DomainSpec::vcpus_max`].
     fn set_vcpus(&self, domain: DomId, count: u32) -> Result<(), XenopsError>;

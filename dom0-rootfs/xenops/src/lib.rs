@@ -9,6 +9,7 @@ pub mod image;
 mod known;
 #[cfg(any(feature = "libxl", test))]
 mod libxl;
+mod onlooker;
 mod platform;
 mod simulator;
 mod spec;
@@ -24,6 +25,7 @@ pub use error::XenopsError;
 pub use hypervisor::*;
 #[cfg(feature = "libxl")]
 pub use libxl::{Libxl, run_as_script, understood};
+pub use onlooker::{Nobody, Onlooker};
 pub use platform::{Platform, Video, Viridian};
 pub use simulator::{Call, Manners, SimulatedHost, Simulator};
 pub use spec::{CheckedSpec, MAX_VCPUS, MAX_VIDEO_MIB, MIN_MEMORY_KIB};

@@ -78,6 +78,8 @@ struct Making {
     disks: Vec<NewDisk>,
     /// The guest's memory, being written.
     image: Option<Image>,
+    /// The guest goes on, with its memory written.
+    runs_on: bool,
     made: Option<Ref>,
 }
 
@@ -92,15 +94,16 @@ fn copy(context: &Context, args: &Args<'_>, how: How) -> Reply {
         how,
         disks: Vec::new(),
         image: None,
+        runs_on: false,
         made: None,
     };
     match making.how {
         How::Clone | How::Copy(_) => {
             let steps = if is_suspended(&making)? { SUSPENDED_COPY } else { COPY };
-            steps::run(steps, &mut making, |_, _| {}).map(drop)
+            steps::run(steps, &mut making, |_, _| Ok(())).map(drop)
         }
         How::Snapshot(_) => {
-            alone(context, &from, || steps::run(SNAPSHOT, &mut making, |_, _| {}).map(drop))
+            alone(context, &from, || steps::run(SNAPSHOT, &mut making, |_, _| Ok(())).map(drop))
         }
         How::Checkpoint => alone(context, &from, || checkpoint(&mut making)),
     }?;
@@ -164,21 +167,30 @@ fn is_suspended(making: &Making) -> Result<bool, ApiError> {
 
 fn checkpoint(making: &mut Making) -> Result<(), ApiError> {
     if is_suspended(making)? {
-        return steps::run(SUSPENDED_CHECKPOINT, making, |_, _| {}).map(drop);
+        return steps::run(SUSPENDED_CHECKPOINT, making, |_, _| Ok(())).map(drop);
     }
     making.image = Some(Image::new(&making.context, &making.from)?);
-    steps::run(CHECKPOINT, making, |making, done| making.context.progress(done)).map(drop)
+    let after = |making: &Making, _| match &making.image {
+        // Once the guest runs on there is nothing left that takes time.
+        Some(image) if !making.runs_on => image.after_step(),
+        _ => Ok(()),
+    };
+    steps::run(CHECKPOINT, making, after).map(drop)
 }
 
 fn save(making: &mut Making) -> Result<(), ApiError> {
     let saved = making.with_image(Image::save);
     saved.map_err(|error| {
+        if error.is(&errors::TASK_CANCELLED) {
+            return error;
+        }
         errors::VM_CHECKPOINT_SUSPEND_FAILED.with([making.from.to_string(), error.to_string()])
     })
 }
 
 fn run_on(making: &mut Making) -> Result<(), ApiError> {
     let resumed = making.with_image(Image::resume);
+    making.runs_on = true;
     resumed.map_err(|error| {
         tracing::error!(%error, vm = %making.from, "letting a guest run on after its checkpoint");
         errors::VM_CHECKPOINT_RESUME_FAILED.with([making.from.as_str()])
@@ -246,7 +258,10 @@ fn copy_disks(making: &mut Making, held: bool) -> Result<(), ApiError> {
             How::Copy(sr) => (in_full(context, &original, sr)?, true),
         };
         making.disks.push(NewDisk { vbd, vdi, own });
-        context.progress((done + 1) as f64 / count as f64);
+        // A checkpoint's time is that of the guest's memory.
+        if making.image.is_none() {
+            context.progress((done + 1) as f64 / count as f64);
+        }
     }
     Ok(())
 }

@@ -116,14 +116,14 @@ fn shutdown(context: &Context, args: &Args<'_>) -> Reply {
             Err(error) => tracing::info!(%vm, %error, "no clean shutdown, pulling the plug"),
         }
     }
-    alone(context, &vm, || stop::tear_down(&context.toolstack, &vm))?;
+    alone(context, &vm, || stop::halt(&context.toolstack, &vm))?;
     Ok(Value::Void)
 }
 
 fn end(context: &Context, args: &Args<'_>, name: &'static str) -> Reply {
     let vm = args.to("vm");
     let _operation = Operation::begin(context, &vm, name)?;
-    alone(context, &vm, || stop::tear_down(&context.toolstack, &vm))?;
+    alone(context, &vm, || stop::halt(&context.toolstack, &vm))?;
     Ok(Value::Void)
 }
 
@@ -146,7 +146,7 @@ fn hard_reboot(context: &Context, args: &Args<'_>) -> Reply {
     let vm = args.to("vm");
     let _operation = Operation::begin(context, &vm, "hard_reboot")?;
     alone(context, &vm, || {
-        stop::tear_down(&context.toolstack, &vm)?;
+        stop::halt(&context.toolstack, &vm)?;
         start::start(context, &vm, false)
     })?;
     Ok(Value::Void)

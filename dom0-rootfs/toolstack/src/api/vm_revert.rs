@@ -39,7 +39,7 @@ fn revert(context: &Context, args: &Args<'_>) -> Reply {
         .map_err(|_| errors::VM_REVERT_FAILED.with([snapshot.as_str(), vm.as_str()]))?;
     let _reverting = Operation::begin(context, &vm, "reverting")?;
     alone(context, &vm, || {
-        halt(context, &vm)?;
+        stop::halt(&context.toolstack, &vm)?;
         let mut copies = Copies::default();
         let swapped = copy(context, &snapshot, &mut copies)
             .and_then(|()| context.store().write(|t| swap(t, &snapshot, &vm, &copies)));
@@ -52,17 +52,6 @@ fn revert(context: &Context, args: &Args<'_>) -> Reply {
         }
         swapped.map(|_| Value::Void)
     })
-}
-
-fn halt(context: &Context, vm: &Ref) -> Result<(), ApiError> {
-    let halted = || context.toolstack.look("VM", vm, |vm, _| vm.text("power_state") == "Halted");
-    // One that was being suspended is suspended then.
-    for _ in 0..2 {
-        if !halted()? {
-            stop::tear_down(&context.toolstack, vm)?;
-        }
-    }
-    Ok(())
 }
 
 fn copy(context: &Context, snapshot: &Ref, copies: &mut Copies) -> Result<(), ApiError> {

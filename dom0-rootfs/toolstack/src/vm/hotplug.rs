@@ -97,7 +97,7 @@ pub fn plug_disk(toolstack: &Arc<Toolstack>, vbd: &Ref, operation: &str) -> Resu
     })?;
     let toolstack = toolstack.clone();
     let mut plugging = Plugging { toolstack, vm, domain, planned, links: Vec::new(), source: None };
-    steps::run(DISK, &mut plugging, |_, _| {}).map(drop)
+    steps::run(DISK, &mut plugging, |_, _| Ok(())).map(drop)
 }
 
 fn activate(plugging: &mut Plugging<PlannedDisk>) -> Result<(), ApiError> {
@@ -214,7 +214,7 @@ pub fn plug_nic(toolstack: &Arc<Toolstack>, vif: &Ref) -> Result<(), ApiError> {
     })?;
     let toolstack = toolstack.clone();
     let mut plugging = Plugging { toolstack, vm, domain, planned, links: Vec::new(), source: None };
-    steps::run(NIC, &mut plugging, |_, _| {}).map(drop)
+    steps::run(NIC, &mut plugging, |_, _| Ok(())).map(drop)
 }
 
 fn bridge(plugging: &mut Plugging<PlannedNic>) -> Result<(), ApiError> {

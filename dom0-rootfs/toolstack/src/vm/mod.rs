@@ -17,5 +17,6 @@ pub mod port;
 pub mod start;
 pub mod steps;
 pub mod stop;
+pub mod stoppable;
 pub mod suspend;
 pub mod watcher;

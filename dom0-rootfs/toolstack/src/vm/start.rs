@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use storage::Mode;
 use xapi_model::{ApiError, DateTime, Ref, Value, classes, coerce, encode_fields, errors, jsonrpc};
-use xenops::{Created, Disk};
+use xenops::{Created, Disk, Onlooker};
 
 use super::devices::DomainType;
 use super::plan::{Plan, plan};
 use super::steps::{self, Step};
+use super::stoppable::{self, Stoppable};
 use super::{stop, suspend};
 use crate::failure;
 use crate::memory;
@@ -22,6 +23,7 @@ use crate::vdis;
 /// A start under way.
 struct Starting {
     context: Context,
+    work: Stoppable,
     vm: Ref,
     plan: Plan,
     paused: bool,
@@ -32,6 +34,9 @@ struct Starting {
     created: Option<Created>,
     recorded: bool,
 }
+
+/// Shares of a resume that are done before and after its memory is read; the steps after that tell more.
+const MEMORY: (f64, f64) = (0.05, 0.6);
 
 const STEPS: &[Step<Starting>] = &[
     Step { name: "opening the image", act: open_image, undo: close_image },
@@ -81,6 +86,7 @@ fn bring_up(context: &Context, vm: &Ref, paused: bool, from: &'static str) -> Re
     })?;
     let mut starting = Starting {
         context: context.clone(),
+        work: Stoppable::begin(context, vm, stoppable::ENDING)?,
         vm: vm.clone(),
         plan,
         paused,
@@ -90,7 +96,7 @@ fn bring_up(context: &Context, vm: &Ref, paused: bool, from: &'static str) -> Re
         created: None,
         recorded: false,
     };
-    let took = steps::run(STEPS, &mut starting, |starting, done| starting.context.progress(done))?;
+    let took = steps::run(STEPS, &mut starting, Starting::after_step)?;
     tracing::info!(%took, "started {}", starting.plan.spec.uuid);
     if let Some((image, _)) = starting.image.clone() {
         if let Err(error) = close_image(&mut starting) {
@@ -108,6 +114,15 @@ fn toolstack_host(objects: &Objects) -> Ref {
 impl Starting {
     fn toolstack(&self) -> &Arc<Toolstack> {
         &self.context.toolstack
+    }
+
+    /// Until the domain is recorded the start may be stopped. The memory of one that goes on tells its progress
+    /// by itself.
+    fn after_step(&self, done: f64) -> Result<(), ApiError> {
+        if self.image.is_none() || self.recorded {
+            self.context.progress(done);
+        }
+        if self.recorded { Ok(()) } else { self.work.check() }
     }
 }
 
@@ -174,10 +189,14 @@ fn build(starting: &mut Starting) -> Result<(), ApiError> {
     let _room = memory::make_room(&toolstack, &starting.vm, &mut starting.plan)?;
     let (hypervisor, spec) = (&starting.toolstack().hypervisor, &starting.plan.spec);
     let created = match &starting.image_path {
-        Some(image) => hypervisor.restore(spec, image),
-        None => hypervisor.create(spec),
+        Some(image) => {
+            let bytes = spec.memory_kib.saturating_mul(1024);
+            let restore = |onlooker: &dyn Onlooker| hypervisor.restore(spec, image, onlooker);
+            starting.work.moving(bytes, MEMORY, restore)?
+        }
+        None => hypervisor.create(spec).map_err(|e| failure::xenops(&e, &starting.vm))?,
     };
-    starting.created = Some(created.map_err(|e| failure::xenops(&e, &starting.vm))?);
+    starting.created = Some(created);
     Ok(())
 }
 

@@ -18,19 +18,19 @@ pub struct Step<S> {
 }
 
 /// Does the steps in order. When one fails, takes back it and all before it, last first, and
-/// returns its error; else how long each took. `progress` hears of each finished step, from 0 to 1.
+/// returns its error; else how long each took. `after` hears of each finished step, from 0 to 1, and may say
+/// that the work is not to go on.
 pub fn run<S>(
     steps: &[Step<S>],
     state: &mut S,
-    progress: impl Fn(&S, f64),
+    after: impl Fn(&S, f64) -> Result<(), ApiError>,
 ) -> Result<Took, ApiError> {
     let mut took = Took::default();
     for (done, step) in steps.iter().enumerate() {
         tracing::debug!(step = step.name, "doing");
-        let Err(error) = took.time(step.name, || (step.act)(state)) else {
-            progress(state, (done + 1) as f64 / steps.len() as f64);
-            continue;
-        };
+        let result = took.time(step.name, || (step.act)(state));
+        let share = (done + 1) as f64 / steps.len() as f64;
+        let Err(error) = result.and_then(|()| after(state, share)) else { continue };
         tracing::info!(step = step.name, %error, "failed, taking back");
         for step in steps[..=done].iter().rev() {
             if let Err(error) = (step.undo)(state) {
@@ -100,14 +100,14 @@ mod tests {
             ("c", vec!["a", "b", "c", "-c", "-b", "-a"]),
         ] {
             let mut log = Log { fail, ..Log::default() };
-            assert_eq!(run(STEPS, &mut log, |_, _| {}).is_ok(), fail.is_empty());
+            assert_eq!(run(STEPS, &mut log, |_, _| Ok(())).is_ok(), fail.is_empty());
             assert_eq!(log.lines, lines);
         }
     }
 
     #[test]
     fn times_are_told_by_step() {
-        let took = run(STEPS, &mut Log::default(), |_, _| {}).unwrap().to_string();
+        let took = run(STEPS, &mut Log::default(), |_, _| Ok(())).unwrap().to_string();
         let names: Vec<_> = took.split(", ").filter_map(|step| step.split_once(' ')).collect();
         assert_eq!(names.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["a", "b", "c"]);
         assert!(names.iter().all(|(_, ms)| ms.parse::<u64>().is_ok()), "{took}");
@@ -121,7 +121,18 @@ mod tests {
             Step { name: "b", act: |l| l.add("b"), undo: |l| l.add("-b") },
             Step { name: "c", act: |_| Err(errors::TOO_BUSY.bare()), undo: |l| l.add("-c") },
         ];
-        assert!(run(&steps, &mut log, |_, _| {}).is_err());
+        assert!(run(&steps, &mut log, |_, _| Ok(())).is_err());
         assert_eq!(log.lines, ["a", "b", "-c", "-b", "-a"]);
+    }
+
+    #[test]
+    fn work_that_is_stopped_takes_back_what_is_done() {
+        let mut log = Log::default();
+        let stop = |_: &Log, done: f64| match done {
+            done if done > 0.5 => Err(errors::TASK_CANCELLED.with(["task"])),
+            _ => Ok(()),
+        };
+        assert!(run(STEPS, &mut log, stop).unwrap_err().is(&errors::TASK_CANCELLED));
+        assert_eq!(log.lines, ["a", "b", "-b", "-a"]);
     }
 }

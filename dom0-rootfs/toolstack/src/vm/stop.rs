@@ -191,6 +191,18 @@ pub fn tear_down(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Ends a VM for good: one whose suspend was cut off behind the point of no return is suspended first. The caller
+/// holds the VM's lock.
+pub fn halt(toolstack: &Arc<Toolstack>, vm: &Ref) -> Result<(), ApiError> {
+    for _ in 0..2 {
+        if toolstack.look("VM", vm, |vm, _| vm.text("power_state") == "Halted")? {
+            break;
+        }
+        tear_down(toolstack, vm)?;
+    }
+    Ok(())
+}
+
 /// Records that a VM has no domain.
 pub fn record_halted(t: &mut Transaction<'_>, vm: &Ref) {
     let Ok(object) = t.get("VM", vm) else { return };

@@ -15,6 +15,7 @@ use xenops::DomId;
 
 use super::steps::{self, Step};
 use super::stop;
+use super::stoppable::{ENDING_OR_RESTARTING, Stoppable};
 use crate::api::vdi;
 use crate::failure;
 use crate::memory;
@@ -25,6 +26,10 @@ use crate::vdis::Opened;
 
 /// Bytes of an image beside the guest's memory: its state, QEMU's, and the stream's own records.
 pub const BESIDE: i64 = 64 << 20;
+
+/// Shares of the work that is done when the image is open, and when the guest is in it.
+const OPENED: f64 = 0.05;
+const SAVED: f64 = 0.95;
 
 /// Name of the note with the image of a VM that is whole while its domain may still be there.
 fn whole_note(vm_uuid: &str) -> String {
@@ -42,11 +47,14 @@ pub struct Image {
     context: Context,
     vm: Ref,
     domain: DomId,
+    work: Stoppable,
     /// Who uses the image's VDI.
     user: Ref,
     /// The image.
     pub vdi: Option<Ref>,
     path: Option<PathBuf>,
+    /// From here on it is the VM's memory.
+    whole: bool,
 }
 
 impl Image {
@@ -60,7 +68,9 @@ impl Image {
             })
         })??;
         let user = Ref::new(&Uuid::new_v4().to_string());
-        Ok(Image { context: context.clone(), vm: vm.clone(), domain, user, vdi: None, path: None })
+        let work = Stoppable::begin(context, vm, ENDING_OR_RESTARTING)?;
+        let (context, vm) = (context.clone(), vm.clone());
+        Ok(Image { context, vm, domain, work, user, vdi: None, path: None, whole: false })
     }
 
     fn toolstack(&self) -> &Arc<Toolstack> {
@@ -119,8 +129,16 @@ impl Image {
     pub fn save(&mut self) -> Result<(), ApiError> {
         let Some(path) = &self.path else { return Ok(()) };
         memory::hold_still(self.toolstack(), &self.vm)?;
-        let saved = self.toolstack().hypervisor.suspend(self.domain, path);
-        saved.map_err(|e| failure::xenops(&e, &self.vm))
+        let bytes = self.toolstack().look("VM", &self.vm, |vm, _| vm.int("memory_target"))?;
+        let bytes = u64::try_from(bytes).unwrap_or_default();
+        self.work.moving(bytes, (OPENED, SAVED), |onlooker| {
+            self.toolstack().hypervisor.suspend(self.domain, path, onlooker)
+        })
+    }
+
+    /// Says after a step whether the work is to go on: as long as the guest can run on, it may be stopped.
+    pub fn after_step(&self) -> Result<(), ApiError> {
+        if self.whole { Ok(()) } else { self.work.check() }
     }
 
     /// Lets the guest run on.
@@ -131,7 +149,15 @@ impl Image {
 
     fn declare(&mut self) -> Result<(), ApiError> {
         self.close()?;
-        self.mark(true)
+        self.mark(true)?;
+        self.whole = true;
+        Ok(())
+    }
+
+    fn declare_unfinished(&mut self) -> Result<(), ApiError> {
+        self.mark(false)?;
+        self.whole = false;
+        Ok(())
     }
 
     /// The image is the VM's memory from the moment that it is whole, whatever becomes of the domain.
@@ -178,7 +204,7 @@ const STEPS: &[Step<Image>] = &[
     Step {
         name: "declaring the image whole",
         act: Image::declare,
-        undo: |image| image.mark(false),
+        undo: Image::declare_unfinished,
     },
     Step { name: "removing the domain", act: Image::remove_domain, undo: |_| Ok(()) },
 ];
@@ -186,7 +212,7 @@ const STEPS: &[Step<Image>] = &[
 /// Suspends a VM that runs. The caller holds its lock and has begun the operation.
 pub fn suspend(context: &Context, vm: &Ref) -> Result<(), ApiError> {
     let mut image = Image::new(context, vm)?;
-    steps::run(STEPS, &mut image, |image, done| image.context.progress(done))?;
+    steps::run(STEPS, &mut image, |image, _| image.after_step())?;
     // Nothing of this can be taken back: a failure leaves it to the next that looks.
     stop::tear_down(&context.toolstack, vm)
 }

@@ -40,6 +40,7 @@ mod restarts;
 mod roles;
 mod services;
 mod snapshots;
+mod stopping;
 mod subjects;
 mod subtasks;
 mod suspend;

@@ -264,7 +264,7 @@ fn settle(served: &Served) {
 fn suspend_domain(served: &Served) {
     let path = served.folder.path().join("image");
     std::fs::File::create(&path).unwrap().set_len(1 << 20).unwrap();
-    served.hypervisor.suspend(guest(served).unwrap().id, &path).unwrap();
+    served.hypervisor.suspend(guest(served).unwrap().id, &path, &xenops::Nobody).unwrap();
 }
 
 #[test]

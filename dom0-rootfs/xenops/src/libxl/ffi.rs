@@ -2,7 +2,7 @@
 //! Calls into `shim.c`: integers and strings, nothing else crosses.
 #![expect(unsafe_code, reason = "the one door to libxl")]
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
@@ -13,6 +13,14 @@ use crate::hypervisor::{Button, Scheduling, ShutdownRequest};
 struct RawCtx {
     _private: [u8; 0],
 }
+
+/// `xenith_wanted`.
+type RawWanted = extern "C" fn(*mut c_void) -> c_int;
+
+/// `XENITH_TIMED_OUT`.
+const TIMED_OUT: c_int = 1;
+/// `XENITH_STOPPED`.
+const STOPPED: c_int = 2;
 
 unsafe extern "C" {
     fn xenith_open(verbose: c_int) -> *mut RawCtx;
@@ -28,9 +36,22 @@ unsafe extern "C" {
     fn xenith_take_apart(x: *mut RawCtx, domid: u32) -> c_int;
     fn xenith_disk_destroy(x: *mut RawCtx, domid: u32, vdev: *const c_char) -> c_int;
     fn xenith_cdrom_insert(x: *mut RawCtx, domid: u32, json: *const c_char) -> c_int;
-    fn xenith_suspend(x: *mut RawCtx, domid: u32, fd: c_int) -> c_int;
+    fn xenith_suspend(
+        x: *mut RawCtx,
+        domid: u32,
+        fd: c_int,
+        wanted: RawWanted,
+        user: *mut c_void,
+    ) -> c_int;
     fn xenith_resume(x: *mut RawCtx, domid: u32) -> c_int;
-    fn xenith_restore(x: *mut RawCtx, json: *const c_char, fd: c_int, domid: *mut u32) -> c_int;
+    fn xenith_restore(
+        x: *mut RawCtx,
+        json: *const c_char,
+        fd: c_int,
+        domid: *mut u32,
+        wanted: RawWanted,
+        user: *mut c_void,
+    ) -> c_int;
     fn xenith_set_memory_target(x: *mut RawCtx, domid: u32, kib: u64) -> c_int;
     fn xenith_set_scheduling(x: *mut RawCtx, domid: u32, weight: c_int, cap: c_int) -> c_int;
     fn xenith_sysrq(x: *mut RawCtx, domid: u32, key: c_char) -> c_int;
@@ -46,6 +67,28 @@ unsafe extern "C" {
     fn xenith_console_ring(x: *mut RawCtx, clear: c_int) -> *mut c_char;
     fn xenith_debug_keys(x: *mut RawCtx, keys: *const c_char) -> c_int;
     fn xenith_free(text: *mut c_char);
+}
+
+/// Says whether a long operation is still wanted.
+pub(crate) type Wanted<'a> = &'a mut dyn FnMut() -> bool;
+
+/// Asks the [`Wanted`] that `user` points to.
+extern "C" fn ask(user: *mut c_void) -> c_int {
+    // SAFETY: whoever gave this function to the shim gave a pointer to a `Wanted` of its own with it, which
+    // lives until the shim returns and which nobody else touches meanwhile.
+    let wanted = unsafe { &mut *user.cast::<Wanted<'_>>() };
+    c_int::from(wanted())
+}
+
+/// How writing a guest to a file ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Saved {
+    /// It is there, and its domain is suspended.
+    Whole,
+    /// The guest did not suspend in time.
+    TimedOut,
+    /// It was not wanted any more.
+    Stopped,
 }
 
 /// A libxl context. One thread uses it at a time, any thread may.
@@ -122,11 +165,23 @@ impl Ctx {
         self.check(rc).map(drop)
     }
 
-    /// Writes a guest to a file; false if the guest did not suspend in time.
-    pub(crate) fn suspend(&mut self, domid: u32, image: BorrowedFd<'_>) -> Result<bool, String> {
-        // SAFETY: the context is alive and the descriptor stays open during the call.
-        let rc = self.forgetting(|x| unsafe { xenith_suspend(x, domid, image.as_raw_fd()) });
-        self.check(rc).map(|rc| rc == 0)
+    /// Writes a guest to a file, as long as that is wanted.
+    pub(crate) fn suspend(
+        &mut self,
+        domid: u32,
+        image: BorrowedFd<'_>,
+        mut wanted: Wanted<'_>,
+    ) -> Result<Saved, String> {
+        let user = (&raw mut wanted).cast();
+        // SAFETY: the context is alive, the descriptor stays open during the call, and `user` points to what
+        // `ask` expects, which outlives it.
+        let rc =
+            self.forgetting(|x| unsafe { xenith_suspend(x, domid, image.as_raw_fd(), ask, user) });
+        self.check(rc).map(|rc| match rc {
+            TIMED_OUT => Saved::TimedOut,
+            STOPPED => Saved::Stopped,
+            _ => Saved::Whole,
+        })
     }
 
     pub(crate) fn resume(&mut self, domid: u32) -> Result<(), String> {
@@ -135,15 +190,22 @@ impl Ctx {
         self.check(rc).map(drop)
     }
 
-    /// Builds a domain from a configuration in JSON, with memory and state out of a file.
-    pub(crate) fn restore(&mut self, json: &CStr, image: BorrowedFd<'_>) -> Result<u32, String> {
+    /// Builds a domain from a configuration in JSON, with memory and state out of a file, as long as that is
+    /// wanted; none if it was not any more.
+    pub(crate) fn restore(
+        &mut self,
+        json: &CStr,
+        image: BorrowedFd<'_>,
+        mut wanted: Wanted<'_>,
+    ) -> Result<Option<u32>, String> {
         let mut domid = 0;
+        let user = (&raw mut wanted).cast();
         // SAFETY: the context is alive, `json` is NUL-terminated and only read, the descriptor
-        // stays open during the call, and `domid` outlives it.
+        // stays open during the call, and `user` points to what `ask` expects, which outlives it as `domid` does.
         let rc = self.forgetting(|x| unsafe {
-            xenith_restore(x, json.as_ptr(), image.as_raw_fd(), &mut domid)
+            xenith_restore(x, json.as_ptr(), image.as_raw_fd(), &mut domid, ask, user)
         });
-        self.check(rc).map(|_| domid)
+        self.check(rc).map(|rc| (rc != STOPPED).then_some(domid))
     }
 
     pub(crate) fn set_vcpus(&mut self, domid: u32, count: u32) -> Result<(), String> {

@@ -29,6 +29,8 @@ pub(crate) mod links;
 mod real;
 pub(crate) mod sysfs;
 pub(crate) mod took;
+#[cfg(feature = "libxl")]
+mod transfer;
 
 #[cfg(feature = "libxl")]
 pub use hotplug::run_as_script;

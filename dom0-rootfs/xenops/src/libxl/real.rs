@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::fs;
 use std::io;
-use std::io::Seek as _;
 use std::os::fd::AsFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -28,15 +27,16 @@ use super::hotplug;
 use super::links::Links;
 use super::sysfs::Sysfs;
 use super::took::Took;
+use super::transfer;
 use crate::admission::{Admission, needed_kib};
 use crate::error::XenopsError;
 use crate::events::Watchers;
 use crate::hypervisor::{
     Button, Created, Disk, DomId, DomainInfo, DomainSpec, Event, EventKind, GuestKind, HostInfo,
-    Hypervisor, Nic, Scheduling, ShutdownReason, ShutdownRequest,
+    Hypervisor, Nic, Scheduling, ShutdownRequest,
 };
-use crate::image;
 use crate::known::Known;
+use crate::onlooker::Onlooker;
 use crate::spec::CheckedSpec;
 use crate::usage::Usage;
 use crate::vdev::Vdev;
@@ -118,11 +118,12 @@ impl Libxl {
         result
     }
 
-    /// Builds a domain with `make`, which gets the configuration, and connects its devices.
+    /// Builds a domain with `make`, which gets the configuration, and connects its devices. `make` gives none
+    /// if it was stopped.
     fn build(
         &self,
         spec: &DomainSpec,
-        make: impl FnOnce(&mut Ctx, &CStr) -> Result<u32, String>,
+        make: impl FnOnce(&mut Ctx, &CStr) -> Result<Option<u32>, String>,
     ) -> Result<Created, XenopsError> {
         self.with(|ctx| {
             let checked = CheckedSpec::check(spec, &host(ctx)?)?;
@@ -144,7 +145,9 @@ impl Libxl {
                 self.admission.admit(needed_kib(spec), || Ok(physical(ctx)?.free_kib()))?;
             let links = Links::listen()?;
             let mut took = Took::begin();
-            let domain = DomId(make(ctx, &config).map_err(failed)?);
+            let Some(domain) = make(ctx, &config).map_err(failed)?.map(DomId) else {
+                return Err(XenopsError::Stopped { doing });
+            };
             let hvm = matches!(spec.kind, GuestKind::Hvm { .. });
             match hvm.then(|| device_model::age(domain)).flatten() {
                 Some(age) => took.tell_both("libxl until the device model", ("device model", age)),
@@ -238,7 +241,7 @@ impl Hypervisor for Libxl {
     }
 
     fn create(&self, spec: &DomainSpec) -> Result<Created, XenopsError> {
-        self.build(spec, |ctx, config| ctx.create(config))
+        self.build(spec, |ctx, config| ctx.create(config).map(Some))
     }
 
     fn unpause(&self, domain: DomId) -> Result<(), XenopsError> {
@@ -327,42 +330,28 @@ impl Hypervisor for Libxl {
         self.on(domain, &doing, |ctx| ctx.change_medium(domain.0, &json))
     }
 
-    fn suspend(&self, domain: DomId, path: &Path) -> Result<(), XenopsError> {
-        let doing = format!("suspending domain {} to {}", domain.0, path.display());
-        let io = |error: io::Error| XenopsError::failed(doing.clone(), error);
-        let mut image = fs::File::options().read(true).write(true).open(path).map_err(io)?;
-        image::begin(&image).map_err(io)?;
-        image.seek(io::SeekFrom::Start(image::LENGTH as u64)).map_err(io)?;
-        self.with(|ctx| {
-            let failed = |detail: String| XenopsError::failed(doing.clone(), detail);
-            let found = list(ctx)?.into_iter().find(|info| info.id == domain);
-            let vm = found.ok_or(XenopsError::NoSuchDomain(domain))?.uuid;
-            let xen = host(ctx)?.xen_version;
-            let saved = match ctx.suspend(domain.0, image.as_fd()) {
-                Ok(true) => image::finish(&image, &image::Header { vm, xen }).map_err(io),
-                Ok(false) => Err(XenopsError::SuspendTimedOut(domain)),
-                Err(detail) => Err(failed(detail)),
-            };
-            if saved.is_err()
-                && let Err(error) = resume(ctx, domain)
-            {
-                tracing::error!(%error, "a guest that could not be suspended does not run on");
-            }
-            saved
-        })
+    fn suspend(
+        &self,
+        domain: DomId,
+        path: &Path,
+        onlooker: &dyn Onlooker,
+    ) -> Result<(), XenopsError> {
+        self.with(|ctx| transfer::save(ctx, domain, path, onlooker))
     }
 
     fn resume(&self, domain: DomId) -> Result<(), XenopsError> {
-        self.with(|ctx| resume(ctx, domain))
+        self.with(|ctx| transfer::resume(ctx, domain))
     }
 
-    fn restore(&self, spec: &DomainSpec, path: &Path) -> Result<Created, XenopsError> {
-        let doing = format!("opening the suspend image {}", path.display());
-        let io = |error: io::Error| XenopsError::failed(doing.clone(), error);
-        let mut image = fs::File::open(path).map_err(io)?;
-        image::check(&image, path, spec.uuid)?;
-        image.seek(io::SeekFrom::Start(image::LENGTH as u64)).map_err(io)?;
-        self.build(spec, |ctx, config| ctx.restore(config, image.as_fd()))
+    fn restore(
+        &self,
+        spec: &DomainSpec,
+        path: &Path,
+        onlooker: &dyn Onlooker,
+    ) -> Result<Created, XenopsError> {
+        let image = transfer::open(path, spec.uuid)?;
+        let mut wanted = || transfer::is_wanted(&image, onlooker);
+        self.build(spec, |ctx, config| ctx.restore(config, image.as_fd(), &mut wanted))
     }
 
     fn set_vcpus(&self, domain: DomId, count: u32) -> Result<(), XenopsError> {
@@ -425,16 +414,6 @@ fn json(value: &impl serde::Serialize, doing: &str) -> Result<std::ffi::CString,
 }
 
 /// Lets a domain run on, if it is suspended.
-fn resume(ctx: &mut Ctx, domain: DomId) -> Result<(), XenopsError> {
-    let found = list(ctx)?.into_iter().find(|info| info.id == domain);
-    match found.ok_or(XenopsError::NoSuchDomain(domain))?.shutdown {
-        Some(ShutdownReason::Suspend) => ctx
-            .resume(domain.0)
-            .map_err(|detail| XenopsError::failed(format!("resuming domain {}", domain.0), detail)),
-        _ => Ok(()),
-    }
-}
-
 /// A specification as libxl understands it, in its own JSON; nothing is built.
 pub fn understood(spec: &DomainSpec) -> Result<String, XenopsError> {
     let doing = "translating a specification";
@@ -488,7 +467,7 @@ fn end(ctx: &mut Ctx, domain: DomId, vm: Option<Uuid>) -> Result<Took, XenopsErr
     Ok(took)
 }
 
-fn connect_devices(
+pub(super) fn connect_devices(
     domain: DomId,
     checked: &CheckedSpec,
     numbers: &[Option<hotplug::BlockNumber>],
@@ -541,7 +520,7 @@ pub(super) fn connect() -> Result<Xenstore, XenopsError> {
     Xenstore::connect(Path::new(Xenstore::SOCKET)).map_err(in_store)
 }
 
-fn in_store(error: XenstoreError) -> XenopsError {
+pub(super) fn in_store(error: XenstoreError) -> XenopsError {
     XenopsError::failed("using xenstore", hotplug::describe(&error))
 }
 
@@ -550,11 +529,11 @@ fn parse<T: DeserializeOwned>(text: Result<String, String>, doing: &str) -> Resu
     serde_json::from_str(&text).map_err(|error| XenopsError::failed(doing, error))
 }
 
-fn list(ctx: &mut Ctx) -> Result<Vec<DomainInfo>, XenopsError> {
+pub(super) fn list(ctx: &mut Ctx) -> Result<Vec<DomainInfo>, XenopsError> {
     parse::<Vec<Dominfo>>(ctx.domains(), "listing the domains").map(facts::domains)
 }
 
-fn host(ctx: &mut Ctx) -> Result<HostInfo, XenopsError> {
+pub(super) fn host(ctx: &mut Ctx) -> Result<HostInfo, XenopsError> {
     let physical = physical(ctx)?;
     let version = parse(ctx.version(), "reading the host's facts")?;
     let cpuinfo = fs::read_to_string("/proc/cpuinfo")

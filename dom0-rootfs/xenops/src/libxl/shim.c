@@ -7,16 +7,20 @@
 #include <xenctrl.h>
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "shim.h"
 
 /* Exit status when libxl has lost track of its own events or children. */
 #define DISASTER 70
+/* How often somebody looks whether a long operation is still wanted. */
+#define LOOK_MS 500
 
 /* Starts with the vtable: libxl sees it as a xentoollog_logger. */
 struct logger {
@@ -220,11 +224,96 @@ int xenith_cdrom_insert(struct xenith_ctx *x, uint32_t domid, const char *json)
     return rc;
 }
 
-int xenith_suspend(struct xenith_ctx *x, uint32_t domid, int fd)
-{
-    int rc = libxl_domain_suspend(x->ctx, domid, fd, 0, NULL);
+/* A long operation that libxl runs while this thread looks on. */
+struct long_run {
+    int done;
+    int rc;
+    int aborted;
+};
 
-    return rc == ERROR_GUEST_TIMEDOUT ? 1 : rc;
+static void long_run_done(libxl_ctx *ctx, int rc, void *for_callback)
+{
+    struct long_run *run = for_callback;
+
+    (void)ctx;
+    run->done = 1;
+    run->rc = rc;
+}
+
+static libxl_asyncop_how how_of(struct long_run *run)
+{
+    libxl_asyncop_how how = { .callback = long_run_done, .u.for_callback = run };
+
+    return how;
+}
+
+/* Waits for what libxl waits for, at most until somebody has to look again; an error of libxl or 0. */
+static int wait_once(struct xenith_ctx *x, struct pollfd **fds, int *room)
+{
+    struct timeval now;
+    int count, timeout, rc;
+
+    for (;;) {
+        count = *room;
+        timeout = LOOK_MS;
+        gettimeofday(&now, NULL);
+        rc = libxl_osevent_beforepoll(x->ctx, &count, *fds, &timeout, now);
+        if (rc != ERROR_BUFFERFULL)
+            break;
+        struct pollfd *more = realloc(*fds, count * sizeof *more);
+        if (!more)
+            return ERROR_NOMEM;
+        *fds = more;
+        *room = count;
+    }
+    if (rc)
+        return rc;
+    if (timeout < 0 || timeout > LOOK_MS)
+        timeout = LOOK_MS;
+    if (poll(*fds, count, timeout) < 0 && errno != EINTR) {
+        xtl_log(&x->logger.vtable, XTL_ERROR, errno, "libxl", "waiting for its events");
+        return ERROR_FAIL;
+    }
+    gettimeofday(&now, NULL);
+    libxl_osevent_afterpoll(x->ctx, count, *fds, now);
+    return 0;
+}
+
+/*
+ * Follows a long operation that was begun with how_of(run) to its end, whatever happens: until
+ * then libxl has what its arguments point to. Asks `wanted` now and then, and aborts the operation
+ * once it is not wanted any more; one that fails after that has XENITH_STOPPED, for libxl does not
+ * always say ERROR_ABORTED.
+ */
+static int follow(struct xenith_ctx *x, struct long_run *run, xenith_wanted *wanted, void *user)
+{
+    libxl_asyncop_how how = how_of(run);
+    struct pollfd *fds = NULL;
+    int room = 0;
+
+    while (!run->done) {
+        int rc = wait_once(x, &fds, &room);
+
+        /* The operation cannot be ended without its events, nor left behind. */
+        if (rc)
+            disaster(&x->logger.vtable, 0, "following a long operation", errno);
+        if (!run->done && !wanted(user) && !run->aborted)
+            run->aborted = !libxl_ao_abort(x->ctx, &how);
+    }
+    free(fds);
+    return run->rc && run->aborted ? XENITH_STOPPED : run->rc;
+}
+
+int xenith_suspend(struct xenith_ctx *x, uint32_t domid, int fd, xenith_wanted *wanted,
+                   void *user)
+{
+    struct long_run run = { 0 };
+    libxl_asyncop_how how = how_of(&run);
+    int rc = libxl_domain_suspend(x->ctx, domid, fd, 0, &how);
+
+    if (!rc)
+        rc = follow(x, &run, wanted, user);
+    return rc == ERROR_GUEST_TIMEDOUT ? XENITH_TIMED_OUT : rc;
 }
 
 int xenith_resume(struct xenith_ctx *x, uint32_t domid)
@@ -232,18 +321,29 @@ int xenith_resume(struct xenith_ctx *x, uint32_t domid)
     return libxl_domain_resume(x->ctx, domid, 1, NULL);
 }
 
-int xenith_restore(struct xenith_ctx *x, const char *json, int fd, uint32_t *domid)
+int xenith_restore(struct xenith_ctx *x, const char *json, int fd, uint32_t *domid,
+                   xenith_wanted *wanted, void *user)
 {
     libxl_domain_config config;
     libxl_domain_restore_params params;
+    struct long_run run = { 0 };
+    libxl_asyncop_how how = how_of(&run);
     int rc;
+
+    *domid = INVALID_DOMID;
 
     libxl_domain_config_init(&config);
     libxl_domain_restore_params_init(&params);
     params.stream_version = 2;
     rc = libxl_domain_config_from_json(x->ctx, &config, json);
     if (!rc)
-        rc = libxl_domain_create_restore(x->ctx, &config, domid, fd, -1, &params, NULL, NULL);
+        rc = libxl_domain_create_restore(x->ctx, &config, domid, fd, -1, &params, &how, NULL);
+    if (!rc)
+        rc = follow(x, &run, wanted, user);
+    /* libxl removes what it could not build, but not always what it was told to leave off. */
+    if (rc == XENITH_STOPPED && libxl_domid_valid_guest(*domid) && xenith_exists(x, *domid)
+        && libxl_domain_destroy(x->ctx, *domid, NULL))
+        rc = ERROR_FAIL;
     libxl_domain_restore_params_dispose(&params);
     libxl_domain_config_dispose(&config);
     return rc;

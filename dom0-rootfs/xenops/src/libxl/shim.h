@@ -36,12 +36,24 @@ int xenith_disk_destroy(struct xenith_ctx *x, uint32_t domid, const char *vdev);
 /* What lies in an emulated CD drive, in JSON as libxl_device_disk has it. */
 int xenith_cdrom_insert(struct xenith_ctx *x, uint32_t domid, const char *json);
 
-/* Writes a guest to fd and leaves its domain suspended; 1 if the guest did not suspend in time. */
-int xenith_suspend(struct xenith_ctx *x, uint32_t domid, int fd);
+/* Asked about twice a second while a long operation runs: 0 if it is not wanted any more. */
+typedef int xenith_wanted(void *user);
+/* The guest did not do in time what it was asked for. */
+#define XENITH_TIMED_OUT 1
+/* The operation was not wanted any more. */
+#define XENITH_STOPPED 2
+
+/*
+ * Writes a guest to fd and leaves its domain suspended; XENITH_TIMED_OUT, or XENITH_STOPPED with
+ * the domain suspended or not.
+ */
+int xenith_suspend(struct xenith_ctx *x, uint32_t domid, int fd, xenith_wanted *wanted,
+                   void *user);
 /* Lets a suspended domain run on where it is. */
 int xenith_resume(struct xenith_ctx *x, uint32_t domid);
-/* Like xenith_create, with memory and state read from fd. */
-int xenith_restore(struct xenith_ctx *x, const char *json, int fd, uint32_t *domid);
+/* Like xenith_create, with memory and state read from fd; XENITH_STOPPED leaves no domain. */
+int xenith_restore(struct xenith_ctx *x, const char *json, int fd, uint32_t *domid,
+                   xenith_wanted *wanted, void *user);
 /* The first count virtual CPUs are online. */
 int xenith_set_memory_target(struct xenith_ctx *x, uint32_t domid, uint64_t kib);
 int xenith_set_scheduling(struct xenith_ctx *x, uint32_t domid, int weight, int cap);

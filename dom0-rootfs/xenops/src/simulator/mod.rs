@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A hypervisor in memory, for tests and for trying the API on a machine without Xen.
 //!
-//! It decides as the real one does (same [`CheckedSpec`], same [`Admission`]) and never waits:
+//! It decides as the real one does (same [`CheckedSpec`], same [`Admission`]) and waits only where a test has it wait:
 //! whatever a guest does, its event is in the channel before the call returns.
 
 mod console;
 mod faults;
 mod screen;
+mod transfer;
 mod usage;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,7 +26,7 @@ use crate::hypervisor::{
     Button, Created, Disk, DomId, DomainInfo, DomainSpec, Event, EventKind, GUEST_FOLDERS,
     GuestKind, HostInfo, Hypervisor, Nic, Scheduling, ShutdownReason, ShutdownRequest,
 };
-use crate::image;
+use crate::onlooker::Onlooker;
 use crate::spec::CheckedSpec;
 use crate::usage::Usage;
 use console::Console;
@@ -95,6 +96,8 @@ struct State {
     /// What Xen has logged.
     ring: String,
     usage: usage::Passed,
+    /// Operations with a guest's memory get no further than half of it.
+    stuck: bool,
 }
 
 #[derive(Debug)]
@@ -456,24 +459,8 @@ impl Hypervisor for Simulator {
         Ok(())
     }
 
-    fn suspend(&self, id: DomId, path: &Path) -> Result<(), XenopsError> {
-        let mut state = self.begin(Call::Suspend)?;
-        let manners = state.manners(id)?;
-        let domain = state.domain(id)?;
-        if manners == Manners::Ignores || domain.paused {
-            return Err(XenopsError::SuspendTimedOut(id));
-        }
-        let doing = format!("suspending domain {} to {}", id.0, path.display());
-        let io = |error: io::Error| XenopsError::failed(doing.clone(), error);
-        let mut file = File::options().read(true).write(true).open(path).map_err(io)?;
-        image::begin(&file).map_err(io)?;
-        file.seek(SeekFrom::Start(image::LENGTH as u64)).map_err(io)?;
-        let body = (domain.spec.memory_kib, domain.cpu_time_ns);
-        serde_json::to_writer(&file, &body).map_err(|error| io(error.into()))?;
-        writeln!(file).map_err(io)?;
-        let header = image::Header { vm: domain.spec.uuid, xen: XEN_VERSION.into() };
-        image::finish(&file, &header).map_err(io)?;
-        state.end(id, ShutdownReason::Suspend)
+    fn suspend(&self, id: DomId, path: &Path, onlooker: &dyn Onlooker) -> Result<(), XenopsError> {
+        self.save(id, path, onlooker)
     }
 
     fn resume(&self, id: DomId) -> Result<(), XenopsError> {
@@ -485,21 +472,13 @@ impl Hypervisor for Simulator {
         Ok(())
     }
 
-    fn restore(&self, spec: &DomainSpec, path: &Path) -> Result<Created, XenopsError> {
-        let mut state = self.begin(Call::Restore)?;
-        let bad =
-            |detail: String| XenopsError::BadImage { image: path.display().to_string(), detail };
-        let mut file = File::open(path).map_err(|error| bad(error.to_string()))?;
-        image::check(&file, path, spec.uuid)?;
-        let mut line = String::new();
-        file.seek(SeekFrom::Start(image::LENGTH as u64)).map_err(|error| bad(error.to_string()))?;
-        BufReader::new(file).read_line(&mut line).map_err(|error| bad(error.to_string()))?;
-        let (memory_kib, cpu_time_ns): (u64, u64) =
-            serde_json::from_str(&line).map_err(|error| bad(error.to_string()))?;
-        if memory_kib != spec.memory_kib {
-            return Err(bad(format!("it has {memory_kib} KiB of memory")));
-        }
-        self.build(&mut state, spec, cpu_time_ns)
+    fn restore(
+        &self,
+        spec: &DomainSpec,
+        path: &Path,
+        onlooker: &dyn Onlooker,
+    ) -> Result<Created, XenopsError> {
+        self.load(spec, path, onlooker)
     }
 
     fn set_vcpus(&self, id: DomId, count: u32) -> Result<(), XenopsError> {

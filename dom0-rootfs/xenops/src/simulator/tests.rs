@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Tests of the simulator.
 
+use std::fs::File;
 use std::io::Read;
 
 use super::*;
+use crate::onlooker::Nobody;
 use crate::testing;
 
 fn oops() -> XenopsError {
@@ -176,24 +178,28 @@ fn a_guest_is_suspended_and_goes_on() {
     let events = xen.watch().unwrap();
     let spec = testing::pvh();
     let id = xen.create(&spec).unwrap().domain;
-    assert_eq!(xen.suspend(id, &path), Err(XenopsError::SuspendTimedOut(id)), "it is paused");
+    assert_eq!(
+        xen.suspend(id, &path, &Nobody),
+        Err(XenopsError::SuspendTimedOut(id)),
+        "it is paused"
+    );
     xen.unpause(id).unwrap();
     let ran = |xen: &Simulator| xen.domains().unwrap().pop().unwrap().cpu_time_ns;
     let before = (0..5).fold(0, |_, _| ran(&xen));
-    assert!(matches!(xen.restore(&spec, &path), Err(XenopsError::BadImage { .. })));
-    xen.suspend(id, &path).unwrap();
+    assert!(matches!(xen.restore(&spec, &path, &Nobody), Err(XenopsError::BadImage { .. })));
+    xen.suspend(id, &path, &Nobody).unwrap();
     assert_eq!(kinds(&events), [EventKind::Shutdown(ShutdownReason::Suspend)]);
     xen.resume(id).unwrap();
     xen.resume(id).unwrap();
     assert_eq!(xen.domains().unwrap().pop().unwrap().shutdown, None);
-    xen.suspend(id, &path).unwrap();
+    xen.suspend(id, &path, &Nobody).unwrap();
     xen.destroy(id).unwrap();
     let bigger = DomainSpec { memory_kib: 128 << 10, memory_max_kib: 128 << 10, ..spec.clone() };
-    assert!(matches!(xen.restore(&bigger, &path), Err(XenopsError::BadImage { .. })));
-    let restored = xen.restore(&spec, &path).unwrap().domain;
+    assert!(matches!(xen.restore(&bigger, &path, &Nobody), Err(XenopsError::BadImage { .. })));
+    let restored = xen.restore(&spec, &path, &Nobody).unwrap().domain;
     assert_ne!(restored, id);
     assert!(ran(&xen) > before, "its clock goes on");
-    assert_eq!(xen.restore(&spec, &path), Err(XenopsError::AlreadyExists(spec.uuid)));
+    assert_eq!(xen.restore(&spec, &path, &Nobody), Err(XenopsError::AlreadyExists(spec.uuid)));
 }
 
 #[test]

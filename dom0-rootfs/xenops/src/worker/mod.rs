@@ -30,6 +30,7 @@ use crate::hypervisor::{
     Button, Created, Disk, DomId, DomainInfo, DomainSpec, Event, HostInfo, Hypervisor, Nic,
     Scheduling, ShutdownRequest,
 };
+use crate::onlooker::{Nobody, Onlooker};
 use crate::usage::Usage;
 use launch::{Launch, Program};
 use protocol::{Answer, Request};
@@ -75,7 +76,8 @@ impl Deadlines {
             | Request::Domains
             | Request::Usage
             | Request::GuestData(_)
-            | Request::ConsoleRing(_) => self.question,
+            | Request::ConsoleRing(_)
+            | Request::Stop(_) => self.question,
             Request::Create(_) => self.create,
             Request::Unpause(_) | Request::Pause(_) | Request::Shutdown(..) => self.control,
             Request::Resume(_)
@@ -126,26 +128,34 @@ impl Worker {
 
     fn call(&self, request: Request) -> Result<Answer, XenopsError> {
         let deadline = self.deadlines.of(&request);
-        self.shared.call(request, deadline)
+        self.shared.call(request, deadline, &Nobody)
+    }
+
+    /// Makes a call that somebody follows.
+    fn followed(&self, request: Request, onlooker: &dyn Onlooker) -> Result<Answer, XenopsError> {
+        let deadline = self.deadlines.of(&request);
+        self.shared.call(request, deadline, onlooker)
     }
 
     fn perform(&self, request: Request) -> Result<(), XenopsError> {
         let doing = request.doing();
-        match self.call(request)? {
-            Answer::Done => Ok(()),
-            other => Err(mixed_up(doing, &other)),
-        }
+        done(doing, self.call(request)?)
     }
 
     /// Builds a domain, from nothing or from an image.
-    fn build(&self, uuid: Uuid, request: Request) -> Result<Created, XenopsError> {
+    fn build(
+        &self,
+        uuid: Uuid,
+        request: Request,
+        onlooker: &dyn Onlooker,
+    ) -> Result<Created, XenopsError> {
         let _building = self.shared.building(uuid)?;
         // Asked before, so that a leftover found afterwards is certainly ours.
         if self.find(uuid)?.is_some() {
             return Err(XenopsError::AlreadyExists(uuid));
         }
         let doing = request.doing();
-        match self.call(request) {
+        match self.followed(request, onlooker) {
             Ok(Answer::Created(created)) => Ok(created),
             Ok(other) => Err(mixed_up(doing, &other)),
             Err(lost @ XenopsError::WorkerLost { .. }) => Err(self.remove_leftover(uuid, lost)),
@@ -192,6 +202,13 @@ impl Drop for Worker {
     }
 }
 
+fn done(doing: String, answer: Answer) -> Result<(), XenopsError> {
+    match answer {
+        Answer::Done => Ok(()),
+        other => Err(mixed_up(doing, &other)),
+    }
+}
+
 fn mixed_up(doing: String, answer: &Answer) -> XenopsError {
     XenopsError::failed(doing, format!("the worker answered something else: {answer:?}"))
 }
@@ -219,7 +236,7 @@ impl Hypervisor for Worker {
     }
 
     fn create(&self, spec: &DomainSpec) -> Result<Created, XenopsError> {
-        self.build(spec.uuid, Request::Create(Box::new(spec.clone())))
+        self.build(spec.uuid, Request::Create(Box::new(spec.clone())), &Nobody)
     }
 
     fn unpause(&self, domain: DomId) -> Result<(), XenopsError> {
@@ -269,8 +286,15 @@ impl Hypervisor for Worker {
         self.perform_again(Request::ChangeMedium(domain, vdev.to_owned(), source))
     }
 
-    fn suspend(&self, domain: DomId, image: &Path) -> Result<(), XenopsError> {
-        match self.perform(Request::Suspend(domain, image.to_owned())) {
+    fn suspend(
+        &self,
+        domain: DomId,
+        image: &Path,
+        onlooker: &dyn Onlooker,
+    ) -> Result<(), XenopsError> {
+        let request = Request::Suspend(domain, image.to_owned());
+        let doing = request.doing();
+        match self.followed(request, onlooker).and_then(|answer| done(doing, answer)) {
             Err(lost @ XenopsError::WorkerLost { .. }) => {
                 // Whatever it had come to, the guest runs on.
                 if let Err(error) = self.resume(domain) {
@@ -286,9 +310,14 @@ impl Hypervisor for Worker {
         self.perform_again(Request::Resume(domain))
     }
 
-    fn restore(&self, spec: &DomainSpec, image: &Path) -> Result<Created, XenopsError> {
+    fn restore(
+        &self,
+        spec: &DomainSpec,
+        image: &Path,
+        onlooker: &dyn Onlooker,
+    ) -> Result<Created, XenopsError> {
         let request = Request::Restore(Box::new(spec.clone()), image.to_owned());
-        self.build(spec.uuid, request)
+        self.build(spec.uuid, request, onlooker)
     }
 
     fn set_vcpus(&self, domain: DomId, count: u32) -> Result<(), XenopsError> {

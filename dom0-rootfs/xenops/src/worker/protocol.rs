@@ -49,6 +49,8 @@ pub(crate) enum Request {
     GuestData(DomId),
     ConsoleRing(bool),
     DebugKeys(String),
+    /// Stops the call with this number, if it can be.
+    Stop(u64),
 }
 
 /// Worker to daemon.
@@ -58,6 +60,8 @@ pub(crate) enum FromWorker {
     Ready,
     /// The answer to one call, in no particular order.
     Answer { id: u64, result: Result<Answer, XenopsError> },
+    /// So many bytes of an image are written or read in the course of a call.
+    Moved { id: u64, bytes: u64 },
     /// Something happened to a domain.
     Event(Event),
 }
@@ -88,7 +92,8 @@ impl Request {
             | Request::Domains
             | Request::Usage
             | Request::GuestData(_)
-            | Request::ConsoleRing(_) => Lane::Questions,
+            | Request::ConsoleRing(_)
+            | Request::Stop(_) => Lane::Questions,
             _ => Lane::Operations,
         }
     }
@@ -130,6 +135,7 @@ impl Request {
             Request::ConsoleRing(true) => "reading and emptying Xen's log".into(),
             Request::DebugKeys(keys) => format!("pressing the debug keys {keys:?}"),
             Request::DumpCore(id, _) => format!("dumping the memory of domain {}", id.0),
+            Request::Stop(id) => format!("stopping call {id}"),
             Request::GuestData(id) => format!("reading what the guest of domain {} says", id.0),
         }
     }

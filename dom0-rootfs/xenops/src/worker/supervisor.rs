@@ -15,6 +15,7 @@ use crate::error::XenopsError;
 use crate::events::Watchers;
 use crate::hypervisor::Event;
 use crate::known::Known;
+use crate::onlooker::Onlooker;
 use crate::worker::frame::{self, FrameError};
 use crate::worker::launch::Launch;
 use crate::worker::protocol::{Answer, Call, FromWorker, Lane, Request};
@@ -28,6 +29,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long a worker that closed its socket may take to end, so that its status is known.
 const GRACE: Duration = Duration::from_secs(2);
+/// How often a call that waits looks whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(500);
 /// The supervisor's own question to a new worker.
 const FIRST_LIST: u64 = 0;
 
@@ -61,6 +64,8 @@ struct State {
 #[derive(Debug)]
 struct Pending {
     request: Request,
+    /// Bytes of an image that it has written or read.
+    moved: u64,
     result: Option<Result<Answer, XenopsError>>,
 }
 
@@ -68,6 +73,16 @@ impl State {
     fn operations(&self) -> usize {
         let running = |call: &&Pending| call.request.lane() == Lane::Operations;
         self.calls.values().filter(running).count()
+    }
+
+    /// Asks the worker to stop a call, which is answered in any case.
+    fn send_stop(&mut self, id: u64) {
+        let Some(link) = self.link.clone() else { return };
+        self.last_id += 1;
+        let call = Call { id: self.last_id, request: Request::Stop(id) };
+        if let Err(error) = frame::send(&mut &*link, &call) {
+            tracing::debug!(%error, "asking the hypervisor worker to stop a call");
+        }
     }
 
     fn tell(&mut self, events: impl IntoIterator<Item = Event>) {
@@ -118,7 +133,12 @@ impl Shared {
     }
 
     /// Sends a request and waits for its answer. The deadline counts from when it is sent.
-    pub(super) fn call(&self, request: Request, limit: Duration) -> Result<Answer, XenopsError> {
+    pub(super) fn call(
+        &self,
+        request: Request,
+        limit: Duration,
+        onlooker: &dyn Onlooker,
+    ) -> Result<Answer, XenopsError> {
         let doing = request.doing();
         let lost = |detail: String| XenopsError::WorkerLost { doing: doing.clone(), detail };
         let mut state = self.lock();
@@ -132,7 +152,15 @@ impl Shared {
             let turn = request.lane() == Lane::Questions || state.operations() < OPERATIONS;
             match &state.link {
                 Some(link) if state.ready && turn => break Arc::clone(link),
-                _ => state = self.wait(state),
+                _ => {
+                    let woken = self.changed.wait_timeout(state, LOOK);
+                    drop(woken.unwrap_or_else(PoisonError::into_inner));
+                    // Nothing of it has begun.
+                    if onlooker.stop() {
+                        return Err(XenopsError::Stopped { doing });
+                    }
+                    state = self.lock();
+                }
             }
         };
         state.last_id += 1;
@@ -146,8 +174,9 @@ impl Shared {
             // The worker is gone: the supervisor reads the same and answers every pending call.
             tracing::debug!(%error, "sending to the hypervisor worker failed");
         }
-        state.calls.insert(id, Pending { request, result: None });
+        state.calls.insert(id, Pending { request, moved: 0, result: None });
         let deadline = Instant::now() + limit;
+        let (mut told, mut stopped) = (0, false);
         loop {
             if let Some(result) = state.calls.get_mut(&id).and_then(|call| call.result.take()) {
                 state.calls.remove(&id);
@@ -160,8 +189,21 @@ impl Shared {
                 hang_up(&mut state, format!("did not answer within {} s", limit.as_secs_f32()));
                 state = self.wait(state);
             } else {
-                let woken = self.changed.wait_timeout(state, left);
+                let woken = self.changed.wait_timeout(state, left.min(LOOK));
                 state = woken.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            let moved = state.calls.get(&id).map_or(told, |call| call.moved);
+            // Whoever looks on has locks of its own.
+            drop(state);
+            if moved != told {
+                told = moved;
+                onlooker.moved(moved);
+            }
+            let stop = !stopped && onlooker.stop();
+            state = self.lock();
+            if stop {
+                stopped = true;
+                state.send_stop(id);
             }
         }
     }
@@ -215,6 +257,11 @@ impl Shared {
                     state.known.built(id, uuid);
                 } else {
                     call.result = Some(result);
+                }
+            }
+            FromWorker::Moved { id, bytes } => {
+                if let Some(call) = state.calls.get_mut(&id) {
+                    call.moved = bytes;
                 }
             }
             FromWorker::Event(event) => {

@@ -13,7 +13,7 @@ use super::launch::Peer;
 use super::protocol::{Call, FromWorker};
 use super::*;
 use crate::hypervisor::{EventKind, ShutdownReason};
-use crate::simulator::{Manners, Simulator};
+use crate::simulator::{self, Manners, Simulator};
 use crate::testing;
 
 type Life = Box<dyn FnOnce(UnixStream) + Send>;
@@ -282,21 +282,111 @@ fn a_worker_that_dies_suspending_leaves_the_guest_running() {
     let is_suspend = |request: &Request| matches!(request, Request::Suspend(..));
     let dies = until(&xen, is_suspend, |_, xen, call| {
         let Request::Suspend(id, path) = call.request else { unreachable!() };
-        xen.suspend(id, &path).unwrap();
+        xen.suspend(id, &path, &Nobody).unwrap();
     });
     let worker = worker(&xen, vec![dies]);
-    let error = worker.suspend(id, &path).unwrap_err();
+    let error = worker.suspend(id, &path, &Nobody).unwrap_err();
     assert!(matches!(&error, XenopsError::WorkerLost { .. }));
     assert_eq!(xen.domains().unwrap().pop().unwrap().shutdown, None, "it runs on");
-    worker.suspend(id, &path).unwrap();
+    worker.suspend(id, &path, &Nobody).unwrap();
     worker.destroy(id).unwrap();
     let spec = testing::pvh();
-    let restored = worker.restore(&spec, &path).unwrap();
+    let restored = worker.restore(&spec, &path, &Nobody).unwrap();
     worker.set_vcpus(restored.domain, 2).unwrap();
     worker.set_memory_target(restored.domain, 32 << 10).unwrap();
     assert_eq!(xen.domains().unwrap().pop().unwrap().memory_kib, 32 << 10);
     xen.guest_says(restored.domain, "data/a", "b").unwrap();
     assert_eq!(worker.guest_data(restored.domain).unwrap()["data/a"], "b");
+}
+
+/// Wants no more once it has heard something.
+#[derive(Debug, Default)]
+struct Impatient(Mutex<Vec<u64>>);
+
+impl Onlooker for Impatient {
+    fn moved(&self, bytes: u64) {
+        self.0.lock().unwrap().push(bytes);
+    }
+
+    fn stop(&self) -> bool {
+        !self.0.lock().unwrap().is_empty()
+    }
+}
+
+#[test]
+fn what_moves_a_guests_memory_is_followed_and_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("image");
+    std::fs::File::create(&path).unwrap().set_len(1 << 20).unwrap();
+    let xen = Arc::new(Simulator::default());
+    let spec = testing::pvh();
+    let half = spec.memory_kib * 1024 / 2;
+    let worker = worker(&xen, vec![]);
+    let id = worker.create(&spec).unwrap().domain;
+    worker.unpause(id).unwrap();
+    xen.set_stuck(true);
+    let onlooker = Impatient::default();
+    let error = worker.suspend(id, &path, &onlooker).unwrap_err();
+    assert!(matches!(error, XenopsError::Stopped { .. }), "{error}");
+    assert_eq!(*onlooker.0.lock().unwrap(), [half]);
+    assert_eq!(xen.domains().unwrap().pop().unwrap().shutdown, None, "it runs on");
+    xen.set_stuck(false);
+    worker.suspend(id, &path, &Nobody).unwrap();
+    worker.destroy(id).unwrap();
+    xen.set_stuck(true);
+    let onlooker = Impatient::default();
+    let error = worker.restore(&spec, &path, &onlooker).unwrap_err();
+    assert!(matches!(error, XenopsError::Stopped { .. }), "{error}");
+    assert_eq!(*onlooker.0.lock().unwrap(), [half]);
+    assert_eq!(xen.domains().unwrap().len(), 1, "nothing is left of it");
+    xen.set_stuck(false);
+    worker.restore(&spec, &path, &Nobody).unwrap();
+}
+
+struct Unwanted;
+
+impl Onlooker for Unwanted {
+    fn moved(&self, bytes: u64) {
+        panic!("{bytes} bytes of what nobody wants");
+    }
+
+    fn stop(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn what_waits_for_its_turn_is_stopped_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let xen = Arc::new(Simulator::default());
+    let worker = worker(&xen, vec![]);
+    let guests: Vec<_> = (0..=OPERATIONS as u128)
+        .map(|number| {
+            let uuid = Uuid::from_u128(number + 1);
+            let spec = DomainSpec { uuid, name: uuid.to_string(), ..testing::pvh() };
+            let id = worker.create(&spec).unwrap().domain;
+            worker.unpause(id).unwrap();
+            let path = folder.path().join(uuid.to_string());
+            std::fs::File::create(&path).unwrap().set_len(1 << 20).unwrap();
+            (id, path)
+        })
+        .collect();
+    let begun = || xen.calls().iter().filter(|call| **call == simulator::Call::Suspend).count();
+    xen.set_stuck(true);
+    thread::scope(|scope| {
+        let (last, others) = guests.split_last().unwrap();
+        for (id, path) in others {
+            let worker = &worker;
+            scope.spawn(move || worker.suspend(*id, path, &Nobody).unwrap());
+        }
+        while begun() < OPERATIONS {
+            thread::yield_now();
+        }
+        let error = worker.suspend(last.0, &last.1, &Unwanted).unwrap_err();
+        assert!(matches!(error, XenopsError::Stopped { .. }), "{error}");
+        assert_eq!(begun(), OPERATIONS);
+        xen.set_stuck(false);
+    });
 }
 
 #[test]

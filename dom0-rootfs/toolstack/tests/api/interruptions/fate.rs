@@ -20,7 +20,7 @@ use toolstack::database::{Change, Contents, Database, DatabaseError, MemoryDatab
 use uuid::Uuid;
 use xenops::{
     Button, Created, Disk, DomId, DomainInfo, DomainSpec, Event, HostInfo, Hypervisor, Nic,
-    Scheduling, ShutdownRequest, Simulator, Usage, XenopsError,
+    Onlooker, Scheduling, ShutdownRequest, Simulator, Usage, XenopsError,
 };
 
 /// What happens to a run at one of its calls, counted from 1.
@@ -204,9 +204,9 @@ impl Hypervisor for Seam<Simulator> {
         change plug_nic(domain: DomId, nic: &Nic) -> Vec<String>;
         change unplug_nic(domain: DomId, devid: u32, force: bool) -> ();
         change change_medium(domain: DomId, vdev: &str, source: Option<&Path>) -> ();
-        change suspend(domain: DomId, image: &Path) -> ();
+        change suspend(domain: DomId, image: &Path, onlooker: &dyn Onlooker) -> ();
         change resume(domain: DomId) -> ();
-        change restore(spec: &DomainSpec, image: &Path) -> Created;
+        change restore(spec: &DomainSpec, image: &Path, onlooker: &dyn Onlooker) -> Created;
         change set_vcpus(domain: DomId, count: u32) -> ();
         change set_memory_target(domain: DomId, kib: u64) -> ();
         change set_scheduling(domain: DomId, scheduling: Scheduling) -> ();
