@@ -140,7 +140,11 @@ class Host:
         call = self.api.Async
         for part in message.split("."):
             call = getattr(call, part)
-        task = call(*args)
+        return call(*args)
+
+    def call_and_wait(self, message, *args, seconds=300):
+        """Calls a message as a task and waits by event.from until it has succeeded."""
+        task = self.begin(message, *args)
         token, end = "", time.monotonic() + seconds
         while time.monotonic() < end:
             batch = self.api.event_from(["task"], token, 30.0)
@@ -151,10 +155,6 @@ class Host:
                 return
         raise AssertionError(f"{message} is still pending after {seconds} s")
 
-    def lasting(self):
-        """All that a power cut must not change: fields by class and reference."""
-        return {
-            name: {
     def begin_moving(self, message, *args, seconds=300):
         """Calls a message as a task and waits until it has moved some of a guest's memory."""
         task = self.begin(message, *args)
@@ -173,6 +173,10 @@ class Host:
             token = self.api.event_from(["task"], token, 10.0)["token"]
         assert self.api.task.get_status(task) == "cancelled", self.api.task.get_error_info(task)
 
+    def lasting(self):
+        """All that a power cut must not change: fields by class and reference."""
+        return {
+            name: {
                 ref: {field: record[field] for field in fields}
                 for ref, record in getattr(self.api, name).get_all_records().items()
             }
@@ -404,9 +408,12 @@ def hotplug(host, vm, console):
     ask(console, "no disk xvdb", "guest: disk xvdb is gone")
     host.api.VIF.unplug(vif)
     ask(console, "no card eth1", "guest: card eth1 is gone")
+    # A number for which Linux has a name of two letters, and Xen another way to count.
+    host.api.VBD.set_userdevice(vbd, "200")
     host.api.VBD.plug(vbd)
-    ask(console, "disk xvdb", "guest: disk xvdb 32768 sectors")
+    ask(console, "disk xvdgs", "guest: disk xvdgs 32768 sectors")
     host.api.VBD.unplug(vbd)
+    ask(console, "no disk xvdgs", "guest: disk xvdgs is gone")
     host.api.VBD.destroy(vbd)
     host.api.VIF.destroy(vif)
     host.api.VDI.destroy(vdi)
@@ -423,26 +430,26 @@ def go_on(host, vm):
 
 def suspend(host, vm, console):
     ask(console, "remember suspended", "guest: remembers suspended")
-    host.call_and_wait("VM.suspend", vm)
-    assert host.api.VM.get_power_state(vm) == "Suspended"
-    image = host.api.VM.get_suspend_VDI(vm)
-    say(f"its image has {int(host.api.VDI.get_virtual_size(image)) >> 20} MiB")
-    console = go_on(host, vm)
-    ask(console, "recall", "guest: recalls suspended, boots 1")
-    assert host.api.VM.get_suspend_VDI(vm) == "OpaqueRef:NULL"
     task = host.begin_moving("VM.suspend", vm)
     host.api.task.cancel(task)
     host.is_cancelled(task)
     assert host.api.VM.get_power_state(vm) == "Running"
     ask(console, "recall", "guest: recalls suspended, boots 1")
     say("it runs on after a suspend that was cancelled")
-    say("it was suspended and went on")
-    return console
+    host.call_and_wait("VM.suspend", vm)
+    assert host.api.VM.get_power_state(vm) == "Suspended"
     task = host.begin_moving("VM.resume", vm, True, False)
     host.api.task.cancel(task)
     host.is_cancelled(task)
     assert host.api.VM.get_power_state(vm) == "Suspended"
     say("it is still suspended after a resume that was cancelled")
+    image = host.api.VM.get_suspend_VDI(vm)
+    say(f"its image has {int(host.api.VDI.get_virtual_size(image)) >> 20} MiB")
+    console = go_on(host, vm)
+    ask(console, "recall", "guest: recalls suspended, boots 1")
+    assert host.api.VM.get_suspend_VDI(vm) == "OpaqueRef:NULL"
+    say("it was suspended and went on")
+    return console
 
 
 def fetch_figures(host, path, query=()):
@@ -500,13 +507,6 @@ def live(host, disk):
     console = suspend(host, vm, console)
     hotplug(host, vm, console)
     host.api.VM.clean_shutdown(vm)
-    (vbd,) = host.api.VM.get_VBDs(vm)
-    vdi = host.api.VBD.get_VDI(vbd)
-    remove(host, vm, vdi)
-
-
-def crash(host, vm, console):
-    """Has the guest crash; its memory is kept, which libxc maps page by page: minutes on a busy machine."""
     console = start(host, vm)
     read_until(console, "guest: ready")
     task = host.begin_moving("VM.suspend", vm)
@@ -514,6 +514,13 @@ def crash(host, vm, console):
     host.is_cancelled(task)
     assert host.api.VM.get_power_state(vm) == "Halted"
     say("its end did not wait for its memory")
+    (vbd,) = host.api.VM.get_VBDs(vm)
+    vdi = host.api.VBD.get_VDI(vbd)
+    remove(host, vm, vdi)
+
+
+def crash(host, vm, console):
+    """Has the guest crash; its memory is kept, which libxc maps page by page: minutes on a busy machine."""
     host.api.VM.set_actions_after_crash(vm, "coredump_and_destroy")
     ask(console, "crash", "Kernel panic")
     token, end = "", time.monotonic() + 900

@@ -33,6 +33,20 @@ impl Family {
 }
 
 impl Vdev {
+    /// The whole disk of this number for PV drivers: 1 is `xvdb`; none if there is no room for it.
+    pub fn xvd(disk: u32) -> Option<Vdev> {
+        Vdev::whole(Family::Xvd, disk)
+    }
+
+    /// The whole disk of this number on emulated IDE: 2 is `hdc`; none behind the fourth.
+    pub fn hd(disk: u32) -> Option<Vdev> {
+        Vdev::whole(Family::Hd, disk)
+    }
+
+    fn whole(family: Family, disk: u32) -> Option<Vdev> {
+        (disk <= family.limits().0).then_some(Vdev { family, disk, partition: 0 })
+    }
+
     /// Reads `xvda`, `xvdb1`, `hdc`, `sda`; nothing else is accepted.
     pub fn parse(name: &str) -> Option<Vdev> {
         let (family, rest) = [("xvd", Family::Xvd), ("hd", Family::Hd), ("sd", Family::Sd)]

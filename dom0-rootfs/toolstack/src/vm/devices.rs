@@ -97,8 +97,8 @@ pub fn affinity(
 
 /// More physical CPUs than Xen has on x86.
 const CPUS: u32 = 4096;
-/// Most block devices of a VM: libxl's limit for xvd names with 16 minors.
-const DISKS: u32 = 16;
+/// Most block devices of a VM, as on XenServer (`allowed_VBD_devices_PV` in `xapi_vm_helpers.ml`).
+const DISKS: u32 = 255;
 /// Most network interfaces of a VM, as on XenServer.
 const NICS: u32 = 7;
 
@@ -138,12 +138,8 @@ pub fn kib_per_second(value: &Value) -> Option<u64> {
 /// The name in the guest of the block device with a number. CD drives of HVM guests are on the
 /// emulated IDE bus, where firmware finds them.
 pub fn disk_name(kind: DomainType, number: u32, cd: bool) -> String {
-    let letter = char::from(b'a' + u8::try_from(number % 26).unwrap_or_default());
-    if kind == DomainType::Hvm && cd && number < 4 {
-        format!("hd{letter}")
-    } else {
-        format!("xvd{letter}")
-    }
+    let emulated = Vdev::hd(number).filter(|_| kind == DomainType::Hvm && cd);
+    emulated.or_else(|| Vdev::xvd(number)).map_or_else(String::new, |vdev| vdev.to_string())
 }
 
 /// Numbers that a new VBD can have.
@@ -195,10 +191,13 @@ mod tests {
         for (text, number) in [
             ("0", Some(0)),
             ("15", Some(15)),
-            ("16", None),
+            ("254", Some(254)),
+            ("255", None),
             ("-1", None),
             ("xvda", Some(0)),
             ("hdd", Some(3)),
+            ("xvdiu", Some(254)),
+            ("xvdiv", None),
             ("xvdb1", None),
             ("autodetect", None),
             ("", None),
@@ -209,5 +208,7 @@ mod tests {
         assert_eq!(disk_name(DomainType::Hvm, 3, true), "hdd");
         assert_eq!(disk_name(DomainType::Hvm, 4, true), "xvde");
         assert_eq!(disk_name(DomainType::Hvm, 0, false), "xvda");
+        assert_eq!(disk_name(DomainType::Pvh, 26, false), "xvdaa");
+        assert_eq!(disk_name(DomainType::Pv, 254, false), "xvdiu");
     }
 }
