@@ -292,6 +292,27 @@ fn thin_volumes_are_made_as_documented() {
 }
 
 #[test]
+fn a_thin_pool_that_is_full_says_so() {
+    let host = Arc::new(FakeHost::new());
+    let driver = LvmThinDriver::new(host.clone());
+    driver.create(&sdb()).unwrap();
+    driver.attach(&sdb()).unwrap();
+    driver.vdi_create(&sdb(), ONE, 4 << 20, None).unwrap();
+    host.edit(|model| model.full = true);
+    let free = (1 << 30) - 273_804_165;
+    for error in [
+        driver.vdi_create(&sdb(), TWO, 8 << 20, None).unwrap_err(),
+        driver.vdi_clone(&sdb(), ONE, TWO).unwrap_err(),
+    ] {
+        let StorageError::NoSpace { free: said, needed } = error else { panic!("{error}") };
+        assert_eq!(said, free);
+        assert!(needed >= 4 << 20);
+    }
+    // One that is there already is no new one.
+    driver.vdi_create(&sdb(), ONE, 4 << 20, None).unwrap();
+}
+
+#[test]
 fn an_sr_on_a_server_takes_only_its_own_folder() {
     let host = Arc::new(FakeHost::new());
     let driver = NfsDriver::new(host.clone());

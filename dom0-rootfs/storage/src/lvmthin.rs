@@ -48,7 +48,29 @@ impl LvmThinDriver {
     fn info(&self, sr: &SrSpec, vdi: Uuid) -> Result<VdiInfo, StorageError> {
         Ok(describe(vdi, &self.must_find(sr, vdi)?))
     }
+
+    /// What came of a command for a volume of `needed` bytes: whether it failed for want of room in the pool.
+    fn with_room(
+        &self,
+        sr: &SrSpec,
+        needed: u64,
+        result: Result<String, StorageError>,
+    ) -> Result<(), StorageError> {
+        let error = match result {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let detail = error.to_string();
+        if !NO_ROOM.iter().any(|words| detail.contains(words)) {
+            return Err(error);
+        }
+        let pool = self.pool(sr)?;
+        Err(StorageError::NoSpace { free: pool.size().saturating_sub(pool.used()), needed })
+    }
 }
+
+/// What LVM says when a pool is full, or its metadata (`lib/metadata/lv_manip.c`, `thin_manip.c`).
+const NO_ROOM: [&str; 2] = ["free space in thin pool", "nsufficient free space"];
 
 fn volume_of(vdi: Uuid) -> String {
     format!("vdi-{vdi}")
@@ -157,11 +179,12 @@ impl SrDriver for LvmThinDriver {
                 });
             }
             None => {
-                let size = format!("{size}b");
+                let (bytes, size) = (size, format!("{size}b"));
                 let args = ["--yes", "--activate", "n", "--setactivationskip", "n"];
                 let name = volume_of(vdi);
                 let rest = ["--virtualsize", &size, "--name", &name, "--thinpool", POOL];
-                group.lvm("lvcreate", &[&args[..], &rest, &[&group.name]].concat())?;
+                let made = group.lvm("lvcreate", &[&args[..], &rest, &[&group.name]].concat());
+                self.with_room(sr, bytes, made)?;
             }
         }
         self.info(sr, vdi)
@@ -185,7 +208,8 @@ impl SrDriver for LvmThinDriver {
             let args =
                 ["--yes", "--type", "thin", "--setactivationskip", "n", "--permission", "rw"];
             let rest = ["--name", &volume_of(to), &group.full(&origin.name)];
-            group.lvm("lvcreate", &[&args[..], &rest].concat())?;
+            let made = group.lvm("lvcreate", &[&args[..], &rest].concat());
+            self.with_room(sr, origin.size(), made)?;
         }
         // A snapshot of an active volume comes up active.
         if self.must_find(sr, to)?.is_active() {

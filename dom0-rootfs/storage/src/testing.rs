@@ -42,6 +42,8 @@ pub(crate) struct Model {
     /// Physical volumes and their group, empty for none.
     pub(crate) pvs: BTreeMap<String, String>,
     pub(crate) lvs: BTreeMap<String, Lv>,
+    /// Thin pools have no room for any more volumes.
+    pub(crate) full: bool,
     pub(crate) mounts: BTreeMap<String, String>,
     pub(crate) loops: BTreeMap<String, (String, bool)>,
     /// Programs that serve qcow2 VDIs, by their sockets.
@@ -463,6 +465,12 @@ fn change(model: &mut Model, program: &str, args: &[&str]) -> Result<String, Str
             Some("") => {}
             _ => return Err(format!("{last} is no free physical volume")),
         },
+        "lvcreate" if model.full => {
+            let group = last.split_once('/').map_or(&*last, |(group, _)| group);
+            return Err(format!(
+                "  Cannot create new thin volume, free space in thin pool {group}/pool reached threshold."
+            ));
+        }
         "lvcreate" => {
             let name = after("--name").unwrap();
             let mut lv = Lv { size: 1 << 30, active: true, ..Lv::default() };

@@ -71,6 +71,15 @@ pub fn cases() -> Vec<Case> {
             run: |lab, folder, _| archives(lab, folder),
         },
         Case {
+            name: "life-full",
+            about: "a PVH guest fills a thin SR that has promised more than it has; on request",
+            run: |lab, folder, _| {
+                let (host, device) = with_further_disk(lab, folder, SMALL_BYTES)?;
+                let args = ["/guest.img", &device];
+                lab.client_script("full.py", host.api, &folder.join("client.log"), &args)
+            },
+        },
+        Case {
             name: "life-hvm",
             about: "an HVM guest: firmware's words, CDs, devices, agent, rate; on request",
             run: |lab, folder, _| hvm(lab, folder),
@@ -96,11 +105,18 @@ fn drive(lab: &Lab, folder: &Path, storage: &str, action: &str) -> Result<()> {
 const FURTHER: (&str, &str) = ("further.img", "XENITH-FURTHER");
 const FURTHER_BYTES: u64 = 4 << 30;
 
-fn archives(lab: &Lab, folder: &Path) -> Result<()> {
-    sparse_file(&folder.join(FURTHER.0), FURTHER_BYTES)?;
+const SMALL_BYTES: u64 = 256 << 20;
+
+/// A host with one more disk, and that disk's name there.
+fn with_further_disk(lab: &Lab, folder: &Path, bytes: u64) -> Result<(Host, String)> {
+    sparse_file(&folder.join(FURTHER.0), bytes)?;
     let disks = vec![(FURTHER.0.to_owned(), FURTHER.1.to_owned())];
     let host = Host::install(lab, folder, "lvm-thin", Setup { disks, ..Setup::default() })?;
-    let device = format!("/dev/disk/by-id/virtio-{}", FURTHER.1);
+    Ok((host, format!("/dev/disk/by-id/virtio-{}", FURTHER.1)))
+}
+
+fn archives(lab: &Lab, folder: &Path) -> Result<()> {
+    let (host, device) = with_further_disk(lab, folder, FURTHER_BYTES)?;
     let args = ["/guest.img", &device];
     lab.client_script("archives.py", host.api, &folder.join("client.log"), &args)
 }
