@@ -51,6 +51,15 @@ pub fn cases() -> Vec<Case> {
             run: |lab, folder, _| drive(lab, folder, "ext", "qcow2"),
         },
         Case {
+            name: "life-disks",
+            about: "a PVH guest with more than a hundred disks; on request",
+            run: |lab, folder, _| {
+                let host = Host::install(lab, folder, "ext", Setup::default())?;
+                let log = folder.join("client.log");
+                lab.client_script("disks.py", host.api, &log, &["/guest.img"])
+            },
+        },
+        Case {
             name: "life-cycles",
             about: "30 starts and stops leave the host as it was; on request",
             run: |lab, folder, _| cycles(lab, folder),
