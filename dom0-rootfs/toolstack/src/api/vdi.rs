@@ -220,6 +220,14 @@ fn introduce(context: &Context, args: &Args<'_>) -> Reply {
     if !args.bool("managed") {
         return Err(refused("managed", "false", "the toolstack manages every VDI"));
     }
+    let of_pool = args.to("metadata_of_pool");
+    if !of_pool.is_null() {
+        return Err(refused(
+            "metadata_of_pool",
+            of_pool.as_str(),
+            "no VDI holds a pool's metadata",
+        ));
+    }
     guards::told(args.get("xenstore_data"))?;
     vdis::reach(toolstack, &sr)?;
     let lock = toolstack.lock_of(&sr);
@@ -236,6 +244,13 @@ fn introduce(context: &Context, args: &Args<'_>) -> Reply {
         let mut fields: Vec<(&str, Value)> =
             taken.filter(known).map(|name| (*name, args.get(name).clone())).collect();
         fields.extend(identity(&sr, uuid));
+        if args.bool("is_a_snapshot") {
+            let original = args.to("snapshot_of");
+            let known = t.objects().find(&original).is_some();
+            fields.push(("is_a_snapshot", true.into()));
+            fields.push(("snapshot_time", args.get("snapshot_time").clone()));
+            fields.push(("snapshot_of", if known { original } else { Ref::null() }.into()));
+        }
         let vdi = t.create(&classes::VDI, fields);
         vdis::record_info(t, &vdi, &info);
         volume::finish(t, open.spec.uuid, uuid);

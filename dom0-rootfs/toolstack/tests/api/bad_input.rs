@@ -179,6 +179,8 @@ const NOT_REACHED: &[&str] = &[
     "VDI.copy base_vdi",
     "VDI.copy sr",
     "VDI.introduce SR",
+    "VDI.introduce metadata_of_pool",
+    "VDI.introduce snapshot_of",
     "VLAN.create network",
     "VLAN.create tagged_PIF",
     "VM.send_sysrq vm",

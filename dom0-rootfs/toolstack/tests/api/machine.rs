@@ -207,7 +207,37 @@ fn a_forgotten_vdi_is_introduced_again() {
     assert_eq!(introduce(&uuid).unwrap_err().code, "DB_UNIQUENESS_CONSTRAINT_VIOLATION");
     let other = "5f5e6b1c-30a5-4f6b-8c57-0d8a3f1b2c4e";
     assert_eq!(introduce(other).unwrap_err().code, "VDI_MISSING");
-    client.ok("VDI.update", vec![vdi]);
+    client.ok("VDI.update", vec![vdi.clone()]);
+    // With all that newer clients say, of a snapshot.
+    let snapshot = client.text("VDI.snapshot", vec![vdi.clone()]);
+    let was = client.record("VDI", &snapshot);
+    client.ok("VDI.forget", vec![snapshot.into()]);
+    let all = [
+        "uuid",
+        "name_label",
+        "name_description",
+        "SR",
+        "type",
+        "sharable",
+        "read_only",
+        "other_config",
+        "location",
+        "xenstore_data",
+        "sm_config",
+        "managed",
+        "virtual_size",
+        "physical_utilisation",
+        "metadata_of_pool",
+        "is_a_snapshot",
+        "snapshot_time",
+        "snapshot_of",
+    ];
+    let params = all.map(|name| was[name].clone()).to_vec();
+    let again = client.record("VDI", &client.text("VDI.introduce", params));
+    for name in all {
+        assert_eq!(again[name], was[name], "{name}");
+    }
+    assert_eq!(again["snapshot_of"], vdi);
 }
 
 #[test]

@@ -60,6 +60,10 @@ const INTRODUCED: &[crate::message::Param] = &[
     optional("managed", Bool, Literal::Bool(true), "must be true"),
     optional("virtual_size", Int, Literal::Int(0), "found out"),
     optional("physical_utilisation", Int, Literal::Int(0), "found out"),
+    optional("metadata_of_pool", Ref("pool"), Literal::Zero, "must be null"),
+    optional("is_a_snapshot", Bool, Literal::Bool(false), "it is another VDI as it was"),
+    optional("snapshot_time", DateTime, Literal::Zero, "when it was so"),
+    optional("snapshot_of", Ref("VDI"), Literal::Zero, "that one, if it is known"),
 ];
 
 /// Where a VDI is served as a network block device.
