@@ -80,6 +80,11 @@ pub fn cases() -> Vec<Case> {
             run: |lab, folder, _| archives(lab, folder),
         },
         Case {
+            name: "life-services",
+            about: "what a host does beside VMs: clock, password, SSH, logs, names; on request",
+            run: |lab, folder, _| services(lab, folder),
+        },
+        Case {
             name: "life-full",
             about: "a PVH guest fills a thin SR that has promised more than it has; on request",
             run: |lab, folder, _| {
@@ -128,6 +133,32 @@ fn archives(lab: &Lab, folder: &Path) -> Result<()> {
     let (host, device) = with_further_disk(lab, folder, FURTHER_BYTES)?;
     let args = ["/guest.img", &device];
     lab.client_script("archives.py", host.api, &folder.join("client.log"), &args)
+}
+
+/// What the host is called, and what shows in Dom0 of the changes of `services.py`.
+const RENAMED: &str = "renamed";
+const SHOWN: &[(&str, &str)] = &[
+    ("hostname", RENAMED),
+    ("readlink /etc/localtime", "/usr/share/zoneinfo/Europe/Berlin"),
+    ("grep -h -o 10.0.2.2 /etc/chrony/sources.d/*.sources", "10.0.2.2"),
+    ("bash -lc 'echo $TMOUT'", "600"),
+    ("sed -n s/^InitiatorName=//p /etc/iscsi/initiatorname.iscsi", "iqn.2026-12.example.test:host"),
+    ("systemctl is-active ssh", "inactive"),
+    ("systemctl is-active xenith-syslog", "active"),
+];
+
+fn services(lab: &Lab, folder: &Path) -> Result<()> {
+    let mut host = Host::install(lab, folder, "lvm-thin", Setup::default())?;
+    let serial = &mut host.vm.serial;
+    shell::log_in(serial, PASSWORD)?;
+    let args = ["/guest.img", RENAMED];
+    lab.client_script("services.py", host.api, &folder.join("client.log"), &args)?;
+    for (command, expected) in SHOWN {
+        // Some of it fails when it tells what is expected.
+        let said = shell::run(serial, &format!("{command}; true"))?;
+        ensure!(said.trim() == *expected, "{command}: {said:?}, not {expected:?}");
+    }
+    Ok(())
 }
 
 /// A folder of the host, a file in it, and how that begins.

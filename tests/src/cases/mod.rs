@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(chosen("net-"), ["net-lacp-vlan", "net-changes", "net-ipv6-only"]);
         assert_eq!(chosen("netboot-bios"), ["netboot-bios-pxe"]);
         assert_eq!(chosen("picture"), ["picture-installer", "picture-ssh"]);
-        let life = "pvh checkpoint guard balloon qcow2 disks cycles clients provision archives full hvm uefi kills reboot screen nfs"
+        let life = "pvh checkpoint guard balloon qcow2 disks cycles clients provision archives services full hvm uefi kills reboot screen nfs"
             .split_whitespace();
         let life: Vec<_> = life.map(|name| format!("life-{name}")).collect();
         assert_eq!(chosen("life-"), life);
