@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use storage::{Mode, SrDriver, SrSpec, VdiInfo};
+use storage::{Mode, SrDriver, SrSpec, SrStat, VdiInfo};
 use uuid::Uuid;
 use xapi_model::{ApiError, Ref, Value, errors};
 
@@ -298,16 +298,37 @@ impl Opened {
     /// its SR has no room left, as for one that cannot be made, or else `SR_BACKEND_FAILURE`. `doing` is a
     /// lower-case gerund with its object.
     pub fn failed(&self, doing: &str, error: &io::Error) -> ApiError {
-        if !storage::is_full(error) {
+        let stat = if storage::is_full(error) || is_broken(error) { self.sr_stat() } else { None };
+        if !is_for_want_of_room(error, stat.as_ref()) {
             return errors::SR_BACKEND_FAILURE.with(["", "", &format!("{doing}: {error}")]);
         }
         tracing::warn!(%error, vdi = %self.vdi, doing, "an SR is full");
-        let free = of_vdi(&self.toolstack, &self.vdi).map(|(open, _)| {
-            let stat = open.driver.stat(&open.spec);
-            stat.map_or(0, |stat| stat.physical_size.saturating_sub(stat.physical_utilisation))
-        });
-        errors::SR_FULL.with([self.size, free.unwrap_or_default()])
+        errors::SR_FULL.with([self.size, stat.map_or(0, |stat| free(&stat))])
     }
+
+    /// What room its SR has; none if that is not to be had, as from a server that is gone.
+    fn sr_stat(&self) -> Option<SrStat> {
+        let sr = self.toolstack.look("VDI", &self.vdi, |vdi, _| vdi.to("SR")).ok()?;
+        reach(&self.toolstack, &sr).ok()?;
+        let (open, _) = of_vdi(&self.toolstack, &self.vdi).ok()?;
+        open.driver.stat(&open.spec).ok()
+    }
+}
+
+fn is_broken(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+fn free(stat: &SrStat) -> u64 {
+    stat.physical_size.saturating_sub(stat.physical_utilisation)
+}
+
+/// Whether a write failed because the SR is full. Of what it writes back to a thin volume the kernel keeps no other
+/// reason than an I/O error (`end_buffer_async_write` in Linux's `fs/buffer.c`), so that counts where nothing is
+/// free, as far as LVM tells: in hundredths of a percent.
+fn is_for_want_of_room(error: &io::Error, stat: Option<&SrStat>) -> bool {
+    let none_free = |stat: &SrStat| free(stat) <= stat.physical_size / 10_000;
+    storage::is_full(error) || (is_broken(error) && stat.is_some_and(none_free))
 }
 
 impl Drop for Opened {
@@ -316,5 +337,23 @@ impl Drop for Opened {
         if let Err(error) = activations.deactivate(&self.toolstack, &self.user, &self.vdi) {
             tracing::error!(%error, vdi = %self.vdi, "deactivating a VDI");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_fails_on_a_full_sr_failed_for_want_of_room() {
+        let stat = |used| SrStat { physical_size: 1 << 30, physical_utilisation: used };
+        let error = |errno: rustix::io::Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        let (broken, full) = (error(rustix::io::Errno::IO), error(rustix::io::Errno::NOSPC));
+        assert!(is_for_want_of_room(&full, None));
+        assert!(is_for_want_of_room(&broken, Some(&stat(1 << 30))));
+        assert!(!is_for_want_of_room(&broken, Some(&stat((1 << 30) - (1 << 20)))));
+        assert!(!is_for_want_of_room(&broken, None));
+        let other = error(rustix::io::Errno::ACCESS);
+        assert!(!is_for_want_of_room(&other, Some(&stat(1 << 30))));
     }
 }
