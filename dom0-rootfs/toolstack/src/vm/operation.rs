@@ -90,7 +90,7 @@ impl Rule {
     }
 }
 
-/// Names and power states are those of XAPI.
+/// Names are those of XAPI, and so are the power states in which this host can do it.
 const RULES: &[Rule] = &[
     rule("start", HALTED),
     rule("start_on", HALTED),
@@ -131,8 +131,8 @@ const RULES: &[Rule] = &[
     rule("send_trigger", RUNNING).during(ENDING),
 ];
 
-/// Why an operation is not allowed now; none if it is. The first reason is the one that XAPI finds first
-/// (`xapi_vm_lifecycle.ml`, `check_operation_error`).
+/// Why an operation is not allowed now; none if it is. Reasons come in XAPI's order
+/// (`xapi_vm_lifecycle.ml`, `check_operation_error`), but for the control domain's.
 pub fn obstacle(vm: &Object, operation: &str) -> Option<ApiError> {
     let reference = vm.reference().as_str();
     if vm.bool("is_control_domain") && !OF_CONTROL_DOMAIN.contains(&operation) {

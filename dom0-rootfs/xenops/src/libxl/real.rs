@@ -467,7 +467,7 @@ fn end(ctx: &mut Ctx, domain: DomId, vm: Option<Uuid>) -> Result<Took, XenopsErr
     Ok(took)
 }
 
-pub(super) fn connect_devices(
+fn connect_devices(
     domain: DomId,
     checked: &CheckedSpec,
     numbers: &[Option<hotplug::BlockNumber>],
